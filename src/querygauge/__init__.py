@@ -1,0 +1,3 @@
+"""Which SQL an application sends, how often, how slow and from where."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Library callbacks to record calls; holds no totals."""

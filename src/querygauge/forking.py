@@ -1,0 +1,38 @@
+"""
+What must be made anew in a child process, after `os.fork`.
+
+A forked child has copies of every counter and none of the threads, and a lock that another thread held stays held
+for ever. So whoever counts, locks or runs a thread registers here once, and empties itself in the child.
+Nothing is locked before the fork: the child throws away what it inherited instead of trusting it.
+"""
+
+import os
+from typing import Protocol
+from weakref import WeakSet
+
+__all__ = ["SurvivesFork", "survive_forks"]
+
+
+class SurvivesFork(Protocol):
+    """Something with a state of its own process."""
+
+    def after_fork_in_child(self) -> None:
+        """Replaces locks, forgets the parent's counts, and starts its own thread if it had one; must not raise."""
+
+
+_members: WeakSet[SurvivesFork] = WeakSet()
+
+
+def survive_forks(member: SurvivesFork) -> None:
+    """Calls `member.after_fork_in_child()` in every forked child for as long as `member` lives."""
+    _members.add(member)
+
+
+def _after_fork_in_child() -> None:
+    for member in list(_members):
+        member.after_fork_in_child()
+
+
+# It cannot be undone, so it is done once; where there is no fork there is nothing to do.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,1 @@
+"""Records to counters to snapshots."""

@@ -1,0 +1,258 @@
+"""
+Settings: keyword over environment over `[tool.querygauge]` in pyproject.toml, checked before anything is attached.
+
+Every error names the setting, the rule, the value and where the value came from. Deliberately not here: defaults
+that depend on the engine (the target's name), which `instrument` knows.
+"""
+
+import os
+import sys
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from types import UnionType
+from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
+
+import structlog
+
+from querygauge.errors import SettingsError
+
+__all__ = ["Settings", "load_settings"]
+
+log = structlog.get_logger(__name__)
+
+_PREFIX: Final = "QUERYGAUGE_"
+_TEST_PREFIX: Final = "QUERYGAUGE_TEST_"  # points this project's own tests at servers
+_TRUE: Final = frozenset({"1", "true", "yes", "on"})
+_FALSE: Final = frozenset({"0", "false", "no", "off"})
+_NONE: Final = frozenset({"", "none"})
+
+
+def _default_service() -> str:
+    named = os.environ.get("OTEL_SERVICE_NAME", "").strip()
+    if named:
+        return named
+    program = Path(sys.argv[0]).name if sys.argv and sys.argv[0] not in {"", "-c", "-m"} else ""
+    return program.removesuffix(".py") or "python"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """
+    Everything that can be set, with its default.
+
+    Attributes:
+        enabled: False makes `instrument()` attach nothing.
+        service: Name of the application; by default `OTEL_SERVICE_NAME`, else the program's name.
+        store: Directory of the store; None keeps everything in memory.
+        collector: Who folds what was flushed: `auto` starts a short process when a tick is due, `external` leaves it
+            to `querygauge collect`, `inline` does it in the flush thread, `off` to whoever reads.
+        slow_query_threshold_ms: From here on an execution is slow.
+        history_threshold_ms: From here on an execution is kept one by one; None is the slow threshold.
+        max_history_size: Executions kept one by one.
+        stats_retention_hours: Patterns not seen for so long leave the memory; the store has them.
+        max_patterns: Distinct patterns counted apart; the rest is counted as `other`.
+        repetition_threshold: Executions of one pattern from one line within one scope that make a finding.
+        enable_alerting: Whether alert handlers are called.
+        enable_logging: Whether slow queries are logged, ten a second at most.
+        keep_literals: Keep statements and parameters of slow queries as they were sent. They may be personal data.
+        call_sites: `auto` looks for the sending line of slow and repeated executions, `all` of every one, `off` never.
+        app_root: Directory whose files are the application; None is every file that is not installed.
+        flush_interval_s: Seconds between two snapshots written to the spool.
+        tick_interval_s: Seconds between two folds.
+        spool_max_mb: Snapshots waiting to be folded may take so much disk; the oldest are dropped, and counted.
+        snapshot_interval_s: Seconds between two snapshots of a pool.
+        snapshot_history_size: Pool snapshots kept.
+        exhaustion_threshold: Fraction of the pool in use from which a waiting caller means exhaustion.
+        high_wait_time_ms: From here on a wait for a connection is high.
+        long_checkout_s: From here on a checkout is long.
+        health_check: Whether to ping through the pool.
+        health_check_interval: Seconds between two pings.
+        health_check_timeout_s: A ping that takes longer failed.
+    """
+
+    enabled: bool = True
+    service: str = field(default_factory=_default_service)
+    store: Path | None = Path(".querygauge")
+    collector: Literal["auto", "external", "inline", "off"] = "auto"
+    slow_query_threshold_ms: float = 1000.0
+    history_threshold_ms: float | None = None
+    max_history_size: int = 10_000
+    stats_retention_hours: float = 24.0
+    max_patterns: int = 2_000
+    repetition_threshold: int = 5
+    enable_alerting: bool = True
+    enable_logging: bool = True
+    keep_literals: bool = False
+    call_sites: Literal["auto", "all", "off"] = "auto"
+    app_root: Path | None = None
+    flush_interval_s: float = 10.0
+    tick_interval_s: float = 60.0
+    spool_max_mb: float = 256.0
+    snapshot_interval_s: float = 5.0
+    snapshot_history_size: int = 1_000
+    exhaustion_threshold: float = 0.9
+    high_wait_time_ms: float = 1000.0
+    long_checkout_s: float = 60.0
+    health_check: bool = False
+    health_check_interval: float = 60.0
+    health_check_timeout_s: float = 5.0
+
+    def __post_init__(self) -> None:
+        for name in _POSITIVE:
+            value = getattr(self, name)
+            if not value > 0:
+                raise SettingsError(f"{name} must be > 0; got {value!r}")
+        if self.slow_query_threshold_ms < 0:
+            raise SettingsError(f"slow_query_threshold_ms must be >= 0; got {self.slow_query_threshold_ms!r}")
+        if self.history_threshold_ms is not None and self.history_threshold_ms < 0:
+            raise SettingsError(f"history_threshold_ms must be >= 0 or None; got {self.history_threshold_ms!r}")
+        if not 0 < self.exhaustion_threshold <= 1:
+            raise SettingsError(f"exhaustion_threshold must lie in (0, 1]; got {self.exhaustion_threshold!r}")
+        if self.repetition_threshold < 2:  # noqa: PLR2004  # a single execution repeats nothing
+            raise SettingsError(f"repetition_threshold must be >= 2; got {self.repetition_threshold!r}")
+        if not self.service.strip():
+            raise SettingsError("service must not be empty; name the application, or leave it out")
+
+    @property
+    def effective_history_threshold_ms(self) -> float:
+        """The history threshold in force."""
+        return self.slow_query_threshold_ms if self.history_threshold_ms is None else self.history_threshold_ms
+
+
+_POSITIVE: Final = (
+    "max_history_size",
+    "stats_retention_hours",
+    "max_patterns",
+    "flush_interval_s",
+    "tick_interval_s",
+    "spool_max_mb",
+    "snapshot_interval_s",
+    "snapshot_history_size",
+    "high_wait_time_ms",
+    "long_checkout_s",
+    "health_check_interval",
+    "health_check_timeout_s",
+)
+_TYPES: Final = get_type_hints(Settings)
+_NAMES: Final = tuple(f.name for f in fields(Settings))
+
+
+def load_settings(
+    keywords: Mapping[str, Any],
+    *,
+    environment: Mapping[str, str] | None = None,
+    directory: Path | None = None,
+) -> Settings:
+    """
+    The settings in force.
+
+    Args:
+        keywords: What the caller gave; wins over everything.
+        environment: `QUERYGAUGE_*` variables are read from here; the process's own by default.
+        directory: The nearest pyproject.toml at or above it is read; the working directory by default.
+
+    Raises:
+        SettingsError: If a setting is unknown, has the wrong type or an impossible value.
+    """
+    for name in keywords:
+        if name not in _TYPES:
+            raise SettingsError(f"unknown setting {name!r}; known are {', '.join(_NAMES)}")
+    values = {
+        **_from_pyproject(Path.cwd() if directory is None else directory),
+        **_from_environment(os.environ if environment is None else environment),
+        **{name: _checked(name, value, name) for name, value in keywords.items()},
+    }
+    return Settings(**values)
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    unknown: list[str] = []
+    for variable, text in environment.items():
+        if not variable.startswith(_PREFIX) or variable.startswith(_TEST_PREFIX):
+            continue
+        name = variable.removeprefix(_PREFIX).lower()
+        if name in _TYPES:
+            found[name] = _parsed(name, text, variable)
+        else:
+            unknown.append(variable)
+    if unknown:
+        log.warning(
+            "unknown_environment_variables", variables=sorted(unknown), known=[_PREFIX + n.upper() for n in _NAMES]
+        )
+    return found
+
+
+def _from_pyproject(directory: Path) -> dict[str, Any]:
+    for folder in (directory, *directory.parents):
+        path = folder / "pyproject.toml"
+        if path.is_file():
+            break
+    else:
+        return {}
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {}).get("querygauge", {})
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        # Somebody else's broken file must not stop the host from starting.
+        log.warning("pyproject_not_read", path=str(path), error=str(error))
+        return {}
+    found = {}
+    for name, value in table.items():
+        if isinstance(value, dict):
+            continue  # a table of a later subject, such as [tool.querygauge.alerts]
+        if name not in _TYPES:
+            raise SettingsError(
+                f"unknown setting {name!r} in [tool.querygauge] of {path}; known are {', '.join(_NAMES)}"
+            )
+        found[name] = _checked(name, value, f"{name} in [tool.querygauge] of {path}")
+    return found
+
+
+def _parsed(name: str, text: str, source: str) -> Any:
+    """The value an environment variable's text stands for."""
+    kinds = _kinds(name)
+    word = text.strip().lower()
+    if type(None) in kinds and word in _NONE:
+        return None
+    if bool in kinds:
+        if word in _TRUE or word in _FALSE:
+            return word in _TRUE
+        raise SettingsError(f"{source} must be one of {', '.join(sorted(_TRUE | _FALSE))}; got {text!r}")
+    for kind, rule in ((int, "a whole number"), (float, "a number")):
+        if kind in kinds:
+            try:
+                return kind(text)
+            except ValueError:
+                raise SettingsError(f"{source} must be {rule}; got {text!r}") from None
+    return _checked(name, text, source)
+
+
+def _checked(name: str, value: Any, source: str) -> Any:
+    """`value` as the type the setting has."""
+    kinds = _kinds(name)
+    choices = get_args(_TYPES[name]) if get_origin(_TYPES[name]) is Literal else ()
+    if choices:
+        if value in choices:
+            return value
+        raise SettingsError(f"{source} must be one of {', '.join(choices)}; got {value!r}")
+    if value is None and type(None) in kinds:
+        return None
+    if Path in kinds and isinstance(value, str | os.PathLike):
+        if str(value):
+            return Path(value)
+        raise SettingsError(f"{source} must be a path or None; got an empty text")
+    if float in kinds and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if int in kinds and isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if (bool in kinds and isinstance(value, bool)) or (str in kinds and isinstance(value, str)):
+        return value
+    expected = " or ".join("None" if kind is type(None) else kind.__name__ for kind in kinds)
+    raise SettingsError(f"{source} must be of type {expected}; got {value!r}")
+
+
+def _kinds(name: str) -> tuple[Any, ...]:
+    hint = _TYPES[name]
+    return get_args(hint) if get_origin(hint) in {Union, UnionType} else (hint,)

@@ -1,0 +1,1 @@
+"""Snapshots to disk and back."""
