@@ -1,10 +1,10 @@
 """The seams between the rooms, as the callee's needs: whoever fits may stand there, tests included."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
-from querygauge.values import PoolGauges, Snapshot
+from querygauge.values import Failure, Pattern, PoolGauges, Snapshot
 
-__all__ = ["Clock", "PoolReading", "SnapshotSink"]
+__all__ = ["Clock", "PoolReading", "Record", "SnapshotSink", "Unit"]
 
 
 class Clock(Protocol):
@@ -34,3 +34,48 @@ class PoolReading(Protocol):
 
     def __call__(self) -> PoolGauges:
         """The pool's state now; cheap, thread-safe, and never raises."""
+
+
+class Unit(Protocol):
+    """
+    What repeated queries are counted within: a named scope, else one transaction.
+
+    Attributes:
+        name: The scope's name; None for a transaction.
+        repeats: By pattern id and call site, executions and their nanoseconds; belongs to the fold alone.
+    """
+
+    name: str | None
+    repeats: dict[tuple[str, str | None], list[int]]
+
+
+class Record(Protocol):
+    """Takes one execution from the host's thread; this is the hot path, so everything is positional and primitive."""
+
+    def __call__(
+        self,
+        pattern: Pattern,
+        started_ns: int,
+        duration_ns: int,
+        rows: int,
+        outcome: int,
+        failure: Failure | None,
+        call_site: str | None,
+        unit: Unit | None,
+        literals: tuple[str, Any] | None,
+        /,
+    ) -> None:
+        """
+        Keeps one execution for the next fold.
+
+        Args:
+            pattern: What was executed.
+            started_ns: When, on the clock's `monotonic_ns`.
+            duration_ns: How long.
+            rows: Rows returned or affected; negative if the driver did not tell.
+            outcome: Place in `values.OUTCOMES`.
+            failure: Why it failed; None if it did not.
+            call_site: The sending line, if it was looked for.
+            unit: What it is repeated within; None if it cannot be a repetition (a batch, a statement of ours).
+            literals: Statement and parameters as sent, only with `keep_literals` and only for a slow execution.
+        """

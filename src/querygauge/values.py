@@ -10,11 +10,16 @@ Deliberately not here: anything that counts, locks, reads a clock or touches a d
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from querygauge.histogram import EMPTY, Histogram
 
 __all__ = [
+    "CANCELLED",
+    "ERROR",
+    "OK",
+    "OUTCOMES",
+    "TIMEOUT",
     "Category",
     "Failure",
     "HealthCheck",
@@ -39,6 +44,13 @@ __all__ = [
 Category = Literal["query", "transaction", "session", "catalog"]
 Outcome = Literal["ok", "error", "timeout", "cancelled"]
 Severity = Literal["low", "medium", "high", "critical"]
+
+# On the hot path an outcome is its place in here.
+OUTCOMES: Final[tuple[Outcome, ...]] = ("ok", "error", "timeout", "cancelled")
+OK: Final = 0
+ERROR: Final = 1
+TIMEOUT: Final = 2
+CANCELLED: Final = 3
 
 
 class _Value:
