@@ -1,0 +1,74 @@
+"""Numbers read the same everywhere: three significant digits, a unit, thousands separators."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from querygauge.rendering.formats import age, duration, number, percent
+
+
+@pytest.mark.parametrize(
+    ("ms", "expected"),
+    [
+        (0, "0 ms"),
+        (0.000_4, "400 ns"),
+        (0.000_999_6, "1.00 µs"),
+        (0.004_5, "4.50 µs"),
+        (0.45, "450 µs"),
+        (0.999_6, "1.00 ms"),
+        (1.234, "1.23 ms"),
+        (9.996, "10.0 ms"),
+        (12.34, "12.3 ms"),
+        (999.4, "999 ms"),
+        (999.6, "1.00 s"),
+        (2_100, "2.10 s"),
+        (59_940, "59.9 s"),
+        (59_960, "1 min 00 s"),
+        (185_000, "3 min 05 s"),
+        (7_800_000, "2 h 10 min"),
+        (-1.234, "-1.23 ms"),
+    ],
+)
+def test_a_duration_has_three_significant_digits_and_its_unit(ms: float, expected: str) -> None:
+    """A duration takes the unit it is shortest in, also where rounding carries it into the next one."""
+    assert duration(ms) == expected
+
+
+@given(st.floats(min_value=1e-6, max_value=5e4))
+def test_a_duration_reads_back_within_half_a_percent(ms: float) -> None:
+    """What is printed is the value, to three significant digits."""
+    factor = {"ns": 1e-6, "µs": 1e-3, "ms": 1.0, "s": 1e3}
+    text, unit = duration(ms).split()
+    assert float(text) * factor[unit] == pytest.approx(ms, rel=0.006)
+    assert len(text.replace(".", "")) == 3 or (unit == "ns" and ms < 1e-4)
+
+
+@pytest.mark.parametrize(("n", "expected"), [(0, "0"), (999, "999"), (1_234_567, "1,234,567"), (1234.56, "1,234.6")])
+def test_a_count_has_thousands_separators(n: float, expected: str) -> None:
+    """Counts are grouped by thousands; only fractions have a decimal."""
+    assert number(n) == expected
+
+
+@pytest.mark.parametrize(
+    ("x", "expected"), [(0, "0.0 %"), (0.01, "<0.1 %"), (0.05, "0.1 %"), (12.34, "12.3 %"), (100, "100.0 %")]
+)
+def test_a_share_is_never_rounded_to_nothing(x: float, expected: str) -> None:
+    """One decimal; what is there but tiny does not read as zero."""
+    assert percent(x) == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        (0, "0.0 s"),
+        (4.24, "4.2 s"),
+        (59.97, "1 min 00 s"),
+        (185, "3 min 05 s"),
+        (3_600, "1 h 00 min"),
+        (7_800, "2 h 10 min"),
+        (273_600, "3 d 4 h"),
+    ],
+)
+def test_an_age_names_its_two_largest_units(seconds: float, expected: str) -> None:
+    """Ages read as people say them."""
+    assert age(seconds) == expected
