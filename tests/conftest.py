@@ -2,6 +2,8 @@
 
 import pytest
 
+pytest_plugins = ["databases.postgres", "databases.mysql", "databases.engines"]
+
 
 class FakeClock:
     """A clock that moves only when a test says so."""

@@ -1,0 +1,54 @@
+# Everything a person or a machine runs here. Needs Python 3.11 or later, make and a package index; `make help` lists it.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+INSTALL := $(PIP) install --quiet --constraint constraints.txt
+# Handed to the program behind `demo`, `test` and `bench`, as in: make test ARGS="tests/patterns -x"
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test check bench format clean
+
+help: ## list these targets
+	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
+		printf '%-8s %s\n' "$$name" "$$text"; done
+
+demo: $(VENV)/.installed ## run a real application with querygauge attached, and print its report
+	$(BIN)/querygauge demo $(ARGS)
+
+test: $(VENV)/.installed-development ## run the tests
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.installed-development ## lint, format, types, import rules, snippets of the docs
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/guards/test_docs.py
+
+bench: $(VENV)/.installed-development ## measure what querygauge costs; ARGS names a script, by default overhead
+	$(BIN)/python benchmarks/$(or $(ARGS),overhead.py)
+
+format: $(VENV)/.installed-development ## rewrite the code as the checks want it
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+clean: ## remove the environment and everything made by the tools
+	rm -rf $(VENV) .querygauge .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+# pip first: dependency groups and build constraints need a later one than Python 3.11 brings.
+$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(INSTALL) --upgrade pip
+	$(INSTALL) --build-constraint constraints.txt --editable '.[all]'
+	@touch $@
+
+$(VENV)/.installed-development: $(VENV)/.installed
+	$(INSTALL) --group test --group check
+	@touch $@
