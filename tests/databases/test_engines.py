@@ -1,8 +1,9 @@
 """The fixtures themselves: a real database behind each driver, empty, and a test's own."""
 
-from databases.engines import NewEngine
 from sqlalchemy import Engine, inspect, text
 from sqlalchemy.ext.asyncio import AsyncEngine
+
+from databases.engines import NewEngine
 
 
 def test_a_synchronous_engine_reaches_an_empty_database(sync_engine: Engine) -> None:
