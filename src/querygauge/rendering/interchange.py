@@ -1,0 +1,97 @@
+"""
+A report for machines: JSON types, and one CSV row per pattern and target.
+
+In go the same values as for the text, out come all of them: nothing is ranked, cut or rounded.
+"""
+
+import csv
+import io
+from collections.abc import Iterable
+from typing import Any, Final
+
+from querygauge.rendering.advice import advise
+from querygauge.rendering.ranking import ranked
+from querygauge.rendering.report_data import ReportData
+from querygauge.values import QueryStats
+
+__all__ = ["CSV_COLUMNS", "report_to_csv", "report_to_dict"]
+
+# The members of `QueryStats.to_dict()`, in its order; written out so that an empty report has its header too.
+CSV_COLUMNS: Final = (
+    "pattern_id",
+    "query_pattern",
+    "summary",
+    "operation",
+    "tables",
+    "dialect",
+    "category",
+    "target",
+    "execution_count",
+    "ok",
+    "error",
+    "timeout",
+    "cancelled",
+    "error_count",
+    "error_rate",
+    "slow_count",
+    "rows",
+    "rows_known_count",
+    "total_duration_ms",
+    "avg_duration_ms",
+    "median_duration_ms",
+    "p95_duration_ms",
+    "p99_duration_ms",
+    "min_duration_ms",
+    "max_duration_ms",
+    "first_seen",
+    "last_seen",
+)
+
+
+def report_to_dict(report: ReportData, *, order_by: str = "total_duration", limit: int | None = None) -> dict[str, Any]:
+    """
+    The report as JSON types.
+
+    Args:
+        report: What to turn.
+        order_by: Order of `queries`, one of `ranking.ORDERS`.
+        limit: How many `queries` at most; None is all. The overall numbers are always of everything.
+
+    Raises:
+        SettingsError: If the order is unknown or the limit is below 1.
+    """
+    outcomes = report.outcomes
+    return {
+        "service": report.service,
+        "started": report.started.isoformat(),
+        "ended": report.ended.isoformat(),
+        "threshold_ms": report.threshold_ms,
+        "overall": {
+            "total_queries": outcomes.total,
+            "slow_queries": report.slow_count,
+            "slow_percent": report.slow_percent,
+            "errors": outcomes.failed,
+            "error_rate": outcomes.error_rate,
+            "success_rate": outcomes.success_rate,
+            "outcomes": outcomes.to_dict(),
+            "unique_patterns": report.unique_patterns,
+            "total_duration_ms": report.total_duration_ms,
+        },
+        "queries": [stats.to_dict() for stats in ranked(report.stats, order_by, limit)],
+        "slow_queries": [slow.to_dict() for slow in report.slow_queries],
+        "repetitions": [repetition.to_dict() for repetition in report.repetitions],
+        "pools": [window.to_dict() for window in report.merged_pools()],
+        "advice": [advice.to_dict() for advice in advise(report)],
+        "self_metrics": report.self_metrics.to_dict(),
+    }
+
+
+def report_to_csv(stats: Iterable[QueryStats]) -> str:
+    """A header line and one line per pattern and target, in the order given; tables are parted by blanks."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, CSV_COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for entry in stats:
+        row = entry.to_dict()
+        writer.writerow({**row, "tables": " ".join(row["tables"])})
+    return text.getvalue()

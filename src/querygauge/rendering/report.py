@@ -1,0 +1,312 @@
+"""
+The report: what an application's queries cost, which of them to look at, and what to change.
+
+In goes a `ReportData`, out comes plain text. Deliberately not here: where the numbers are from, how a terminal is
+coloured, and the forms for machines, which are `rendering.interchange`.
+"""
+
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import Final
+
+from querygauge.errors import SettingsError
+from querygauge.rendering.advice import Advice, advise
+from querygauge.rendering.formats import age, duration, number, percent
+from querygauge.rendering.interchange import report_to_csv, report_to_dict
+from querygauge.rendering.ranking import ORDERS, Order, mean_rows, ranked
+from querygauge.rendering.report_data import ReportData
+from querygauge.rendering.statements import fold_statement
+from querygauge.rendering.tables import Column, render_table, visible
+from querygauge.values import QueryStats, Repetition
+
+__all__ = ["ID_DIGITS", "ReportData", "render_report", "report_to_csv", "report_to_dict"]
+
+ID_DIGITS: Final = 8  # of 16: enough to tell patterns apart, and `patterns show` takes a prefix
+_MIN_WIDTH: Final = 60
+_MOMENT: Final = "%Y-%m-%d %H:%M:%S"
+_TEXT_INDENT: Final = "     "
+
+_NOTHING_SEEN: Final = (
+    "No statements were seen in this span. Look whether",
+    "- instrument(engine) was called with the engine the application uses, before its first statement",
+    "- QUERYGAUGE_ENABLED is not 0",
+    "- the span, the service and the store are the ones meant: --since, --service, --store",
+    "- the first numbers were written already: every 10 s by default, and when the application ends",
+)
+_SELF_NOTES: Final = {
+    "hook_errors": "errors inside querygauge's own hooks; the log names each kind once",
+    "patterns_folded": "executions counted as `other`, because max_patterns was reached",
+    "slow_queries_dropped": "slow executions pushed out of the history by newer ones; raise max_history_size",
+    "alerts_dropped": "alerts pushed out before a handler saw them; handlers are too slow",
+    "snapshots_dropped": "snapshots that could not be kept; their numbers are missing from the store",
+}
+
+
+def render_report(report: ReportData, *, limit: int = 5, order_by: str | None = None, width: int = 100) -> str:
+    """
+    The report as plain text, starting with the line `QUERY PERFORMANCE REPORT`.
+
+    Args:
+        report: What to show.
+        limit: Entries of each list.
+        order_by: One of `ranking.ORDERS` for a single ranking in that order; None is by average duration, by total
+            time and by frequency.
+        width: Characters of a line; at least 60 are used.
+
+    Raises:
+        SettingsError: If the limit is below 1 or the order is unknown.
+    """
+    if limit < 1:
+        raise SettingsError(f"limit must be >= 1; got {limit!r}")
+    if order_by is not None and order_by not in ORDERS:
+        raise SettingsError(f"order_by must be one of {', '.join(ORDERS)}; got {order_by!r}")
+    page = _Page(report, limit, max(width, _MIN_WIDTH))
+    parts = [page.heading(), page.overall()]
+    parts += [page.ranking(_RANKINGS[order]) for order in ((order_by,) if order_by else _DEFAULT_ORDERS)]
+    parts += [page.failures(), page.slow_executions(), page.repetitions(), page.pools(), page.advice(), page.itself()]
+    parts.append(page.footer())
+    return "\n\n".join("\n".join(part) for part in parts if part)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ranking:
+    """A list of queries: its title, the columns it shows, and what makes a query belong in it."""
+
+    title: str
+    order: Order
+    columns: tuple[str, ...]
+    belongs: Callable[[QueryStats], bool] = lambda _: True
+
+
+_COMMON: Final = ("Avg", "P95", "Executions", "Total", "Share")
+_DEFAULT_ORDERS: Final[tuple[Order, ...]] = ("avg_duration", "total_duration", "execution_count")
+_RANKINGS: Final = {
+    ranking.order: ranking
+    for ranking in (
+        _Ranking("TOP {} SLOWEST QUERIES (by avg duration)", "avg_duration", _COMMON),
+        _Ranking("TOP {} QUERIES BY TOTAL TIME", "total_duration", ("Total", "Share", "Avg", "P95", "Executions")),
+        _Ranking("TOP {} MOST FREQUENT QUERIES", "execution_count", ("Executions", "Avg", "P95", "Total", "Share")),
+        _Ranking("TOP {} SLOWEST QUERIES (by p95 duration)", "p95", ("P95", "P99", "Avg", "Executions", "Total")),
+        _Ranking("TOP {} SLOWEST QUERIES (by p99 duration)", "p99", ("P99", "P95", "Avg", "Executions", "Total")),
+        _Ranking("TOP {} SLOWEST QUERIES (by max duration)", "max", ("Max", "P99", "Avg", "Executions", "Total")),
+        _Ranking(
+            "TOP {} QUERIES BY ERROR RATE",
+            "error_rate",
+            ("Error rate", "Errors", "Executions", "Avg", "P95"),
+            lambda stats: stats.error_count > 0,
+        ),
+        _Ranking(
+            "TOP {} QUERIES BY ROWS",
+            "rows",
+            ("Rows", "Rows/exec", "Executions", "Avg", "P95"),
+            lambda stats: stats.rows_known_count > 0,
+        ),
+    )
+}
+
+
+class _Page:
+    """The sections of one report; each is a list of lines, empty where there is nothing to say."""
+
+    def __init__(self, report: ReportData, limit: int, width: int) -> None:
+        self._report = report
+        self._limit = limit
+        self._width = width
+        self._shown: set[str] = set()  # a pattern's text stands below its first mention only
+        self._targets = {stats.target for stats in report.stats}
+
+    def heading(self) -> list[str]:
+        report = self._report
+        span = f"{report.started.strftime(_MOMENT)} to {report.ended.strftime(_MOMENT)} UTC"
+        lasted = age((report.ended - report.started).total_seconds())
+        return ["QUERY PERFORMANCE REPORT", f"{visible(report.service) or 'all services'}, {span} ({lasted})"]
+
+    def overall(self) -> list[str]:
+        report, outcomes = self._report, self._report.outcomes
+        if not outcomes.total:
+            return ["OVERALL METRICS", "  Total Queries   0", "", *_NOTHING_SEEN]
+        facts = [
+            ("Total Queries", number(outcomes.total), f"{duration(report.total_duration_ms)} in all"),
+            ("Slow Queries", f"{number(report.slow_count)} ({percent(report.slow_percent)})", ""),
+            ("Errors", f"{number(outcomes.failed)} ({percent(outcomes.error_rate)})", _other_ends(report)),
+            ("Unique Patterns", number(report.unique_patterns), ""),
+            ("Threshold", duration(report.threshold_ms), "from here on a query is slow"),
+        ]
+        value_width = max(len(value) for _, value, _ in facts)
+        lines = [f"  {name:<15}   {value:<{value_width}}   {note}".rstrip() for name, value, note in facts]
+        return ["OVERALL METRICS", *lines, *self._left_out()]
+
+    def _left_out(self) -> list[str]:
+        left_out = [stats for stats in self._report.stats if stats.pattern.category != "query"]
+        if not left_out:
+            return []
+        executions = sum(stats.execution_count for stats in left_out)
+        time_ms = sum(stats.total_duration_ms for stats in left_out)
+        sentence = (
+            f"{number(executions)} of these ({duration(time_ms)}) are transaction control, session settings or catalog"
+            " reads; the lists below leave them out."
+        )
+        return ["", *textwrap.wrap(sentence, self._width, initial_indent="  ", subsequent_indent="  ")]
+
+    def ranking(self, ranking: _Ranking) -> list[str]:
+        members = [stats for stats in self._report.queries if ranking.belongs(stats)]
+        if not members:
+            return []
+        top = ranked(members, ranking.order, self._limit)
+        columns = [Column("#"), *(Column(title) for title in ranking.columns), Column("Pattern", "left")]
+        rows = [
+            [str(place), *(self._cell(title, stats) for title in ranking.columns), self._name(stats)]
+            for place, stats in enumerate(top, 1)
+        ]
+        head, *lines = render_table(columns, rows)
+        body = [part for line, stats in zip(lines, top, strict=True) for part in (line, *self._text_of(stats))]
+        return [ranking.title.format(self._limit), head, *body]
+
+    def _cell(self, title: str, stats: QueryStats) -> str:
+        if title == "Share":
+            total = self._report.total_duration_ms
+            return percent(100.0 * stats.total_duration_ms / total if total else 0.0)
+        return _CELLS[title](stats)
+
+    def _name(self, stats: QueryStats) -> str:
+        name = f"{stats.pattern_id[:ID_DIGITS]}  {stats.pattern.summary}"
+        return f"{name}  @ {stats.target}" if len(self._targets) > 1 else name
+
+    def _text_of(self, stats: QueryStats) -> list[str]:
+        if stats.pattern_id in self._shown:
+            return []
+        self._shown.add(stats.pattern_id)
+        return [_TEXT_INDENT + line for line in fold_statement(stats.query_pattern, self._width - len(_TEXT_INDENT))]
+
+    def failures(self) -> list[str]:
+        """Which queries failed; the overall count alone would leave a reader searching."""
+        return self.ranking(_FAILURES)
+
+    def slow_executions(self) -> list[str]:
+        slowest = sorted(self._report.slow_queries, key=lambda slow: -slow.duration_ms)[: self._limit]
+        if not slowest:
+            return []
+        columns = [Column("Duration"), *(Column(title, "left") for title in ("Started (UTC)", "Pattern", "From"))]
+        rows = [
+            [
+                duration(slow.duration_ms),
+                slow.timestamp.strftime(_MOMENT),
+                f"{slow.pattern_id[:ID_DIGITS]}  {slow.summary}",
+                (slow.call_site or "") + (f"  [{slow.outcome}]" if slow.outcome != "ok" else ""),
+            ]
+            for slow in slowest
+        ]
+        return [f"TOP {self._limit} SLOWEST EXECUTIONS", *render_table(columns, rows)]
+
+    def repetitions(self) -> list[str]:
+        found = sorted(self._report.repetitions, key=lambda found: (-found.total_duration_ms, found.pattern.id))
+        if not found:
+            return []
+        lines = ["REPETITIONS (one line sends one query again and again within a scope: often an N+1)"]
+        for place, repetition in enumerate(found[: self._limit], 1):
+            lines += self._repetition(place, repetition)
+        return [*lines, *_rest(len(found) - self._limit)]
+
+    def _repetition(self, place: int, repetition: Repetition) -> Iterator[str]:
+        scope = f"one {visible(repetition.scope)!r} scope" if repetition.scope else "one transaction"
+        scopes = "scope" if repetition.scopes_count == 1 else "scopes"
+        yield f"  {place:>2}  {repetition.pattern.id[:ID_DIGITS]}  {visible(repetition.pattern.summary)}"
+        yield (
+            f"      up to {number(repetition.max_per_scope)} times in {scope};"
+            f" {number(repetition.execution_count)} executions in {number(repetition.scopes_count)} {scopes},"
+            f" {duration(repetition.total_duration_ms)}"
+        )
+        yield f"      from  {visible(repetition.call_site or 'an unknown line (call_sites is off)')}"
+        yield from self._wrapped(f"fix   {repetition.fix}", "      ", "            ")
+
+    def pools(self) -> list[str]:
+        titles = ("Peak", "Limit", "Requests", "Timeouts", "Errors", "Avg wait", "P95 wait", "Avg use", "Opened")
+        rows = []
+        for window in self._report.merged_pools():
+            state, metrics = window.state, window.metrics
+            counts = (metrics.total_requests, metrics.total_timeouts, metrics.total_errors)
+            times = (metrics.avg_wait_time_ms, metrics.p95_wait_time_ms, metrics.avg_use_time_ms)
+            rows.append(
+                [
+                    window.pool,
+                    number(metrics.peak_active),
+                    number(state.max_connections) if state.max_connections else "none",
+                    *map(number, counts),
+                    *map(duration, times),
+                    number(metrics.create.count),
+                ]
+            )
+        return ["POOLS", *render_table([Column("Pool", "left"), *map(Column, titles)], rows)] if rows else []
+
+    def advice(self) -> list[str]:
+        by_text: dict[str, list[Advice]] = {}
+        for advice in advise(self._report):
+            by_text.setdefault(advice.text, []).append(advice)
+        lines = []
+        for text, group in by_text.items():
+            lines += [*self._wrapped(_capitalized(text), "  - ", "    ")]
+            lines += [f"    {visible(_evidence(advice))}" for advice in group[: self._limit]]
+            lines += _rest(len(group) - self._limit)
+        return ["ADVICE", *lines] if lines else []
+
+    def itself(self) -> list[str]:
+        metrics = self._report.self_metrics
+        counts = {field.name: getattr(metrics, field.name) for field in fields(metrics)}
+        rows = [[number(count), _SELF_NOTES[name]] for name, count in counts.items() if count]
+        lines = render_table([Column(""), Column("", "left")], rows)[1:]
+        return ["WHAT QUERYGAUGE NOTICED ABOUT ITSELF", *lines] if rows else []
+
+    def footer(self) -> list[str]:
+        if not self._shown:
+            return []
+        return ["Full text, history and slow executions of one query: querygauge patterns show ID"]
+
+    def _wrapped(self, text: str, first: str, rest: str) -> list[str]:
+        return textwrap.wrap(
+            visible(text), self._width, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False
+        )
+
+
+_FAILURES: Final = _Ranking(
+    "QUERIES THAT FAILED",
+    "error_rate",
+    ("Errors", "Error rate", "Executions"),
+    lambda stats: stats.error_count > 0,
+)
+_CELLS: Final[dict[str, Callable[[QueryStats], str]]] = {
+    "Avg": lambda stats: duration(stats.avg_duration_ms),
+    "P95": lambda stats: duration(stats.p95_duration_ms),
+    "P99": lambda stats: duration(stats.p99_duration_ms),
+    "Max": lambda stats: duration(stats.max_duration_ms),
+    "Total": lambda stats: duration(stats.total_duration_ms),
+    "Executions": lambda stats: number(stats.execution_count),
+    "Errors": lambda stats: number(stats.error_count),
+    "Error rate": lambda stats: percent(stats.error_rate),
+    "Rows": lambda stats: number(stats.rows),
+    "Rows/exec": lambda stats: number(round(mean_rows(stats) or 0.0, 1)),
+}
+
+
+def _other_ends(report: ReportData) -> str:
+    """What the number of errors does not tell: timeouts are among them, cancelled executions are not."""
+    outcomes = report.outcomes
+    parts = []
+    if outcomes.timeout:
+        parts.append(f"{number(outcomes.timeout)} of them timeouts")
+    if outcomes.cancelled:
+        parts.append(f"{number(outcomes.cancelled)} more cancelled by their caller")
+    return ", ".join(parts)
+
+
+def _evidence(advice: Advice) -> str:
+    subject = f"{advice.pattern_id[:ID_DIGITS]}  {advice.summary}" if advice.pattern_id else advice.summary
+    return f"{subject}: {advice.evidence}"
+
+
+def _capitalized(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _rest(count: int) -> Sequence[str]:
+    return [f"    and {number(count)} more"] if count > 0 else []

@@ -1,0 +1,69 @@
+"""What a report is made of: the numbers of one service over one span, wherever they were kept."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from querygauge.values import OutcomeCounts, PoolWindow, QueryStats, Repetition, SelfMetrics, SlowQuery
+
+__all__ = ["ReportData"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportData:
+    """
+    Everything a report shows.
+
+    Attributes:
+        service: Name of the application; empty if the report is about several.
+        started: Start of the span.
+        ended: Its end.
+        threshold_ms: From here on an execution counts as slow.
+        outcomes: All executions by how they ended; also those whose pattern was forgotten since.
+        slow_count: Executions at or over the threshold in force for them.
+        stats: One per pattern and target.
+        repetitions: Findings of the span.
+        slow_queries: Executions kept one by one.
+        pools: Windows of the pools; several of one pool are added up.
+        self_metrics: What querygauge noticed about itself.
+    """
+
+    service: str
+    started: datetime
+    ended: datetime
+    threshold_ms: float
+    outcomes: OutcomeCounts
+    slow_count: int
+    stats: tuple[QueryStats, ...]
+    repetitions: tuple[Repetition, ...]
+    slow_queries: tuple[SlowQuery, ...] = ()
+    pools: tuple[PoolWindow, ...] = ()
+    self_metrics: SelfMetrics = field(default_factory=SelfMetrics)
+
+    @property
+    def queries(self) -> tuple[QueryStats, ...]:
+        """Those that read or write data; transaction control, session settings and catalog reads are left out."""
+        return tuple(stats for stats in self.stats if stats.pattern.category == "query")
+
+    @property
+    def unique_patterns(self) -> int:
+        """Distinct patterns, of any category."""
+        return len({stats.pattern_id for stats in self.stats})
+
+    @property
+    def total_duration_ms(self) -> float:
+        """Time of all executions together, of any category."""
+        return sum(stats.total_duration_ms for stats in self.stats)
+
+    @property
+    def slow_percent(self) -> float:
+        """Percentage of slow executions; 0 while there are none."""
+        return 100.0 * self.slow_count / self.outcomes.total if self.outcomes.total else 0.0
+
+    def merged_pools(self) -> tuple[PoolWindow, ...]:
+        """One window per pool, by name: all its counters together, and its latest state."""
+        merged: dict[str, PoolWindow] = {}
+        for window in sorted(self.pools, key=lambda window: window.state.timestamp):
+            before = merged.get(window.pool)
+            metrics = window.metrics if before is None else before.metrics.merged(window.metrics)
+            merged[window.pool] = PoolWindow(window.pool, window.state, metrics)
+        return tuple(merged[name] for name in sorted(merged))
