@@ -1,10 +1,11 @@
 """The seams between the rooms, as the callee's needs: whoever fits may stand there, tests included."""
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from querygauge.values import Failure, Pattern, PoolGauges, Snapshot
 
-__all__ = ["Clock", "PoolReading", "Record", "SnapshotSink", "Unit"]
+__all__ = ["Clock", "PoolReading", "PoolRecord", "Record", "SnapshotSink", "Unit"]
 
 
 class Clock(Protocol):
@@ -79,3 +80,39 @@ class Record(Protocol):
             unit: What it is repeated within; None if it cannot be a repetition (a batch, a statement of ours).
             literals: Statement and parameters as sent, only with `keep_literals` and only for a slow execution.
         """
+
+
+class PoolRecord(Protocol):
+    """Takes what happens in one pool from the host's thread; every method is thread-safe and does not raise."""
+
+    held: Mapping[int, list[Any]]
+
+    def record_request(self, *, request: object, started_ns: int) -> None:
+        """Somebody began to ask for a connection."""
+
+    def record_obtained(self, *, request: object, wait_ns: int) -> None:
+        """That one has a connection."""
+
+    def record_timeout(self, *, request: object, waited_ms: float) -> None:
+        """That one gave up waiting."""
+
+    def record_error(self, text: str, *, request: object) -> None:
+        """That one got an error instead."""
+
+    def record_abandoned(self, *, request: object) -> None:
+        """That one was cancelled while it waited."""
+
+    def record_checkout(self, *, connection: int, call_site: str | None) -> None:
+        """A connection was handed out; `held` has an entry `[since_ns, call_site, pattern_id]` for it."""
+
+    def record_checkin(self, *, connection: int) -> None:
+        """It is no longer held; an unknown one is ignored."""
+
+    def record_create_time(self, duration_ns: int) -> None:
+        """A connection was opened."""
+
+    def record_leak(self, *, connection: int) -> None:
+        """A connection was garbage-collected while it was held."""
+
+    def record_lost(self) -> None:
+        """A connection was thrown away because a statement on it was cancelled."""

@@ -1,0 +1,117 @@
+"""
+The line of the application that sent a statement: the first frame outwards that is the application's own.
+
+Not the application's: SQLAlchemy, this package, the standard library, and whatever is installed in site-packages;
+with an `app_root`, whatever lies outside it. If no frame is the application's, the first one that is neither
+SQLAlchemy's nor ours is taken, since a library's line is better than none.
+
+Under an `AsyncEngine` the statement runs in a greenlet whose frames end inside SQLAlchemy; the application's await is
+on the parent greenlet, one hop away. Deliberately not here: when to look; `sqlalchemy_engine` decides that.
+"""
+
+import os
+import site
+import sys
+import sysconfig
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any, Final
+
+import sqlalchemy
+
+__all__ = ["CallSiteFinder"]
+
+_LINES_LIMIT: Final = 10_000  # resolved lines kept; a program has fewer that send SQL
+_FRAMES_LIMIT: Final = 200  # a deep recursion is not worth walking to its end
+
+_SKIPPED, _LIBRARY, _APPLICATION = 1, 2, 3
+
+_SKIPPED_FOLDERS: Final = (
+    str(Path(__file__).parents[1]) + os.sep,
+    str(Path(sqlalchemy.__file__).parent) + os.sep,
+)
+
+
+def _library_folders() -> tuple[str, ...]:
+    paths = sysconfig.get_paths()
+    folders = {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    folders.update(site.getsitepackages(), [site.getusersitepackages()])
+    # The longest first: site-packages usually lies inside the standard library's folder.
+    return tuple(folder + os.sep for folder in sorted(folders, key=len, reverse=True))
+
+
+class CallSiteFinder:
+    """
+    Finds call sites; one per gauge, since `app_root` is a setting of the gauge.
+
+    It remembers for each file whose it is, and for each instruction which line it is: looking a line number up costs
+    microseconds in a long function, reading the instruction's offset does not.
+    """
+
+    def __init__(self, app_root: Path | None = None) -> None:
+        self._root = None if app_root is None else str(app_root.resolve()) + os.sep
+        base = Path.cwd() if app_root is None else app_root.resolve().parent
+        self._libraries = _library_folders()
+        self._bases = (str(base) + os.sep, *self._libraries)
+        self._kinds: dict[str, int] = {}
+        self._lines: dict[tuple[int, int], tuple[CodeType, str]] = {}
+
+    def find(self) -> str | None:
+        """
+        The call site of the statement under way, as `path:line in function`; None if there is no frame to name.
+
+        The path is relative to the folder that holds `app_root`, else to the working directory at the start.
+        """
+        kinds = self._kinds
+        frame: FrameType | None = sys._getframe(1)  # noqa: SLF001  # inspect.currentframe() would be one frame more
+        nearest: FrameType | None = None
+        greenlet: Any = None
+        for _ in range(_FRAMES_LIMIT):
+            if frame is None:
+                greenlet = _parent_of(greenlet)
+                frame = None if greenlet is None else greenlet.gr_frame
+                if frame is None:
+                    break
+            filename = frame.f_code.co_filename
+            kind = kinds.get(filename) or self._classify(filename)
+            if kind == _APPLICATION:
+                return self._line(frame)
+            if kind == _LIBRARY and nearest is None:
+                nearest = frame
+            frame = frame.f_back
+        return None if nearest is None else self._line(nearest)
+
+    def _classify(self, filename: str) -> int:
+        if filename.startswith(_SKIPPED_FOLDERS):
+            kind = _SKIPPED
+        elif self._root is not None:
+            kind = _APPLICATION if filename.startswith(self._root) else _LIBRARY
+        else:
+            kind = _LIBRARY if filename.startswith((*self._libraries, "<frozen ")) else _APPLICATION
+        self._kinds[filename] = kind
+        return kind
+
+    def _line(self, frame: FrameType) -> str:
+        # The code object is kept with its line, so that its id is not given to another one meanwhile.
+        code, instruction = frame.f_code, frame.f_lasti
+        known = self._lines.get((id(code), instruction))
+        if known is not None:
+            return known[1]
+        text = f"{self._shortened(code.co_filename)}:{frame.f_lineno} in {code.co_name}"
+        if len(self._lines) < _LINES_LIMIT:
+            self._lines[id(code), instruction] = (code, text)
+        return text
+
+    def _shortened(self, filename: str) -> str:
+        for base in self._bases:
+            if filename.startswith(base):
+                return filename[len(base) :]
+        return filename
+
+
+def _parent_of(greenlet: Any) -> Any:
+    """The greenlet that waits for `greenlet`, or for the running one; None if greenlets are not in use."""
+    library = sys.modules.get("greenlet")
+    if library is None:
+        return None
+    return (library.getcurrent() if greenlet is None else greenlet).parent

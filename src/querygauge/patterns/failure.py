@@ -1,0 +1,64 @@
+"""
+A driver's exception → how the execution ended, and why, with nothing personal in it.
+
+Read from attributes alone, so no driver is imported: SQLSTATE from `sqlstate` (psycopg, asyncpg) or `pgcode` (psycopg2),
+SQLite's `sqlite_errorname`, MySQL's error number as the first argument.
+"""
+
+import asyncio
+from typing import Any, Final
+
+from querygauge.patterns.redaction import redact
+from querygauge.values import CANCELLED, ERROR, TIMEOUT, Failure
+
+__all__ = ["failure_of"]
+
+_TIMEOUT_CODES: Final = frozenset(
+    {
+        "57014",  # PostgreSQL query_canceled: statement_timeout, and pg_cancel_backend too
+        "55P03",  # PostgreSQL lock_not_available
+        "3024",  # MySQL max_execution_time
+        "1205",  # MySQL and MariaDB lock wait timeout
+        "1969",  # MariaDB max_statement_time
+    }
+)
+_DRIVER_WRAPPERS: Final = ("sqlalchemy.",)  # SQLAlchemy's adapters chain the driver's own exception as the cause
+
+
+def failure_of(error: BaseException, dialect: str) -> tuple[int, Failure]:
+    """
+    The outcome (a place in `values.OUTCOMES`) and the failure of an exception that ended a statement.
+
+    `asyncio.timeout` reaches a statement as a cancellation, so it counts as one.
+    """
+    own = _driver_error(error)
+    code = _code_of(own) or _code_of(error)
+    failure = Failure(type(own).__name__, code, redact(_message_of(own), dialect))
+    if code in _TIMEOUT_CODES or isinstance(own, TimeoutError):
+        return TIMEOUT, failure
+    if isinstance(own, asyncio.CancelledError) or not isinstance(own, Exception):
+        # What is no Exception is somebody's order to stop: KeyboardInterrupt, GreenletExit, a gevent timeout.
+        return CANCELLED, failure
+    return ERROR, failure
+
+
+def _driver_error(error: BaseException) -> BaseException:
+    wrapped = error.__cause__
+    if wrapped is not None and type(error).__module__.startswith(_DRIVER_WRAPPERS):
+        return wrapped
+    return error
+
+
+def _code_of(error: BaseException) -> str | None:
+    for name in ("sqlstate", "pgcode", "sqlite_errorname"):
+        code: Any = getattr(error, name, None)
+        if isinstance(code, str) and code:
+            return code
+    number = error.args[0] if error.args else None
+    return str(number) if isinstance(number, int) and not isinstance(number, bool) else None
+
+
+def _message_of(error: BaseException) -> str:
+    # MySQL's drivers put the number first and the text second.
+    texts = [part for part in error.args if isinstance(part, str)]
+    return texts[0] if texts else str(error)
