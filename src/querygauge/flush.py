@@ -1,0 +1,204 @@
+"""
+The host's one thread: polls the gauges of this process, and takes what they counted to a sink every interval.
+
+It survives a fork (the child gets a thread of its own), a sink that fails (snapshots wait, in bounded number), a member
+that raises (logged once), and a clock that is set. At the end of the process everything still in memory is flushed,
+by `atexit` and by multiprocessing's finalizers, whose children run no `atexit`; never from a signal handler, which may
+interrupt the very code it would call.
+
+Deliberately not here: what is counted, and what the sink does with it.
+"""
+
+import atexit
+import threading
+from collections import deque
+from collections.abc import Callable
+from multiprocessing import util as multiprocessing_util
+from typing import Final, Protocol
+
+import structlog
+
+from querygauge.errors import StoreError
+from querygauge.forking import survive_forks
+from querygauge.protocols import Clock, SnapshotSink
+from querygauge.values import Snapshot
+
+__all__ = ["FlushThread", "Member", "Outbox", "flush_thread"]
+
+log = structlog.get_logger(__name__)
+
+_POLL_S: Final = 0.8  # alert handlers are called within a second
+_SETTLE_S: Final = 0.1  # a storm of slow queries wakes the thread ten times a second, not for each of them
+_JOIN_S: Final = 5.0  # a thread stuck on a dead disk must not keep the process from ending
+_BACKLOG: Final = 30  # snapshots that wait for a failing sink: five minutes at the default interval
+_EXIT_PRIORITY: Final = 100  # before multiprocessing's own finalizers, which take the queues away
+
+
+class Member(Protocol):
+    """What the thread drives."""
+
+    flush_interval_s: float
+    clock: Clock
+
+    def poll(self) -> None:
+        """Once a second, and when woken."""
+
+    def flush(self) -> None:
+        """Every `flush_interval_s`, and at the end of the process."""
+
+
+class Outbox:
+    """
+    Snapshots on their way to a sink.
+
+    Attributes:
+        dropped: Snapshots given up because too many were waiting.
+    """
+
+    def __init__(self, sink: SnapshotSink) -> None:
+        self.dropped = 0
+        self._sink = sink
+        self._waiting: deque[Snapshot] = deque()
+        self._is_failing = False
+
+    def send(self, snapshot: Snapshot) -> bool:
+        """Writes what waits and then `snapshot`; False if the sink failed, and they wait for the next time."""
+        self._waiting.append(snapshot)
+        try:
+            while self._waiting:
+                self._sink.write(self._waiting[0])
+                self._waiting.popleft()
+        except StoreError as error:
+            self._note_failure(error)
+            return False
+        if self._is_failing:
+            self._is_failing = False
+            log.info("store_writable_again")
+        return True
+
+    def forget(self) -> None:
+        """Drops what waits; a forked child does, since its parent has the same."""
+        self._waiting.clear()
+
+    def _note_failure(self, error: StoreError) -> None:
+        while len(self._waiting) > _BACKLOG:
+            self._waiting.popleft()
+            self.dropped += 1
+        if not self._is_failing:
+            self._is_failing = True
+            log.warning("store_not_writable", error=str(error), effect="nothing is kept on disk until it is")
+
+
+class FlushThread:
+    """Drives its members from one daemon thread, which runs while there are any."""
+
+    def __init__(self) -> None:
+        self._members: dict[int, Member] = {}
+        self._due_us: dict[int, int] = {}
+        self._failed: set[int] = set()
+        self._wake = threading.Event()
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+        survive_forks(self)
+
+    def add(self, member: Member) -> None:
+        """Drives `member` from now on."""
+        self._members[id(member)] = member
+        self._start()
+
+    def remove(self, member: Member) -> None:
+        """Drives `member` no longer; does not flush it."""
+        self._members.pop(id(member), None)
+        self._due_us.pop(id(member), None)
+        self._failed.discard(id(member))
+        if not self._members:
+            self._stop()
+
+    def wake(self) -> None:
+        """Has the members polled now; cheap, and may be called from any thread."""
+        if not self._wake.is_set():
+            self._wake.set()
+
+    def finish(self) -> None:
+        """Ends the thread and flushes every member, for the end of the process."""
+        self._stop()
+        for key, member in list(self._members.items()):
+            self._guarded(key, member.flush)
+
+    def after_fork_in_child(self) -> None:
+        """Starts a thread of the child's own, if the parent had one."""
+        self._wake = threading.Event()
+        self._due_us.clear()
+        self._thread = None
+        if self._members:
+            self._start()
+
+    def drive(self) -> None:
+        """One round: polls every member, and flushes those that are due."""
+        for key, member in list(self._members.items()):
+            self._guarded(key, member.poll)
+            if self._is_due(key, member):
+                self._guarded(key, member.flush)
+
+    def _is_due(self, key: int, member: Member) -> bool:
+        # On full multiples of the interval, so that the windows of all processes line up with the minutes.
+        now, interval = member.clock.now_us(), max(1, int(member.flush_interval_s * 1e6))
+        due = self._due_us.get(key)
+        following = (now // interval + 1) * interval
+        # Due times further away than an interval come from a clock that was set back since.
+        if due is None or due > following:
+            self._due_us[key] = following
+            return False
+        if now < due:
+            return False
+        self._due_us[key] = following
+        return True
+
+    def _guarded(self, key: int, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except Exception:
+            if key not in self._failed:
+                self._failed.add(key)
+                log.exception("flush_failed", step=step.__qualname__)
+
+    def _start(self) -> None:
+        if self._thread is not None and self._thread.is_alive():
+            return
+        self._wake, self._stopped = threading.Event(), threading.Event()
+        self._thread = threading.Thread(
+            target=self._run, args=(self._wake, self._stopped), name="querygauge-flush", daemon=True
+        )
+        self._thread.start()
+
+    def _stop(self) -> None:
+        thread, self._thread = self._thread, None
+        self._stopped.set()
+        self._wake.set()
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(_JOIN_S)
+
+    def _run(self, wake: threading.Event, stopped: threading.Event) -> None:
+        while not stopped.is_set():
+            if wake.wait(_POLL_S):
+                stopped.wait(_SETTLE_S)
+            wake.clear()
+            if not stopped.is_set():
+                self.drive()
+
+
+_thread: FlushThread | None = None
+
+
+def flush_thread() -> FlushThread:
+    """The one of this process; made at the first call, and finished at the end of the process."""
+    global _thread  # noqa: PLW0603  # one a process is the point
+    if _thread is None:
+        _thread = FlushThread()
+        atexit.register(_thread.finish)
+        multiprocessing_util.register_after_fork(_thread, _finish_with_worker)
+    return _thread
+
+
+def _finish_with_worker(thread: FlushThread) -> None:
+    multiprocessing_util.Finalize(thread, thread.finish, exitpriority=_EXIT_PRIORITY)
