@@ -27,7 +27,7 @@ check: $(VENV)/.installed-development ## lint, format, types, import rules, snip
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q tests/guards/test_docs.py
+	$(BIN)/python -m pytest -q -rP tests/guards/test_docs.py
 
 bench: $(VENV)/.installed-development ## measure what querygauge costs; ARGS names a script, by default overhead
 	$(BIN)/python benchmarks/$(or $(ARGS),overhead.py)
