@@ -34,6 +34,7 @@ _NOTHING_SEEN: Final = (
     "- the span, the service and the store are the ones meant: --since, --service, --store",
     "- the first numbers were written already: every 10 s by default, and when the application ends",
 )
+_FOOTER: Final = "Full text, history and slow executions of one query: querygauge patterns show ID"
 _SELF_NOTES: Final = {
     "hook_errors": "errors inside querygauge's own hooks; the log names each kind once",
     "patterns_folded": "executions counted as `other`, because max_patterns was reached",
@@ -120,7 +121,8 @@ class _Page:
         report = self._report
         span = f"{report.started.strftime(_MOMENT)} to {report.ended.strftime(_MOMENT)} UTC"
         lasted = age((report.ended - report.started).total_seconds())
-        return ["QUERY PERFORMANCE REPORT", f"{visible(report.service) or 'all services'}, {span} ({lasted})"]
+        subject = f"{report.service or 'all services'}, {span} ({lasted})"
+        return ["QUERY PERFORMANCE REPORT", *self._wrapped(subject, "", "")]
 
     def overall(self) -> list[str]:
         report, outcomes = self._report, self._report.outcomes
@@ -260,7 +262,7 @@ class _Page:
     def footer(self) -> list[str]:
         if not self._shown:
             return []
-        return ["Full text, history and slow executions of one query: querygauge patterns show ID"]
+        return self._wrapped(_FOOTER, "", "")
 
     def _wrapped(self, text: str, first: str, rest: str) -> list[str]:
         return textwrap.wrap(
