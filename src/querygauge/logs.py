@@ -1,0 +1,32 @@
+"""
+Loggers that load structlog when they first have something to say.
+
+Importing structlog loads rich and greenlet where they are installed, and takes longer than all the rest of this package;
+a host that never meets a slow query need not pay for it. What is logged goes through the host's own configuration.
+"""
+
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+__all__ = ["get_logger"]
+
+
+class _LazyLogger:
+    """Stands for a structlog logger; every use asks structlog anew, so that a later configuration counts."""
+
+    __slots__ = ("_name",)
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, method: str) -> Any:
+        import structlog
+
+        return getattr(structlog.get_logger(self._name), method)
+
+
+def get_logger(name: str) -> "FilteringBoundLogger":
+    """The logger of a module; `name` is its `__name__`."""
+    return cast("FilteringBoundLogger", _LazyLogger(name))
