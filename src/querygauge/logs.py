@@ -1,7 +1,7 @@
 """
 Loggers that load structlog when they first have something to say.
 
-Importing structlog loads rich and greenlet where they are installed, and takes longer than all the rest of this package;
+Importing structlog loads rich and greenlet if they are there, and takes longer than all the rest of this package;
 a host that never meets a slow query need not pay for it. What is logged goes through the host's own configuration.
 """
 
