@@ -7,6 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --constraint constraints.txt
 # Handed to the program behind `demo`, `test` and `bench`, as in: make test ARGS="tests/patterns -x"
 ARGS ?=
+SCRIPT ?= overhead.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -29,8 +30,8 @@ check: $(VENV)/.installed-development ## lint, format, types, import rules, snip
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q -rP tests/guards/test_docs.py
 
-bench: $(VENV)/.installed-development ## measure what querygauge costs; ARGS names a script, by default overhead
-	$(BIN)/python benchmarks/$(or $(ARGS),overhead.py)
+bench: $(VENV)/.installed-development ## measure what querygauge costs; SCRIPT names another script of benchmarks/
+	$(BIN)/python benchmarks/$(SCRIPT) $(ARGS)
 
 format: $(VENV)/.installed-development ## rewrite the code as the checks want it
 	$(BIN)/ruff format
