@@ -1,0 +1,231 @@
+"""
+The DuckDB file of a store, opened for a moment: the only importer of duckdb.
+
+DuckDB lets one process write or many read, and a reader keeps a writer out. So everybody opens, does one thing and
+closes, and whoever finds the file held tries again for a while. The file is attached to a connection in memory:
+what can be prepared without the store is prepared there, before anybody else is kept out.
+
+Deliberately not here: what is read or written.
+"""
+
+import random
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from importlib import resources
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+
+from querygauge.errors import StoreError
+from querygauge.forking import survive_forks
+from querygauge.storage.paths import StorePaths
+
+__all__ = [
+    "CONTENT_ERRORS",
+    "SCHEMA_VERSION",
+    "Connection",
+    "DatabaseError",
+    "StoreBusyError",
+    "attached",
+    "create_database",
+    "first_line",
+    "open_database",
+    "scratch_connection",
+    "statements",
+]
+
+Connection = duckdb.DuckDBPyConnection
+DatabaseError = duckdb.Error
+# Raised because of the rows at hand; every other error of DuckDB is about the disk, the memory or the file.
+CONTENT_ERRORS: Final = (duckdb.DataError, duckdb.IntegrityError, duckdb.InvalidInputException)
+SCHEMA_VERSION: Final = 1
+
+# Newer DuckDB writes files that older ones cannot open, and dashboards bundle older ones.
+_STORAGE_VERSION: Final = "v1.0.0"
+_CONFIG: Final[dict[str, Any]] = {
+    "storage_compatibility_version": _STORAGE_VERSION,
+    "threads": 2,  # a collector stands beside the host it must not disturb
+    "memory_limit": "1GB",
+    "autoinstall_known_extensions": False,  # nothing here may reach for the network
+}
+# Somebody else has the file open: another process, or another connection of this one.
+_BUSY: Final = ("Could not set lock on file", "Unique file handle conflict", "different configuration than existing")
+_NO_DATABASE: Final = ("not a valid DuckDB database file", "database does not exist")
+_FIRST_PAUSE_S: Final = 0.01
+_LONGEST_PAUSE_S: Final = 0.25
+
+
+class StoreBusyError(StoreError):
+    """Somebody else kept the database open for longer than we wanted to wait."""
+
+
+class _Gate:
+    """
+    Lets one thread of this process at the database.
+
+    The operating system's record locks belong to the process: as soon as one connection closes the file, the locks
+    of every other connection of the same process on it are gone too, and a writer elsewhere overwrites what the
+    others are reading.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        survive_forks(self)
+
+    def after_fork_in_child(self) -> None:
+        """Whoever held the lock did not come along."""
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def passed(self, path: Path, timeout_s: float) -> Iterator[None]:
+        """Holds the gate for one connection."""
+        lock = self._lock
+        if not lock.acquire(timeout=timeout_s):
+            raise StoreBusyError(f"store {str(path)!r} is open in another thread; waited {timeout_s:g} s")
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+_gate = _Gate()
+
+
+def statements(name: str) -> str:
+    """The SQL of one of the files beside this one."""
+    return resources.files("querygauge.storage").joinpath(name).read_text(encoding="utf-8")
+
+
+@contextmanager
+def scratch_connection(paths: StorePaths) -> Iterator[Connection]:
+    """A connection to an empty database in memory, which spills into the store's directory."""
+    connection = duckdb.connect(":memory:", config={**_CONFIG, "temp_directory": str(paths.scratch)})
+    try:
+        yield connection
+    finally:
+        connection.close()
+        with suppress(OSError):
+            paths.scratch.rmdir()
+
+
+@contextmanager
+def attached(connection: Connection, path: Path, *, read_only: bool, timeout_s: float) -> Iterator[None]:
+    """
+    The database at `path` as `store` on `connection`, for the length of the block.
+
+    Raises:
+        StoreBusyError: If somebody else holds it for longer than `timeout_s`.
+        StoreError: If it is absent, is no store of ours, or was made by a newer version. It is not changed.
+    """
+    with _gate.passed(path, timeout_s):
+        deadline = time.monotonic() + timeout_s
+        # Opening for writing replays what a killed writer left, and somebody else's file is not ours to touch.
+        _attach(connection, path, read_only=True, deadline=deadline)
+        try:
+            _check_ours(connection, path)
+            if not read_only:
+                connection.execute("DETACH store")
+                _attach(connection, path, read_only=False, deadline=deadline)
+            yield
+        finally:
+            # A failed commit may have detached it already, and its error is the one to be told.
+            with suppress(duckdb.Error):
+                connection.execute("DETACH store")
+
+
+@contextmanager
+def open_database(paths: StorePaths, *, read_only: bool, timeout_s: float) -> Iterator[Connection]:
+    """A connection with the store attached as `store`; raises as `attached` does."""
+    with (
+        scratch_connection(paths) as connection,
+        attached(connection, paths.database, read_only=read_only, timeout_s=timeout_s),
+    ):
+        yield connection
+
+
+def create_database(paths: StorePaths) -> None:
+    """
+    Makes the database with its tables if there is none; the caller holds the election lock.
+
+    Raises:
+        StoreError: If it cannot be made.
+    """
+    if paths.database.exists():
+        return
+    unfinished = paths.database.with_suffix(".new")
+    leftover_log = Path(f"{paths.database}.wal")
+    try:
+        for leftover in (unfinished, Path(f"{unfinished}.wal"), leftover_log):
+            leftover.unlink(missing_ok=True)
+        with scratch_connection(paths) as connection:
+            _create_tables(connection, unfinished)
+        # A kill before this line leaves no half-made store behind.
+        unfinished.replace(paths.database)
+    except OSError as error:
+        raise StoreError(f"store {str(paths.database)!r} could not be made: {error.strerror or error}") from error
+    except duckdb.Error as error:
+        raise StoreError(f"store {str(paths.database)!r} could not be made: {first_line(error)}") from error
+
+
+def first_line(error: BaseException) -> str:
+    """What an error of DuckDB says, without the statement it quotes."""
+    return str(error).strip().partition("\n")[0]
+
+
+def _create_tables(connection: Connection, path: Path) -> None:
+    connection.execute(f"ATTACH {_quoted(path)} AS store (TYPE duckdb)")
+    connection.execute("USE store")
+    connection.execute(statements("schema.sql"))
+    created_at = datetime.now(UTC).replace(tzinfo=None)
+    connection.execute("INSERT INTO meta VALUES (?, ?)", [SCHEMA_VERSION, created_at])
+    connection.execute("USE memory")
+    connection.execute("DETACH store")
+
+
+def _quoted(path: Path) -> str:
+    escaped = str(path).replace("'", "''")
+    return f"'{escaped}'"
+
+
+def _attach(connection: Connection, path: Path, *, read_only: bool, deadline: float) -> None:
+    mode = ", READ_ONLY" if read_only else ""
+    pause = _FIRST_PAUSE_S
+    while True:
+        try:
+            connection.execute(f"ATTACH {_quoted(path)} AS store (TYPE duckdb{mode})")
+        except duckdb.Error as error:
+            reason = first_line(error)
+            if not any(words in reason for words in _BUSY):
+                raise _unusable(path, reason) from error
+            if time.monotonic() >= deadline:
+                raise StoreBusyError(f"store {str(path)!r} is held by somebody else: {reason}") from error
+        else:
+            return
+        # Waiters that woke together would collide together.
+        time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  # nothing secret in a pause
+        pause = min(2 * pause, _LONGEST_PAUSE_S)
+
+
+def _unusable(path: Path, reason: str) -> StoreError:
+    if not path.exists():
+        return StoreError(f"store {str(path)!r} does not exist; instrument an application, or name another store")
+    if any(words in reason for words in _NO_DATABASE):
+        return StoreError(f"store must be a DuckDB database; got {str(path)!r}, which is something else")
+    return StoreError(f"store {str(path)!r} could not be opened: {reason}")
+
+
+def _check_ours(connection: Connection, path: Path) -> None:
+    try:
+        row = connection.execute("SELECT max(schema_version) FROM store.meta").fetchone()
+    except duckdb.Error as error:
+        raise StoreError(f"store must be a database that querygauge made; got {str(path)!r}, which is not") from error
+    version = row[0] if row else None
+    if not isinstance(version, int) or version > SCHEMA_VERSION:
+        raise StoreError(
+            f"store {str(path)!r} must have schema version {SCHEMA_VERSION} or older; got {version}; "
+            "a newer querygauge made it: upgrade this one"
+        )

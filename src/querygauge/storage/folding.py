@@ -1,0 +1,255 @@
+"""
+Waiting spool files into the database, each exactly once.
+
+Whoever holds the election lock folds. Files are checked and merged in memory, written in one transaction together
+with their names, and removed after it is committed; a fold killed in between leaves files whose names are in the
+database, and the next fold only removes them. What cannot be used is set aside and named.
+
+Deliberately not here: when to fold, and what happens to rows that grow old.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import structlog
+from filelock import FileLock, Timeout
+
+from querygauge.errors import StoreError
+from querygauge.storage.database import (
+    CONTENT_ERRORS,
+    Connection,
+    DatabaseError,
+    StoreBusyError,
+    attached,
+    create_database,
+    first_line,
+    scratch_connection,
+    statements,
+)
+from querygauge.storage.paths import StorePaths
+from querygauge.storage.spool import TEMPORARY_SUFFIX, read_header, waiting_files
+
+__all__ = ["FoldResult", "fold"]
+
+log = structlog.get_logger(__name__)
+
+_DATABASE_TIMEOUT_S: Final = 10.0
+# One transaction takes so much: merging it stays within the memory a collector may have.
+_BATCH_BYTES: Final = 32_000_000
+_BATCH_FILES: Final = 500
+# A writer renames its temporary file within milliseconds; one so old belongs to a process that was killed.
+_ABANDONED_S: Final = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class FoldResult:
+    """
+    What one fold did.
+
+    Attributes:
+        files: Files whose rows are in the database now and were not before.
+        rows: Their rows.
+        rejected: Where the files were put that could not be used.
+        is_busy: Whether somebody else folds, or holds the database; files may still wait.
+    """
+
+    files: int = 0
+    rows: int = 0
+    rejected: tuple[Path, ...] = ()
+    is_busy: bool = False
+
+
+def fold(
+    paths: StorePaths, *, lock_timeout_s: float = 0.0, database_timeout_s: float = _DATABASE_TIMEOUT_S
+) -> FoldResult:
+    """
+    Moves what waits in the spool into the database, and makes the database if there is none.
+
+    Args:
+        paths: The store.
+        lock_timeout_s: How long to wait for somebody else who folds.
+        database_timeout_s: How long to wait for somebody who holds the database open.
+
+    Raises:
+        StoreError: If the store cannot be written; everything that waits is kept.
+    """
+    paths.create()
+    with _elected(paths, lock_timeout_s) as is_elected:
+        if not is_elected:
+            return FoldResult(is_busy=True)
+        create_database(paths)
+        return _Fold(paths, database_timeout_s).run()
+
+
+@contextmanager
+def _elected(paths: StorePaths, timeout_s: float) -> Iterator[bool]:
+    # The lock object lives as long as this block: a forked child must find none to inherit.
+    lock = FileLock(paths.lock)
+    try:
+        lock.acquire(timeout=timeout_s)
+    except Timeout:
+        yield False
+        return
+    except OSError as error:
+        raise StoreError(f"store {str(paths.root)!r} could not be locked: {error.strerror or error}") from error
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+class _Fold:
+    """One fold, while the election lock is held."""
+
+    def __init__(self, paths: StorePaths, database_timeout_s: float) -> None:
+        self._paths = paths
+        self._timeout_s = database_timeout_s
+        self._files = 0
+        self._rows = 0
+        self._rejected: list[Path] = []
+
+    def run(self) -> FoldResult:
+        _remove_abandoned(self._paths)
+        waiting = waiting_files(self._paths)
+        is_busy = False
+        if waiting:
+            with scratch_connection(self._paths) as connection:
+                try:
+                    self._fold_all(connection, waiting)
+                except StoreBusyError as error:
+                    log.warning("store_busy", store=str(self._paths.root), error=str(error))
+                    is_busy = True
+                except DatabaseError as error:
+                    raise StoreError(
+                        f"store {str(self._paths.database)!r} could not be written: {first_line(error)}"
+                    ) from error
+        return FoldResult(self._files, self._rows, tuple(self._rejected), is_busy)
+
+    def _fold_all(self, connection: Connection, waiting: list[Path]) -> None:
+        fresh = self._without_folded(connection, waiting)
+        for batch in _batches(fresh):
+            sound = {path: rows for path in batch if (rows := self._rows_if_sound(path)) is not None}
+            if not sound:
+                continue
+            try:
+                self._fold_together(connection, sound)
+            except CONTENT_ERRORS:
+                # Nothing of the transaction is left; one bad file must not hold up the others.
+                for path, rows in sound.items():
+                    self._fold_alone(connection, path, rows)
+
+    def _without_folded(self, connection: Connection, waiting: list[Path]) -> list[Path]:
+        """Removes the files that a killed fold committed and could not remove, and gives the others."""
+        with attached(connection, self._paths.database, read_only=True, timeout_s=self._timeout_s):
+            folded = {row[0] for row in connection.execute("SELECT name FROM store.folded_files").fetchall()}
+        _remove(path for path in waiting if path.name in folded)
+        return [path for path in waiting if path.name not in folded]
+
+    def _rows_if_sound(self, path: Path) -> int | None:
+        """How many rows a file has; None if it is of no use, or gone."""
+        try:
+            return read_header(path).rows
+        except FileNotFoundError:
+            return None  # its writer dropped it to keep the spool within its limit
+        except StoreError as error:
+            self._reject(path, str(error))
+            return None
+
+    def _fold_alone(self, connection: Connection, path: Path, rows: int) -> None:
+        try:
+            self._fold_together(connection, {path: rows})
+        except CONTENT_ERRORS as error:
+            self._reject(path, first_line(error))
+
+    def _fold_together(self, connection: Connection, sound: dict[Path, int]) -> None:
+        present = {path: rows for path, rows in sound.items() if path.exists()}
+        for path, reason in _load(connection, list(present)):
+            if present.pop(path, None) is not None:
+                self._reject(path, reason)
+        if not present:
+            return
+        connection.execute(statements("merge.sql"))
+        self._commit(connection, list(present))
+        _remove(present)
+        self._files += len(present)
+        self._rows += sum(present.values())
+
+    def _commit(self, connection: Connection, files: Sequence[Path]) -> None:
+        names = [path.name for path in files]
+        waiting = [path.name for path in waiting_files(self._paths)]
+        folded_at = datetime.now(UTC).replace(tzinfo=None)
+        with attached(connection, self._paths.database, read_only=False, timeout_s=self._timeout_s):
+            connection.execute("BEGIN")
+            try:
+                connection.execute(statements("insert.sql"))
+                # A name is of use only while its file can still be found.
+                connection.execute("DELETE FROM store.folded_files WHERE name NOT IN (SELECT unnest(?))", [waiting])
+                connection.execute("INSERT INTO store.folded_files SELECT unnest(?), ?", [names, folded_at])
+                connection.execute("COMMIT")
+            except DatabaseError:
+                with suppress(DatabaseError):
+                    connection.execute("ROLLBACK")
+                raise
+
+    def _reject(self, path: Path, reason: str) -> None:
+        aside = self._paths.rejected / path.name
+        try:
+            path.replace(aside)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise StoreError(f"{str(path)!r} could not be set aside: {error.strerror or error}") from error
+        log.warning("spool_file_rejected", file=str(aside), reason=reason)
+        self._rejected.append(aside)
+
+
+def _load(connection: Connection, files: list[Path]) -> list[tuple[Path, str]]:
+    """Reads files into `spooled`, and gives those with impossible values, whose rows it takes out again."""
+    if not files:
+        return []
+    connection.execute(statements("load.sql"), {"files": [_glob_escaped(path) for path in files]})
+    bad = connection.execute(statements("check.sql")).fetchall()
+    if bad:
+        connection.execute("DELETE FROM spooled WHERE file IN (SELECT unnest(?))", [[file for file, _ in bad]])
+    return [(Path(file), reason) for file, reason in bad]
+
+
+def _glob_escaped(path: Path) -> str:
+    """A path that DuckDB takes as it stands: it reads these characters as wildcards."""
+    return "".join(f"[{character}]" if character in "*?[" else character for character in str(path))
+
+
+def _batches(files: list[Path]) -> Iterator[list[Path]]:
+    batch: list[Path] = []
+    size = 0
+    for path in files:
+        with suppress(FileNotFoundError):
+            size += path.stat().st_size
+        batch.append(path)
+        if size >= _BATCH_BYTES or len(batch) >= _BATCH_FILES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _remove(files: Iterator[Path] | dict[Path, int]) -> None:
+    for path in files:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            # Its name is in the database, so it is not counted again.
+            log.warning("folded_file_not_removed", file=str(path), error=error.strerror or str(error))
+
+
+def _remove_abandoned(paths: StorePaths) -> None:
+    oldest = time.time() - _ABANDONED_S
+    with suppress(OSError):
+        for path in paths.spool.iterdir():
+            if path.name.endswith(TEMPORARY_SUFFIX) and path.stat().st_mtime < oldest:
+                path.unlink(missing_ok=True)

@@ -1,0 +1,25 @@
+-- The merged rows into the store, inside the caller's transaction.
+INSERT INTO store.query_stats BY NAME SELECT * FROM memory.new_query_stats;
+INSERT INTO store.slow_queries BY NAME SELECT * FROM memory.new_slow_queries;
+INSERT INTO store.pool_stats BY NAME SELECT * FROM memory.new_pool_stats;
+INSERT INTO store.repetitions BY NAME SELECT * FROM memory.new_repetitions;
+
+UPDATE store.patterns AS known
+SET first_seen = least(known.first_seen, new.first_seen), last_seen = greatest(known.last_seen, new.last_seen)
+FROM memory.new_patterns AS new
+WHERE known.pattern_id = new.pattern_id
+    AND (new.first_seen < known.first_seen OR new.last_seen > known.last_seen);
+INSERT INTO store.patterns BY NAME
+SELECT * FROM memory.new_patterns ANTI JOIN store.patterns USING (pattern_id);
+
+UPDATE store.processes AS known
+SET first_at = least(known.first_at, new.first_at), last_at = greatest(known.last_at, new.last_at),
+    hook_errors = greatest(known.hook_errors, new.hook_errors),
+    patterns_folded = greatest(known.patterns_folded, new.patterns_folded),
+    slow_queries_dropped = greatest(known.slow_queries_dropped, new.slow_queries_dropped),
+    alerts_dropped = greatest(known.alerts_dropped, new.alerts_dropped),
+    snapshots_dropped = greatest(known.snapshots_dropped, new.snapshots_dropped)
+FROM memory.new_processes AS new
+WHERE known.service = new.service AND known.process = new.process;
+INSERT INTO store.processes BY NAME
+SELECT * FROM memory.new_processes ANTI JOIN store.processes USING (service, process);

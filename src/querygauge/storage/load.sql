@@ -1,0 +1,32 @@
+-- Spool files into one table in memory; the columns are the kinds of `spool_rows.py`. $files is a list of paths.
+-- A member that has the wrong type makes this fail; one that is absent is NULL, which `check.sql` finds.
+CREATE OR REPLACE TABLE spooled AS
+SELECT *
+FROM read_json(
+    $files,
+    format = 'newline_delimited',
+    filename = 'file',
+    columns = {
+        header: 'STRUCT(service VARCHAR, process VARCHAR, started_us BIGINT, ended_us BIGINT,
+            self_metrics STRUCT(hook_errors BIGINT, patterns_folded BIGINT, slow_queries_dropped BIGINT,
+                alerts_dropped BIGINT, snapshots_dropped BIGINT))',
+        pattern: 'STRUCT(id VARCHAR, text VARCHAR, summary VARCHAR, operation VARCHAR, tables VARCHAR[],
+            dialect VARCHAR, category VARCHAR)',
+        query: 'STRUCT(target VARCHAR, pattern_id VARCHAR, ok BIGINT, error BIGINT, timeout BIGINT, cancelled BIGINT,
+            slow BIGINT, rows BIGINT, rows_known BIGINT, first_us BIGINT, last_us BIGINT,
+            durations STRUCT(count BIGINT, total_ns BIGINT, min_ns BIGINT, max_ns BIGINT, k SMALLINT[], n BIGINT[]))',
+        slow: 'STRUCT(at_us BIGINT, target VARCHAR, pattern_id VARCHAR, summary VARCHAR, query VARCHAR,
+            duration_ms DOUBLE, outcome VARCHAR, rows BIGINT, parameters VARCHAR, call_site VARCHAR,
+            error_type VARCHAR, error_code VARCHAR, error_message VARCHAR, trace_id VARCHAR, scope VARCHAR)',
+        pool: 'STRUCT(pool VARCHAR, at_us BIGINT, pool_size INTEGER, max_connections INTEGER, active INTEGER,
+            idle INTEGER, waiting INTEGER, overflow INTEGER, oldest_checkout_s DOUBLE, holders VARCHAR,
+            requests BIGINT, checkouts BIGINT, checkins BIGINT, timeouts BIGINT, errors BIGINT,
+            peak_active BIGINT, peak_waiting BIGINT, health_checks BIGINT, health_checks_failed BIGINT,
+            leaks BIGINT, lost_to_cancellation BIGINT,
+            wait STRUCT(count BIGINT, total_ns BIGINT, min_ns BIGINT, max_ns BIGINT, k SMALLINT[], n BIGINT[]),
+            use STRUCT(count BIGINT, total_ns BIGINT, min_ns BIGINT, max_ns BIGINT, k SMALLINT[], n BIGINT[]),
+            "create" STRUCT(count BIGINT, total_ns BIGINT, min_ns BIGINT, max_ns BIGINT, k SMALLINT[], n BIGINT[]))',
+        repetition: 'STRUCT(target VARCHAR, pattern_id VARCHAR, call_site VARCHAR, scope VARCHAR, scopes BIGINT,
+            executions BIGINT, max_per_scope BIGINT, total_ms DOUBLE, fix VARCHAR)'
+    }
+);

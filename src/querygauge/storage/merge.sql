@@ -1,0 +1,159 @@
+-- From `spooled` to the rows a store gets, all files together: one row per minute, service, target and pattern, and
+-- one per minute, process and pool. It works in memory; the store is not open while it runs.
+CREATE OR REPLACE TABLE windows AS
+SELECT
+    file, header.service, header.process, make_timestamp(header.started_us) AS started,
+    make_timestamp(header.ended_us) AS ended, date_trunc('minute', make_timestamp(header.ended_us)) AS "minute",
+    header.self_metrics
+FROM spooled
+WHERE header IS NOT NULL;
+
+CREATE OR REPLACE TABLE new_query_stats AS
+WITH queries AS (
+    SELECT "minute", service, query.target AS target, query.pattern_id AS pattern_id, query
+    FROM spooled JOIN windows USING (file)
+    WHERE query IS NOT NULL
+),
+sums AS (
+    SELECT
+        "minute", service, target, pattern_id,
+        sum(query.durations.count)::BIGINT AS executions, sum(query.ok)::BIGINT AS ok,
+        sum(query.error)::BIGINT AS error, sum(query.timeout)::BIGINT AS timeout,
+        sum(query.cancelled)::BIGINT AS cancelled, sum(query.slow)::BIGINT AS slow,
+        sum(query.rows)::BIGINT AS rows, sum(query.rows_known)::BIGINT AS rows_known,
+        sum(query.durations.total_ns)::BIGINT AS total_ns,
+        coalesce(min(query.durations.min_ns) FILTER (query.durations.count > 0), 0) AS min_ns,
+        max(query.durations.max_ns) AS max_ns,
+        make_timestamp(min(query.first_us)) AS first_seen, make_timestamp(max(query.last_us)) AS last_seen
+    FROM queries
+    GROUP BY "minute", service, target, pattern_id
+),
+pairs AS (
+    SELECT
+        "minute", service, target, pattern_id, unnest(query.durations.k) AS k, unnest(query.durations.n) AS n
+    FROM queries
+),
+counts AS (
+    SELECT "minute", service, target, pattern_id, k, sum(n)::BIGINT AS n
+    FROM pairs
+    GROUP BY "minute", service, target, pattern_id, k
+),
+buckets AS (
+    SELECT "minute", service, target, pattern_id, list(k ORDER BY k) AS bucket_k, list(n ORDER BY k) AS bucket_n
+    FROM counts
+    GROUP BY "minute", service, target, pattern_id
+)
+SELECT sums.*, coalesce(bucket_k, []) AS bucket_k, coalesce(bucket_n, []) AS bucket_n
+FROM sums LEFT JOIN buckets USING ("minute", service, target, pattern_id)
+ORDER BY "minute", service, target, pattern_id;
+
+CREATE OR REPLACE TABLE new_patterns AS
+WITH uses AS (
+    SELECT query.pattern_id AS pattern_id, make_timestamp(query.first_us) AS first_seen,
+        make_timestamp(query.last_us) AS last_seen
+    FROM spooled WHERE query IS NOT NULL
+    UNION ALL
+    SELECT repetition.pattern_id, started, ended FROM spooled JOIN windows USING (file) WHERE repetition IS NOT NULL
+),
+spans AS (
+    SELECT pattern_id, min(first_seen) AS first_seen, max(last_seen) AS last_seen FROM uses GROUP BY pattern_id
+),
+names AS (
+    SELECT pattern.id AS pattern_id, any_value(pattern) AS pattern FROM spooled WHERE pattern IS NOT NULL GROUP BY 1
+)
+SELECT
+    pattern_id, pattern.text AS text, pattern.summary AS summary, pattern.operation AS operation,
+    pattern.tables AS tables, pattern.dialect AS dialect, pattern.category AS category, first_seen, last_seen
+FROM names JOIN spans USING (pattern_id);
+
+CREATE OR REPLACE TABLE new_slow_queries AS
+SELECT make_timestamp(slow.at_us) AS started_at, service, process, unnest(slow)
+FROM spooled JOIN windows USING (file)
+WHERE slow IS NOT NULL
+ORDER BY started_at;
+ALTER TABLE new_slow_queries DROP COLUMN at_us;
+
+CREATE OR REPLACE TABLE new_pool_stats AS
+WITH pools AS (
+    SELECT "minute", service, process, pool.pool AS name, pool
+    FROM spooled JOIN windows USING (file)
+    WHERE pool IS NOT NULL
+),
+histograms AS (
+    SELECT
+        "minute", service, process, name, unnest(['wait', 'use', 'create']) AS clock,
+        unnest([pool.wait, pool.use, pool."create"]) AS h
+    FROM pools
+),
+pairs AS (
+    SELECT "minute", service, process, name, clock, unnest(h.k) AS k, unnest(h.n) AS n FROM histograms
+),
+counts AS (
+    SELECT "minute", service, process, name, clock, k, sum(n)::BIGINT AS n
+    FROM pairs
+    GROUP BY "minute", service, process, name, clock, k
+),
+buckets AS (
+    SELECT "minute", service, process, name, clock, list(k ORDER BY k) AS k, list(n ORDER BY k) AS n
+    FROM counts
+    GROUP BY "minute", service, process, name, clock
+),
+sums AS (
+    SELECT
+        "minute", service, process, name, clock, sum(h.count)::BIGINT AS count,
+        sum(h.total_ns)::BIGINT AS total_ns, coalesce(min(h.min_ns) FILTER (h.count > 0), 0) AS min_ns,
+        max(h.max_ns) AS max_ns
+    FROM histograms
+    GROUP BY "minute", service, process, name, clock
+),
+clocks AS (
+    SELECT
+        "minute", service, process, name,
+        any_value({count: count, total_ns: total_ns, min_ns: min_ns, max_ns: max_ns, k: coalesce(k, []),
+            n: coalesce(n, [])}) FILTER (clock = 'wait') AS wait,
+        any_value({count: count, total_ns: total_ns, min_ns: min_ns, max_ns: max_ns, k: coalesce(k, []),
+            n: coalesce(n, [])}) FILTER (clock = 'use') AS used,
+        any_value({count: count, total_ns: total_ns, min_ns: min_ns, max_ns: max_ns, k: coalesce(k, []),
+            n: coalesce(n, [])}) FILTER (clock = 'create') AS created
+    FROM sums LEFT JOIN buckets USING ("minute", service, process, name, clock)
+    GROUP BY "minute", service, process, name
+),
+counters AS (
+    SELECT
+        "minute", service, process, name, max_by(pool, pool.at_us) AS latest,
+        sum(pool.requests)::BIGINT AS requests, sum(pool.checkouts)::BIGINT AS checkouts,
+        sum(pool.checkins)::BIGINT AS checkins, sum(pool.timeouts)::BIGINT AS timeouts,
+        sum(pool.errors)::BIGINT AS errors, max(pool.peak_active) AS peak_active,
+        max(pool.peak_waiting) AS peak_waiting, sum(pool.health_checks)::BIGINT AS health_checks,
+        sum(pool.health_checks_failed)::BIGINT AS health_checks_failed, sum(pool.leaks)::BIGINT AS leaks,
+        sum(pool.lost_to_cancellation)::BIGINT AS lost_to_cancellation
+    FROM pools
+    GROUP BY "minute", service, process, name
+)
+SELECT
+    "minute", service, process, name AS pool, make_timestamp(latest.at_us) AS state_at, latest.pool_size AS pool_size,
+    latest.max_connections AS max_connections, latest.active AS active, latest.idle AS idle,
+    latest.waiting AS waiting, latest.overflow AS overflow, latest.oldest_checkout_s AS oldest_checkout_s,
+    latest.holders AS holders, requests, checkouts, checkins, timeouts, errors, peak_active, peak_waiting,
+    health_checks, health_checks_failed, leaks, lost_to_cancellation,
+    wait.count AS wait_count, wait.total_ns AS wait_total_ns, wait.min_ns AS wait_min_ns,
+    wait.max_ns AS wait_max_ns, wait.k AS wait_k, wait.n AS wait_n,
+    used.count AS use_count, used.total_ns AS use_total_ns, used.min_ns AS use_min_ns,
+    used.max_ns AS use_max_ns, used.k AS use_k, used.n AS use_n,
+    created.count AS create_count, created.total_ns AS create_total_ns, created.min_ns AS create_min_ns,
+    created.max_ns AS create_max_ns, created.k AS create_k, created.n AS create_n
+FROM counters JOIN clocks USING ("minute", service, process, name)
+ORDER BY "minute", service, process, pool;
+
+CREATE OR REPLACE TABLE new_repetitions AS
+SELECT ended AS found_at, service, unnest(repetition)
+FROM spooled JOIN windows USING (file)
+WHERE repetition IS NOT NULL
+ORDER BY found_at;
+
+CREATE OR REPLACE TABLE new_processes AS
+SELECT
+    service, process, min(started) AS first_at, max(ended) AS last_at,
+    unnest(max_by(self_metrics, ended))
+FROM windows
+GROUP BY service, process;

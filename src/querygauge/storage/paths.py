@@ -1,0 +1,83 @@
+"""
+Where the parts of a store lie: in goes its directory, out come the paths of its files.
+
+Deliberately not here: opening any of them.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from querygauge.errors import StoreError
+
+__all__ = ["StorePaths"]
+
+_HIDE_FROM_GIT = "# Statistics of one machine; nothing to commit.\n*\n"
+
+
+@dataclass(frozen=True, slots=True)
+class StorePaths:
+    """
+    The files of one store.
+
+    Attributes:
+        root: Directory of the store, absolute.
+    """
+
+    root: Path
+
+    def __post_init__(self) -> None:
+        # A host may change its working directory after it was instrumented; the store must not move with it.
+        object.__setattr__(self, "root", Path(self.root).absolute())
+
+    @property
+    def database(self) -> Path:
+        """The DuckDB file."""
+        return self.root / "querygauge.duckdb"
+
+    @property
+    def spool(self) -> Path:
+        """Directory of the snapshots that wait to be folded."""
+        return self.root / "spool"
+
+    @property
+    def rejected(self) -> Path:
+        """Directory of the spool files that could not be used."""
+        return self.root / "rejected"
+
+    @property
+    def lock(self) -> Path:
+        """Locked by whoever folds; one at a time."""
+        return self.root / "collector.lock"
+
+    @property
+    def tick_lock(self) -> Path:
+        """Locked for the moment it takes to decide who starts the next tick."""
+        return self.root / "tick.lock"
+
+    @property
+    def tick_stamp(self) -> Path:
+        """Its modification time is when the last tick was claimed."""
+        return self.root / "tick.stamp"
+
+    @property
+    def scratch(self) -> Path:
+        """Where a fold that outgrows its memory spills to; absent at rest."""
+        return self.root / "scratch"
+
+    def create(self) -> None:
+        """
+        Makes the directories that are missing; one we make is hidden from git.
+
+        Raises:
+            StoreError: If the path is a file, or a directory cannot be made.
+        """
+        if self.root.exists() and not self.root.is_dir():
+            raise StoreError(f"store must be a directory; got the file {str(self.root)!r}")
+        try:
+            if not self.root.is_dir():
+                self.root.mkdir(parents=True, exist_ok=True)
+                (self.root / ".gitignore").write_text(_HIDE_FROM_GIT, encoding="utf-8")
+            self.spool.mkdir(exist_ok=True)
+            self.rejected.mkdir(exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"store {str(self.root)!r} could not be made: {error.strerror or error}") from error

@@ -1,0 +1,182 @@
+"""
+Rows of the store as values: in goes what DuckDB gave, out come the values that cross rooms.
+
+Deliberately not here: SQL.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from querygauge.histogram import Histogram
+from querygauge.values import (
+    Failure,
+    Holder,
+    OutcomeCounts,
+    Pattern,
+    PoolMetrics,
+    PoolSnapshot,
+    PoolWindow,
+    QueryStats,
+    Repetition,
+    SelfMetrics,
+    SlowQuery,
+)
+
+__all__ = [
+    "pattern_of",
+    "pool_of",
+    "query_stats_of",
+    "repetition_of",
+    "self_metrics_of",
+    "slow_query_of",
+    "utc",
+]
+
+Row = Mapping[str, Any]
+
+# A process whose pool was last seen so long before the others' has ended: its connections are gone with it.
+_PRESENT: Final = timedelta(seconds=90)
+_MOST_HOLDERS: Final = 20
+
+
+def utc(moment: datetime) -> datetime:
+    """The store's timestamps are UTC and carry no zone."""
+    return moment.replace(tzinfo=UTC)
+
+
+def pattern_of(row: Row) -> Pattern:
+    """The pattern whose columns are in `row`."""
+    return Pattern(
+        row["pattern_id"],
+        row["text"],
+        row["summary"],
+        row["operation"],
+        tuple(row["tables"]),
+        row["dialect"],
+        row["category"],
+    )
+
+
+def query_stats_of(row: Row) -> QueryStats:
+    """The statistics in `row`, which has the columns of the pattern too."""
+    return QueryStats(
+        pattern_of(row),
+        row["target"],
+        OutcomeCounts(row["ok"], row["error"], row["timeout"], row["cancelled"]),
+        row["slow"],
+        row["rows"],
+        row["rows_known"],
+        Histogram(
+            row["executions"], row["total_ns"], row["min_ns"], row["max_ns"], _buckets(row["bucket_k"], row["bucket_n"])
+        ),
+        utc(row["first_seen"]),
+        utc(row["last_seen"]),
+    )
+
+
+def _buckets(indexes: Iterable[int] | None, counts: Iterable[int] | None) -> dict[int, int]:
+    return dict(zip(indexes or (), counts or (), strict=True))
+
+
+def slow_query_of(row: Row) -> SlowQuery:
+    """One execution."""
+    failed = row["error_type"] is not None
+    return SlowQuery(
+        query=row["query"],
+        pattern_id=row["pattern_id"],
+        summary=row["summary"],
+        target=row["target"],
+        duration_ms=row["duration_ms"],
+        timestamp=utc(row["started_at"]),
+        outcome=row["outcome"],
+        rows=row["rows"],
+        parameters=None if row["parameters"] is None else json.loads(row["parameters"]),
+        call_site=row["call_site"],
+        error=Failure(row["error_type"], row["error_code"], row["error_message"] or "") if failed else None,
+        trace_id=row["trace_id"],
+        scope=row["scope"],
+    )
+
+
+def repetition_of(row: Row) -> Repetition:
+    """One finding; the row has the columns of the pattern too."""
+    return Repetition(
+        pattern=pattern_of(row),
+        target=row["target"],
+        call_site=row["call_site"],
+        scope=row["scope"],
+        scopes_count=row["scopes"],
+        execution_count=row["executions"],
+        max_per_scope=row["max_per_scope"],
+        total_duration_ms=row["total_ms"],
+        fix=row["fix"],
+    )
+
+
+def self_metrics_of(row: Row) -> SelfMetrics:
+    """What querygauge noticed about itself."""
+    return SelfMetrics(**{field.name: row[field.name] for field in fields(SelfMetrics)})
+
+
+def pool_of(rows: list[Row]) -> PoolWindow:
+    """
+    One pool from its rows, of any number of processes and minutes.
+
+    What it did is everything together. Its state is the sum over the processes that still report, each at its latest
+    moment: four workers with a pool of five have twenty connections.
+    """
+    metrics = PoolMetrics()
+    latest: dict[str, Row] = {}
+    for row in sorted(rows, key=lambda row: row["state_at"]):
+        metrics = metrics.merged(_metrics_of(row))
+        latest[row["process"]] = row
+    newest = max(row["state_at"] for row in latest.values())
+    present = [row for row in latest.values() if newest - row["state_at"] <= _PRESENT]
+    return PoolWindow(rows[0]["pool"], _state_of(present, newest), metrics)
+
+
+def _metrics_of(row: Row) -> PoolMetrics:
+    return PoolMetrics(
+        total_requests=row["requests"],
+        total_checkouts=row["checkouts"],
+        total_checkins=row["checkins"],
+        total_timeouts=row["timeouts"],
+        total_errors=row["errors"],
+        wait=_histogram_of(row, "wait"),
+        use=_histogram_of(row, "use"),
+        create=_histogram_of(row, "create"),
+        peak_active=row["peak_active"],
+        peak_waiting=row["peak_waiting"],
+        health_checks=row["health_checks"],
+        health_checks_failed=row["health_checks_failed"],
+        leaks=row["leaks"],
+        lost_to_cancellation=row["lost_to_cancellation"],
+    )
+
+
+def _histogram_of(row: Row, clock: str) -> Histogram:
+    return Histogram(
+        row[f"{clock}_count"],
+        row[f"{clock}_total_ns"],
+        row[f"{clock}_min_ns"],
+        row[f"{clock}_max_ns"],
+        _buckets(row[f"{clock}_k"], row[f"{clock}_n"]),
+    )
+
+
+def _state_of(present: list[Row], newest: datetime) -> PoolSnapshot:
+    holders = [Holder(**holder) for row in present for holder in json.loads(row["holders"])]
+    return PoolSnapshot(
+        timestamp=utc(newest),
+        pool_size=sum(row["pool_size"] for row in present),
+        active_connections=sum(row["active"] for row in present),
+        idle_connections=sum(row["idle"] for row in present),
+        waiting_count=sum(row["waiting"] for row in present),
+        overflow=sum(row["overflow"] for row in present),
+        max_connections=sum(row["max_connections"] for row in present),
+        oldest_checkout_s=max(row["oldest_checkout_s"] for row in present),
+        holders=tuple(sorted(holders, key=lambda holder: -holder.age_s)[:_MOST_HOLDERS]),
+    )

@@ -1,0 +1,152 @@
+-- The tables of a store. Every TIMESTAMP is UTC; every `_ns` is nanoseconds, every `_ms` milliseconds.
+-- No table has a key or an index: on fact tables they double the time and size of an insert, the few small tables
+-- are written by one process at a time anyway, and DuckLake knows neither.
+--
+-- Durations are histograms. `*_k` lists bucket indexes in ascending order and `*_n` the executions in each: bucket k
+-- holds the durations in (2^((k-1)/32), 2^(k/32)] seconds. Percentiles come from adding the counts of equal k up,
+-- never from averaging percentiles.
+
+CREATE TABLE meta (
+    schema_version INTEGER NOT NULL,    -- a reader refuses a version newer than its own
+    created_at TIMESTAMP NOT NULL       -- when the store was made
+);
+
+-- One row per pattern ever seen.
+CREATE TABLE patterns (
+    pattern_id VARCHAR NOT NULL,        -- 16 hex digits: hash of text and dialect
+    text VARCHAR NOT NULL,              -- the statement without literals
+    summary VARCHAR NOT NULL,           -- such as `SELECT orders`
+    operation VARCHAR NOT NULL,         -- first keyword in upper case; empty if there is none
+    tables VARCHAR[] NOT NULL,          -- in order of appearance
+    dialect VARCHAR NOT NULL,           -- postgresql, mysql, sqlite, unknown
+    category VARCHAR NOT NULL,          -- query, transaction, session, catalog
+    first_seen TIMESTAMP NOT NULL,      -- start of the first execution
+    last_seen TIMESTAMP NOT NULL        -- start of the last execution
+);
+
+-- What one pattern did on one target within one minute, all processes of the service together. A late file adds a
+-- second row for the same minute: every reader sums.
+CREATE TABLE query_stats (
+    minute TIMESTAMP NOT NULL,          -- minute in which the snapshots ended
+    service VARCHAR NOT NULL,           -- name of the application
+    target VARCHAR NOT NULL,            -- name of the database; empty if it has none
+    pattern_id VARCHAR NOT NULL,
+    executions BIGINT NOT NULL,         -- ok + error + timeout + cancelled
+    ok BIGINT NOT NULL,
+    error BIGINT NOT NULL,              -- failed otherwise than by a timeout
+    timeout BIGINT NOT NULL,
+    cancelled BIGINT NOT NULL,          -- the caller left; not a failure
+    slow BIGINT NOT NULL,               -- at or over the slow threshold in force for the pattern
+    rows BIGINT NOT NULL,               -- returned or affected, over the executions counted in rows_known
+    rows_known BIGINT NOT NULL,         -- executions for which the driver told its rows
+    total_ns BIGINT NOT NULL,           -- sum of the durations
+    min_ns BIGINT NOT NULL,             -- shortest duration
+    max_ns BIGINT NOT NULL,             -- longest duration
+    first_seen TIMESTAMP NOT NULL,      -- start of the first of these executions
+    last_seen TIMESTAMP NOT NULL,       -- start of the last of these executions
+    bucket_k SMALLINT[] NOT NULL,
+    bucket_n BIGINT[] NOT NULL
+);
+
+-- Executions kept one by one.
+CREATE TABLE slow_queries (
+    started_at TIMESTAMP NOT NULL,      -- when it started
+    service VARCHAR NOT NULL,
+    process VARCHAR NOT NULL,           -- host:pid
+    target VARCHAR NOT NULL,
+    pattern_id VARCHAR NOT NULL,
+    summary VARCHAR NOT NULL,           -- the pattern's summary
+    query VARCHAR NOT NULL,             -- the pattern's text; the statement itself only with keep_literals
+    duration_ms DOUBLE NOT NULL,
+    outcome VARCHAR NOT NULL,           -- ok, error, timeout, cancelled
+    rows BIGINT,                        -- NULL if the driver did not tell
+    parameters VARCHAR,                 -- text of a JSON value, only with keep_literals
+    call_site VARCHAR,                  -- path:line in function
+    error_type VARCHAR,                 -- the driver's exception class; NULL if it did not fail
+    error_code VARCHAR,                 -- SQLSTATE or the driver's own code
+    error_message VARCHAR,              -- the driver's message with every value as ?
+    trace_id VARCHAR,
+    scope VARCHAR                       -- request, job or test it belongs to
+);
+
+-- What one pool of one process did within one minute, and its state at the end. Waits, uses and creations are
+-- histograms like those of query_stats.
+CREATE TABLE pool_stats (
+    minute TIMESTAMP NOT NULL,          -- minute in which the snapshots ended
+    service VARCHAR NOT NULL,
+    process VARCHAR NOT NULL,           -- host:pid
+    pool VARCHAR NOT NULL,              -- name of the pool
+    state_at TIMESTAMP NOT NULL,        -- moment of the gauges: pool_size to holders
+    pool_size INTEGER NOT NULL,         -- connections it may keep; 0 where it has no limit
+    max_connections INTEGER NOT NULL,   -- pool_size and the allowed overflow; 0 where there is no limit
+    active INTEGER NOT NULL,            -- checked out
+    idle INTEGER NOT NULL,              -- open and not checked out
+    waiting INTEGER NOT NULL,           -- callers waiting for a connection
+    overflow INTEGER NOT NULL,          -- connections above pool_size
+    oldest_checkout_s DOUBLE NOT NULL,  -- age of the oldest checkout in seconds
+    holders VARCHAR NOT NULL,           -- JSON list of {age_s, call_site, pattern_id}, oldest first
+    requests BIGINT NOT NULL,           -- connections asked for
+    checkouts BIGINT NOT NULL,          -- connections handed out
+    checkins BIGINT NOT NULL,           -- connections given back
+    timeouts BIGINT NOT NULL,           -- requests that ended in a timeout
+    errors BIGINT NOT NULL,             -- requests that ended in any other error
+    peak_active BIGINT NOT NULL,        -- most connections in use at once
+    peak_waiting BIGINT NOT NULL,       -- most callers waiting at once
+    health_checks BIGINT NOT NULL,
+    health_checks_failed BIGINT NOT NULL,
+    leaks BIGINT NOT NULL,              -- connections garbage-collected instead of given back
+    lost_to_cancellation BIGINT NOT NULL, -- connections thrown away because a statement was cancelled
+    wait_count BIGINT NOT NULL,         -- waits for a connection, from asking to having it
+    wait_total_ns BIGINT NOT NULL,
+    wait_min_ns BIGINT NOT NULL,
+    wait_max_ns BIGINT NOT NULL,
+    wait_k SMALLINT[] NOT NULL,
+    wait_n BIGINT[] NOT NULL,
+    use_count BIGINT NOT NULL,          -- checkouts that ended
+    use_total_ns BIGINT NOT NULL,
+    use_min_ns BIGINT NOT NULL,
+    use_max_ns BIGINT NOT NULL,
+    use_k SMALLINT[] NOT NULL,
+    use_n BIGINT[] NOT NULL,
+    create_count BIGINT NOT NULL,       -- connections opened
+    create_total_ns BIGINT NOT NULL,
+    create_min_ns BIGINT NOT NULL,
+    create_max_ns BIGINT NOT NULL,
+    create_k SMALLINT[] NOT NULL,
+    create_n BIGINT[] NOT NULL
+);
+
+-- The same pattern from the same line, several times within one scope.
+CREATE TABLE repetitions (
+    found_at TIMESTAMP NOT NULL,        -- end of the snapshot that found it
+    service VARCHAR NOT NULL,
+    target VARCHAR NOT NULL,
+    pattern_id VARCHAR NOT NULL,
+    call_site VARCHAR,                  -- path:line in function; NULL if unknown
+    scope VARCHAR,                      -- the scope it was last found in; NULL for one transaction without a name
+    scopes BIGINT NOT NULL,             -- scopes it was found in
+    executions BIGINT NOT NULL,         -- executions in those scopes
+    max_per_scope BIGINT NOT NULL,      -- most executions within a single scope
+    total_ms DOUBLE NOT NULL,           -- their time
+    fix VARCHAR NOT NULL                -- what to change
+);
+
+-- One row per process ever seen; the counters are what querygauge noticed about itself since the process began.
+CREATE TABLE processes (
+    service VARCHAR NOT NULL,
+    process VARCHAR NOT NULL,           -- host:pid
+    first_at TIMESTAMP NOT NULL,        -- start of its first snapshot
+    last_at TIMESTAMP NOT NULL,         -- end of its last snapshot
+    hook_errors BIGINT NOT NULL,
+    patterns_folded BIGINT NOT NULL,
+    slow_queries_dropped BIGINT NOT NULL,
+    alerts_dropped BIGINT NOT NULL,
+    snapshots_dropped BIGINT NOT NULL
+);
+
+-- Spool files whose rows are in the tables above although the file may still exist: a fold killed between its commit
+-- and the removal of the files leaves them, and the next one must not count them again.
+CREATE TABLE folded_files (
+    name VARCHAR NOT NULL,
+    folded_at TIMESTAMP NOT NULL
+);

@@ -1,0 +1,152 @@
+"""
+What the lines of a spool file hold: in goes a `Snapshot`, out come rows, and rows as lines.
+
+`load.sql` reads them back and names the same members. Deliberately not here: files.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any, Final
+
+from querygauge.clock import microseconds_of
+from querygauge.histogram import Histogram
+from querygauge.values import Pattern, PoolWindow, QueryStats, Repetition, SlowQuery, Snapshot
+
+__all__ = ["line", "rows"]
+
+# DuckDB refuses a line over 16 MB, and with it the file; nobody reads the end of a longer statement.
+_LONGEST_TEXT: Final = 100_000
+# Every reader of JSON keeps it exactly, and a thousand of them fit a BIGINT. In nanoseconds it is 104 days.
+_LARGEST_COUNT: Final = 2**53
+
+
+def line(row: dict[str, Any]) -> bytes:
+    """One line of a spool file."""
+    # A statement may hold half a surrogate pair, which no JSON reader takes; `?` stands for it.
+    text = json.dumps(row, ensure_ascii=False, separators=(",", ":"))
+    return text.encode("utf-8", errors="replace") + b"\n"
+
+
+def rows(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
+    """What the lines after the header hold, each an object whose one member is named for its kind."""
+    yield from ({"pattern": row} for row in _pattern_rows(snapshot))
+    yield from ({"query": _query_row(stats)} for stats in snapshot.queries)
+    yield from ({"slow": _slow_row(slow)} for slow in snapshot.slow_queries)
+    yield from ({"pool": _pool_row(window)} for window in snapshot.pools)
+    yield from ({"repetition": _repetition_row(found)} for found in snapshot.repetitions)
+
+
+def _pattern_rows(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
+    """Each pattern once, whoever speaks of it."""
+    patterns: dict[str, Pattern] = {found.pattern.id: found.pattern for found in snapshot.repetitions}
+    patterns |= {stats.pattern.id: stats.pattern for stats in snapshot.queries}
+    for pattern in patterns.values():
+        yield {
+            "id": pattern.id,
+            "text": pattern.text[:_LONGEST_TEXT],
+            "summary": pattern.summary,
+            "operation": pattern.operation,
+            "tables": pattern.tables,
+            "dialect": pattern.dialect,
+            "category": pattern.category,
+        }
+
+
+def _query_row(stats: QueryStats) -> dict[str, Any]:
+    return {
+        "target": stats.target,
+        "pattern_id": stats.pattern.id,
+        **asdict(stats.outcomes),
+        "slow": stats.slow_count,
+        "rows": min(stats.rows, _LARGEST_COUNT),
+        "rows_known": stats.rows_known_count,
+        "first_us": microseconds_of(stats.first_seen),
+        "last_us": microseconds_of(stats.last_seen),
+        "durations": _histogram_row(stats.durations),
+    }
+
+
+def _histogram_row(histogram: Histogram) -> dict[str, Any]:
+    buckets = sorted(histogram.buckets.items())
+    return {
+        "count": histogram.count,
+        "total_ns": min(histogram.total_ns, _LARGEST_COUNT),
+        "min_ns": min(histogram.min_ns, _LARGEST_COUNT),
+        "max_ns": min(histogram.max_ns, _LARGEST_COUNT),
+        "k": [bucket for bucket, _ in buckets],
+        "n": [count for _, count in buckets],
+    }
+
+
+def _slow_row(slow: SlowQuery) -> dict[str, Any]:
+    error = slow.error
+    return {
+        "at_us": microseconds_of(slow.timestamp),
+        "target": slow.target,
+        "pattern_id": slow.pattern_id,
+        "summary": slow.summary,
+        "query": slow.query[:_LONGEST_TEXT],
+        "duration_ms": slow.duration_ms,
+        "outcome": slow.outcome,
+        "rows": None if slow.rows is None else min(slow.rows, _LARGEST_COUNT),
+        "parameters": _parameters_text(slow.parameters),
+        "call_site": slow.call_site,
+        "error_type": error and error.error_type,
+        "error_code": error and error.code,
+        "error_message": error and error.message[:_LONGEST_TEXT],
+        "trace_id": slow.trace_id,
+        "scope": slow.scope,
+    }
+
+
+def _parameters_text(parameters: Any) -> str | None:
+    """The text of a JSON value: the shape of parameters differs from statement to statement, a column's does not."""
+    if parameters is None:
+        return None
+    text = json.dumps(parameters, default=str)
+    return text if len(text) <= _LONGEST_TEXT else json.dumps(text[:_LONGEST_TEXT])
+
+
+def _pool_row(window: PoolWindow) -> dict[str, Any]:
+    state, metrics = window.state, window.metrics
+    return {
+        "pool": window.pool,
+        "at_us": microseconds_of(state.timestamp),
+        "pool_size": state.pool_size,
+        "max_connections": state.max_connections,
+        "active": state.active_connections,
+        "idle": state.idle_connections,
+        "waiting": state.waiting_count,
+        "overflow": state.overflow,
+        "oldest_checkout_s": state.oldest_checkout_s,
+        "holders": json.dumps([asdict(holder) for holder in state.holders]),
+        "requests": metrics.total_requests,
+        "checkouts": metrics.total_checkouts,
+        "checkins": metrics.total_checkins,
+        "timeouts": metrics.total_timeouts,
+        "errors": metrics.total_errors,
+        "peak_active": metrics.peak_active,
+        "peak_waiting": metrics.peak_waiting,
+        "health_checks": metrics.health_checks,
+        "health_checks_failed": metrics.health_checks_failed,
+        "leaks": metrics.leaks,
+        "lost_to_cancellation": metrics.lost_to_cancellation,
+        "wait": _histogram_row(metrics.wait),
+        "use": _histogram_row(metrics.use),
+        "create": _histogram_row(metrics.create),
+    }
+
+
+def _repetition_row(found: Repetition) -> dict[str, Any]:
+    return {
+        "target": found.target,
+        "pattern_id": found.pattern.id,
+        "call_site": found.call_site,
+        "scope": found.scope,
+        "scopes": found.scopes_count,
+        "executions": found.execution_count,
+        "max_per_scope": found.max_per_scope,
+        "total_ms": found.total_duration_ms,
+        "fix": found.fix,
+    }
