@@ -15,16 +15,15 @@ from dataclasses import dataclass
 from inspect import CORO_CREATED, getcoroutinestate, iscoroutinefunction
 from typing import Any, Final
 
-import structlog
-
 from querygauge.clock import SystemClock
 from querygauge.errors import SettingsError
 from querygauge.forking import survive_forks
+from querygauge.logs import get_logger
 from querygauge.protocols import Clock
 
 __all__ = ["Handler", "HandlerDelivery", "RateLimitedAlertHandler"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 Handler = Callable[..., object]
 

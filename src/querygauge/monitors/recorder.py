@@ -1,0 +1,300 @@
+"""
+Executions from any thread to counters: one queue for all of them, folded 256 at a time.
+
+In goes one `record` call per execution, which appends a tuple and no more; out come windows (for the flush), views (for
+whoever reads) and slow executions (for alerts and logs). One queue is the scheme that neither loses nor repeats
+anything while others read: a table that all threads share loses counts, and tables per thread lose them at the swap
+and grow with the threads. Whoever reads folds first, so everybody sees their own records.
+
+Deliberately not here: threads, logging, handlers; nothing foreign is called while the lock is held.
+"""
+
+import itertools
+import math
+import threading
+from collections import deque
+from dataclasses import dataclass
+from typing import Any, Final
+
+from querygauge.clock import datetime_of
+from querygauge.errors import SettingsError
+from querygauge.histogram import bucket_of
+from querygauge.monitors import query_table, repetition
+from querygauge.protocols import Clock, Record, Unit
+from querygauge.settings import Settings
+from querygauge.values import (
+    OUTCOMES,
+    Failure,
+    OutcomeCounts,
+    Pattern,
+    QueryStats,
+    Repetition,
+    SlowQuery,
+)
+
+__all__ = ["Recorder", "View", "Window", "nanoseconds"]
+
+_FOLD_SIZE: Final = 256  # one call in so many pays the fold; smaller folds cost more each, larger ones stall longer
+_PENDING_LIMIT: Final = 1_000  # slow executions between two polls; beyond it they are counted only
+_NS_PER_MS: Final = 1e6
+_NS_PER_US: Final = 1_000
+
+_Kept = tuple[
+    str, Pattern, int, int, int, int, Failure | None, str | None, str | None, tuple[str, Any] | None, str | None
+]
+"""Target, pattern, start in epoch µs, ns, rows, outcome, failure, call site, scope, literals, trace id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What happened since the last `drain()`; slow queries are the executions kept one by one, oldest first."""
+
+    queries: tuple[QueryStats, ...]
+    slow_queries: tuple[SlowQuery, ...]
+    repetitions: tuple[Repetition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Everything counted, drained or not, at one moment; the overall counts include patterns dropped since."""
+
+    queries: tuple[QueryStats, ...]
+    repetitions: tuple[Repetition, ...]
+    outcomes: OutcomeCounts
+    slow_count: int
+
+
+class Recorder:
+    """
+    Takes executions in and keeps their counts, within bounds.
+
+    Attributes:
+        slow_threshold_ns: From here on an execution is slow.
+        history_dropped: Executions the bounded history pushed out.
+        pending_dropped: Slow executions that came too fast to be handed out one by one.
+        fold_errors: Records that could not be counted.
+    """
+
+    def __init__(self, clock: Clock, settings: Settings) -> None:
+        self._clock = clock
+        self.slow_threshold_ns = nanoseconds("slow_query_threshold_ms", settings.slow_query_threshold_ms)
+        self._history_threshold_ns = nanoseconds("history_threshold_ms", settings.effective_history_threshold_ms)
+        self._lock = threading.Lock()
+        self._queue: deque[tuple[Any, ...]] = deque()
+        self._table = query_table.QueryTable(settings.max_patterns)
+        self._repetitions = repetition.RepetitionTable(settings.repetition_threshold)
+        self._history: deque[_Kept] = deque(maxlen=settings.max_history_size)
+        self._pending: list[_Kept] = []
+        self._begin()
+
+    def _begin(self) -> None:
+        self._queue.clear()
+        self._table.clear()
+        self._repetitions.clear()
+        self._history.clear()
+        self._pending.clear()
+        self._undrained = 0  # how many of the history no window has had
+        self._unhanded = 0  # slow executions since the last `take_slow()` that `_pending` had no room for
+        self.history_dropped = 0
+        self.pending_dropped = 0
+        self.fold_errors = 0
+
+    def after_fork_in_child(self) -> None:
+        """Replaces the lock and forgets the parent's numbers; every `record` stays bound to the same queue."""
+        self._lock = threading.Lock()
+        self._begin()
+
+    def clear(self) -> None:
+        """Forgets everything, records that wait to be folded included."""
+        with self._lock:
+            self._begin()
+
+    def recorder(self, target: str) -> Record:
+        """The function that takes executions on one target; safe in any thread, and never waits."""
+        queue = self._queue
+        append = queue.append
+        fold = self._fold_if_free
+
+        def record(
+            pattern: Pattern,
+            started_ns: int,
+            duration_ns: int,
+            rows: int,
+            outcome: int,
+            failure: Failure | None,
+            call_site: str | None,
+            unit: Unit | None,
+            literals: tuple[str, Any] | None,
+            /,
+        ) -> None:
+            append((target, pattern, started_ns, duration_ns, rows, outcome, failure, call_site, unit, literals, None))
+            if len(queue) >= _FOLD_SIZE:
+                fold()
+
+        return record
+
+    def record_traced(self, trace_id: str | None, target: str, *execution: Any) -> None:
+        """As `recorder(target)`, for an execution whose trace is known; `execution` is what `Record` takes."""
+        self._queue.append((target, *execution, trace_id))
+        if len(self._queue) >= _FOLD_SIZE:
+            self._fold_if_free()
+
+    def drain(self) -> Window:
+        """What happened since the last call; it stays in the views."""
+        with self._lock:
+            self._fold()
+            queries = self._table.drain()
+            repetitions = self._repetitions.drain()
+            kept = list(itertools.islice(self._history, len(self._history) - self._undrained, None))
+            self._undrained = 0
+        return Window(queries, tuple(map(_slow_query, kept)), repetitions)
+
+    def view(self) -> View:
+        """Everything counted so far."""
+        with self._lock:
+            self._fold()
+            totals, window = self._table.totals, self._table.frozen_window()
+            outcomes, slow_count = self._table.overall(window.values())
+            found, finding = self._repetitions.totals, self._repetitions.frozen_window()
+        return View(
+            tuple(query_table.merged(totals, window).values()),
+            tuple(repetition.merged(found, finding).values()),
+            outcomes,
+            slow_count,
+        )
+
+    def history(self, threshold_ns: int) -> list[SlowQuery]:
+        """Executions kept one by one that took at least so long, oldest first."""
+        with self._lock:
+            self._fold()
+            kept = list(self._history)
+        return [_slow_query(one) for one in kept if one[3] >= threshold_ns]
+
+    def take_slow(self) -> tuple[list[SlowQuery], int]:
+        """Slow executions since the last call, oldest first, and how many more there were."""
+        with self._lock:
+            self._fold()
+            pending, self._pending = self._pending, []
+            unhanded, self._unhanded = self._unhanded, 0
+        return [_slow_query(one) for one in pending], unhanded
+
+    def folded_count(self) -> int:
+        """Executions counted together because there were too many distinct patterns."""
+        with self._lock:
+            self._fold()
+            return self._table.folded_count()
+
+    def drop_unseen_since(self, epoch_us: int) -> None:
+        """Forgets drained patterns, and findings about them, that were last seen before that moment."""
+        with self._lock:
+            self._fold()
+            self._repetitions.drop(self._table.drop_unseen_since(epoch_us))
+
+    def _fold_if_free(self) -> None:
+        # Whoever holds the lock folds; nobody waits for it on the way of a query.
+        lock = self._lock
+        if lock.acquire(blocking=False):
+            try:
+                self._fold()
+            finally:
+                lock.release()
+
+    def _fold(self) -> None:
+        # In one body and over local names, as every execution of the host passes through here. What is appended
+        # meanwhile is left to the next fold, or a busy host would keep this thread folding for ever.
+        take, table, repeat, keep = self._queue.popleft, self._table, self._repetitions.add, self._keep
+        window, slow_ns = table.window, self.slow_threshold_ns
+        kept_ns = min(slow_ns, self._history_threshold_ns)
+        offset_us = self._clock.now_us() - self._clock.monotonic_ns() // _NS_PER_US
+        for _ in range(len(self._queue)):
+            execution = take()
+            try:
+                target, pattern, started_ns, duration_ns, rows, outcome, _, call_site, unit, _, _ = execution
+                started_us = offset_us + started_ns // _NS_PER_US
+                counters = window.get((target, pattern.id)) or table.open(target, pattern, started_us, duration_ns)
+                counters.outcomes[outcome] += 1
+                counters.total_ns += duration_ns
+                bucket = bucket_of(duration_ns)
+                counters.buckets[bucket] = counters.buckets.get(bucket, 0) + 1
+                if duration_ns < counters.min_ns:
+                    counters.min_ns = duration_ns
+                elif duration_ns > counters.max_ns:
+                    counters.max_ns = duration_ns
+                # Executions arrive in the order they ended, so either end may be passed.
+                if started_us > counters.last_us:
+                    counters.last_us = started_us
+                elif started_us < counters.first_us:
+                    counters.first_us = started_us
+                if rows >= 0:
+                    counters.rows += rows
+                    counters.rows_known += 1
+                if duration_ns >= kept_ns:
+                    counters.slow += duration_ns >= slow_ns
+                    keep(started_us, *execution)
+                if unit is not None and counters.unit_key is not None:
+                    repeat(target, pattern, call_site, unit, duration_ns, counters.unit_key)
+            except Exception:  # noqa: BLE001  # one malformed record must neither stop the others nor reach the query
+                self.fold_errors += 1
+
+    def _keep(
+        self,
+        started_us: int,
+        target: str,
+        pattern: Pattern,
+        _started_ns: int,
+        duration_ns: int,
+        rows: int,
+        outcome: int,
+        failure: Failure | None,
+        call_site: str | None,
+        unit: Unit | None,
+        literals: tuple[str, Any] | None,
+        trace_id: str | None,
+    ) -> None:
+        # The unit itself is let go, with all it has counted.
+        scope = None if unit is None else unit.name
+        kept = (
+            target, pattern, started_us, duration_ns, rows, outcome, failure, call_site, scope, literals, trace_id
+        )  # fmt: skip
+        if duration_ns >= self._history_threshold_ns:
+            self.history_dropped += len(self._history) == self._history.maxlen
+            self._history.append(kept)
+            self._undrained = min(self._undrained + 1, len(self._history))
+        if duration_ns >= self.slow_threshold_ns:
+            if len(self._pending) < _PENDING_LIMIT:
+                self._pending.append(kept)
+            else:
+                self._unhanded += 1
+                self.pending_dropped += 1
+
+
+def nanoseconds(name: str, milliseconds: float) -> int:
+    """
+    Milliseconds as whole nanoseconds, so that a duration that equals a threshold reaches it.
+
+    Raises:
+        SettingsError: If the value called `name` is negative or not finite.
+    """
+    if not (math.isfinite(milliseconds) and milliseconds >= 0):
+        raise SettingsError(f"{name} must be a finite number >= 0; got {milliseconds!r}")
+    return round(milliseconds * _NS_PER_MS)
+
+
+def _slow_query(kept: _Kept) -> SlowQuery:
+    target, pattern, started_us, duration_ns, rows, outcome, failure, call_site, scope, literals, trace_id = kept
+    statement, parameters = (pattern.text, None) if literals is None else literals
+    return SlowQuery(
+        query=statement,
+        pattern_id=pattern.id,
+        summary=pattern.summary,
+        target=target,
+        duration_ms=duration_ns / _NS_PER_MS,
+        timestamp=datetime_of(started_us),
+        outcome=OUTCOMES[outcome],
+        rows=None if rows < 0 else rows,
+        parameters=parameters,
+        call_site=call_site,
+        error=failure,
+        trace_id=trace_id,
+        scope=scope,
+    )
