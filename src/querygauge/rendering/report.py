@@ -133,7 +133,7 @@ class _Page:
             ("Slow Queries", f"{number(report.slow_count)} ({percent(report.slow_percent)})", ""),
             ("Errors", f"{number(outcomes.failed)} ({percent(outcomes.error_rate)})", _other_ends(report)),
             ("Unique Patterns", number(report.unique_patterns), ""),
-            ("Threshold", duration(report.threshold_ms), "from here on a query is slow"),
+            _threshold(report.threshold_ms),
         ]
         value_width = max(len(value) for _, value, _ in facts)
         lines = [f"  {name:<15}   {value:<{value_width}}   {note}".rstrip() for name, value, note in facts]
@@ -288,6 +288,12 @@ _CELLS: Final[dict[str, Callable[[QueryStats], str]]] = {
     "Rows": lambda stats: number(stats.rows),
     "Rows/exec": lambda stats: number(round(mean_rows(stats) or 0.0, 1)),
 }
+
+
+def _threshold(ms: float | None) -> tuple[str, str, str]:
+    if ms is None:
+        return "Threshold", "as set", "slow is what each application's slow_query_threshold_ms says"
+    return "Threshold", duration(ms), "from here on a query is slow"
 
 
 def _other_ends(report: ReportData) -> str:

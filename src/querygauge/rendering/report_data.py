@@ -17,7 +17,7 @@ class ReportData:
         service: Name of the application; empty if the report is about several.
         started: Start of the span.
         ended: Its end.
-        threshold_ms: From here on an execution counts as slow.
+        threshold_ms: From here on an execution counts as slow; None if several thresholds may have been in force.
         outcomes: All executions by how they ended; also those whose pattern was forgotten since.
         slow_count: Executions at or over the threshold in force for them.
         stats: One per pattern and target.
@@ -30,7 +30,7 @@ class ReportData:
     service: str
     started: datetime
     ended: datetime
-    threshold_ms: float
+    threshold_ms: float | None
     outcomes: OutcomeCounts
     slow_count: int
     stats: tuple[QueryStats, ...]

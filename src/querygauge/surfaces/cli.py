@@ -1,0 +1,232 @@
+"""
+The command line: reads a store and prints, folds a store, or runs the demo.
+
+Comes in: arguments; goes out: text, JSON or CSV on standard output, and an exit status: 0, or 2 with one line on
+standard error. Deliberately not here: what a command shows, which is `rendering`, and how it is read, which is
+`storage`. Heavy libraries are imported by the commands that need them, so that `--help` is quick.
+"""
+
+import json
+import signal
+import sys
+import threading
+from contextlib import suppress
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from querygauge import __version__
+from querygauge.errors import QueryGaugeError, SettingsError
+from querygauge.rendering.formats import duration, number
+from querygauge.rendering.ranking import ORDERS, ranked
+from querygauge.rendering.report import render_report, report_to_csv, report_to_dict
+from querygauge.settings import load_settings
+from querygauge.surfaces.console import log_to_stderr, page_width, show
+
+if TYPE_CHECKING:
+    from querygauge.collector import TickResult
+
+__all__ = ["app", "main"]
+
+_FAILED: Final = 2
+_TERMINATED: Final = 128 + signal.SIGTERM
+_ORDERS: Final = ", ".join(ORDERS)
+
+app = typer.Typer(
+    name="querygauge",
+    help="Which SQL your application sends, how often, how slow and from where.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+patterns_app = typer.Typer(help="Single queries: their text, statistics and history.", no_args_is_help=True)
+app.add_typer(patterns_app, name="patterns")
+
+
+class Format(StrEnum):
+    """How a report is written."""
+
+    text = "text"
+    json = "json"
+    csv = "csv"
+
+
+Store = Annotated[
+    Path | None,
+    typer.Option(
+        help="Directory of the store; by default the `store` setting, which is .querygauge unless set otherwise.",
+        show_default=False,
+    ),
+]
+Since = Annotated[str, typer.Option(help="How far back: 30m, 24h, 7d.")]
+Service = Annotated[str | None, typer.Option(help="Only this service; by default all of them.", show_default=False)]
+
+
+def main() -> None:
+    """Runs the command line; an error of ours is one line and exit status 2."""
+    log_to_stderr()
+    try:
+        app()
+    except QueryGaugeError as error:
+        typer.echo(f"querygauge: {error}", err=True)
+        sys.exit(_FAILED)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"querygauge {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[  # its callback does the work
+        bool, typer.Option("--version", help="Print the version and end.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def report(
+    store: Store = None,
+    since: Since = "24h",
+    service: Service = None,
+    order_by: Annotated[
+        str | None,
+        typer.Option(help=f"One ranking in this order instead of three: {_ORDERS}.", show_default=False),
+    ] = None,
+    limit: Annotated[int, typer.Option(help="Entries of each list.", min=1)] = 5,
+    format: Annotated[Format, typer.Option(help="How to write it; csv is one row per query.")] = Format.text,  # noqa: A002  # the option's name
+) -> None:
+    """Print which queries cost most, which repeat, and what to change."""
+    from querygauge.surfaces.stored import read_report
+
+    data = read_report(_store(store), since, service)
+    if format is Format.json:
+        typer.echo(json.dumps(report_to_dict(data, order_by=order_by or "total_duration"), indent=2))
+    elif format is Format.csv:
+        typer.echo(report_to_csv(ranked(data.stats, order_by or "total_duration")), nl=False)
+    else:
+        show(render_report(data, limit=limit, order_by=order_by, width=page_width()))
+
+
+@app.command()
+def top(
+    store: Store = None,
+    interval: Annotated[float, typer.Option(help="Seconds between two pictures.", min=0.2)] = 2.0,
+    window: Since = "5m",
+    service: Service = None,
+    order_by: Annotated[str, typer.Option(help=f"Order of the queries: {_ORDERS}.")] = "total_duration",
+    limit: Annotated[int, typer.Option(help="Queries at most; a small terminal shows fewer.", min=1)] = 20,
+    once: Annotated[bool, typer.Option("--once", help="Print one picture and end; so does a pipe.")] = False,
+) -> None:
+    """Watch the queries of the last minutes, refreshed until Ctrl-C."""
+    from rich.console import Console
+
+    from querygauge.surfaces.top import View, watch
+
+    view = View(_store(store), window, service, order_by, limit)
+    with suppress(KeyboardInterrupt):
+        watch(view, Console(), interval_s=interval, once=once)
+
+
+@patterns_app.command("list")
+def list_patterns(
+    store: Store = None,
+    since: Since = "24h",
+    service: Service = None,
+    order_by: Annotated[str, typer.Option(help=f"Order of the queries: {_ORDERS}.")] = "total_duration",
+    limit: Annotated[int, typer.Option(help="Queries at most.", min=1)] = 50,
+) -> None:
+    """List queries with their ids, transaction control and the like included."""
+    from querygauge.rendering.pattern_page import render_patterns
+    from querygauge.surfaces.stored import read_report
+
+    data = read_report(_store(store), since, service)
+    show(render_patterns(ranked(data.stats, order_by), limit=limit))
+
+
+@patterns_app.command("show")
+def show_pattern(
+    pattern_id: Annotated[str, typer.Argument(metavar="ID", help="Id of the query, or the beginning of it.")],
+    store: Store = None,
+    since: Since = "24h",
+) -> None:
+    """Show one query: its whole text, tables, statistics, hours and slow executions."""
+    from querygauge.rendering.pattern_page import render_pattern
+    from querygauge.surfaces.stored import read_pattern
+
+    show(render_pattern(read_pattern(_store(store), pattern_id, since), width=page_width()))
+
+
+@app.command()
+def collect(
+    store: Store = None,
+    once: Annotated[bool, typer.Option("--once", help="Fold what waits now, and end.")] = False,
+) -> None:
+    """Fold what applications flushed into the store, until SIGTERM or Ctrl-C."""
+    from querygauge import collector
+
+    stop = threading.Event()
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signal_number, lambda *_: stop.set())
+    root = _store(store)
+    if not once:
+        typer.echo(f"folding what applications flush into {root}; SIGTERM or Ctrl-C ends it")
+    collector.run(root, once=once, stop=stop, on_tick=_print_tick if once else _print_work)
+
+
+@app.command()
+def demo(
+    database: Annotated[
+        str | None,
+        typer.Option(
+            help="SQLAlchemy URL of a PostgreSQL or MySQL database; by default a temporary SQLite file.",
+            show_default=False,
+        ),
+    ] = None,
+    trials: Annotated[int, typer.Option(help="Trials of the study.", min=1)] = 40,
+    store: Annotated[
+        Path | None,
+        typer.Option(help="Directory of the store; by default a new temporary one.", show_default=False),
+    ] = None,
+) -> None:
+    """Run an Optuna study with its database watched, and print the report."""
+    from querygauge.surfaces.demo_command import run_demo
+
+    # So that a terminated demo removes its tables too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))
+    run_demo(database=database, trials=trials, store=store)
+
+
+def _print_tick(result: "TickResult") -> None:
+    folded = result.folded
+    if folded.is_busy:
+        typer.echo("somebody else is folding; what waits is folded at the next tick")
+    elif not folded.files and not folded.rejected:
+        typer.echo("nothing waits")
+    else:
+        aside = f", {number(len(folded.rejected))} set aside" if folded.rejected else ""
+        counts = f"{number(folded.files)} snapshots, {number(folded.rows)} rows"
+        typer.echo(f"{datetime.now(UTC):%H:%M:%S} UTC  folded {counts} in {duration(result.duration_ms)}{aside}")
+
+
+def _print_work(result: "TickResult") -> None:
+    """Prints a tick of the loop; those that found nothing to do are not worth a line."""
+    if result.folded.files or result.folded.rejected:
+        _print_tick(result)
+
+
+def _store(given: Path | None) -> Path:
+    """The store to read: the one named, else the one the settings of this directory name."""
+    if given is not None:
+        return given
+    configured = load_settings({}).store
+    if configured is None:
+        raise SettingsError("store is switched off in the settings here; name the directory with --store")
+    return configured

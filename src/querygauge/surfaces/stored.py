@@ -1,0 +1,96 @@
+"""
+What a store holds, as the values that reports are made of.
+
+Comes in: a store's directory and what to look for; goes out: a `ReportData` or a `PatternData`. Deliberately not here:
+SQL, and any layout.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from datetime import UTC, datetime
+from pathlib import Path
+
+from querygauge.errors import StoreError
+from querygauge.rendering.pattern_page import PatternData
+from querygauge.rendering.report_data import ReportData
+from querygauge.storage.ranges import parse_range
+from querygauge.storage.reader import ProcessState, open_store
+from querygauge.values import OutcomeCounts, QueryStats, SelfMetrics
+
+__all__ = ["read_pattern", "read_report"]
+
+
+def read_report(root: Path, since: str, service: str | None) -> ReportData:
+    """
+    The report of a store over a span that ends now.
+
+    Args:
+        root: Directory of the store.
+        since: How far back, such as `24h`.
+        service: One service, or None for all of them.
+
+    Raises:
+        SettingsError: If the span is none.
+        StoreError: If the store cannot be read, or has never heard of the service.
+    """
+    now = datetime.now(UTC)
+    started = now - parse_range(since)
+    store = open_store(root)
+    services = store.services()
+    if service is not None and service not in services:
+        raise StoreError(f"no service {service!r} in store {str(root)!r}; it knows {', '.join(services) or 'none yet'}")
+    stats = store.query_stats(started, service=service)
+    processes = [process for process in store.processes() if service in {None, process.service}]
+    return ReportData(
+        service=service or (services[0] if len(services) == 1 else ""),
+        # A store that is younger than the span asked for says so.
+        started=max([started, min((process.first_at for process in processes), default=started)]),
+        ended=now,
+        threshold_ms=None,  # each application sets its own
+        outcomes=_outcomes(stats),
+        slow_count=sum(entry.slow_count for entry in stats),
+        stats=tuple(stats),
+        repetitions=tuple(store.repetitions(started, service)),
+        slow_queries=tuple(store.slow_queries(started, service=service)),
+        pools=tuple(store.pools(started, service)),
+        self_metrics=_self_metrics(process for process in processes if process.last_at >= started),
+    )
+
+
+def read_pattern(root: Path, prefix: str, since: str) -> PatternData:
+    """
+    One query of a store over a span that ends now.
+
+    Args:
+        root: Directory of the store.
+        prefix: The query's id, or its beginning.
+        since: How far back, such as `24h`.
+
+    Raises:
+        SettingsError: If the span is none.
+        StoreError: If the store cannot be read, or the prefix is not that of one query.
+    """
+    started = datetime.now(UTC) - parse_range(since)
+    history = open_store(root).pattern(prefix, started)
+    return PatternData(
+        pattern=history.pattern,
+        services=history.services,
+        first_seen=history.first_seen,
+        last_seen=history.last_seen,
+        stats=history.targets,
+        hours=tuple((hour.hour, hour.stats) for hour in history.hours),
+        slow_queries=history.slow_queries,
+        repetitions=history.repetitions,
+    )
+
+
+def _outcomes(stats: Sequence[QueryStats]) -> OutcomeCounts:
+    total = OutcomeCounts()
+    for entry in stats:
+        total = total.merged(entry.outcomes)
+    return total
+
+
+def _self_metrics(processes: Iterable[ProcessState]) -> SelfMetrics:
+    metrics = [process.self_metrics for process in processes]
+    return SelfMetrics(**{field.name: sum(getattr(m, field.name) for m in metrics) for field in fields(SelfMetrics)})

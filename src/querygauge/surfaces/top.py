@@ -1,0 +1,183 @@
+"""
+The queries of the last minutes, refreshed while somebody watches.
+
+Comes in: a store, read anew for every picture, so that waiting snapshots are folded first; goes out: one table on a
+terminal, or plain text once. Deliberately not here: any history beyond the window.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import typer
+from rich import box
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from querygauge.rendering.formats import duration, number, percent
+from querygauge.rendering.ranking import ranked
+from querygauge.rendering.report import ID_DIGITS
+from querygauge.rendering.tables import Column, render_table, visible
+from querygauge.storage.ranges import parse_range
+from querygauge.storage.reader import open_store
+from querygauge.values import OutcomeCounts, QueryStats
+
+__all__ = ["Picture", "View", "picture_of", "render_picture", "watch"]
+
+_COLUMNS: Final = (
+    *(Column(title) for title in ("Total", "Share", "Exec/s", "Avg", "P95", "Executions", "Errors")),
+    Column("Pattern", "left"),
+)
+_LINES_AROUND: Final = 7  # of a terminal: the two lines above the table, its frame, and one to spare
+_MIN_SPAN_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """
+    What `top` shows at one moment.
+
+    Attributes:
+        title: Service, span and moment.
+        totals: Everything together, in one line.
+        rows: One per query, as text, in the order of the columns.
+        hidden: Queries for which there was no room.
+    """
+
+    title: str
+    totals: str
+    rows: tuple[tuple[str, ...], ...]
+    hidden: int
+
+
+def picture_of(
+    stats: Sequence[QueryStats], since: datetime, now: datetime, *, service: str | None, order_by: str, limit: int
+) -> Picture:
+    """
+    The picture of what was executed between two moments.
+
+    Args:
+        stats: Statistics of the span.
+        since: Its start; rates count from the first execution if that was later.
+        now: Its end.
+        service: The service shown; None is all of them.
+        order_by: One of `ranking.ORDERS`.
+        limit: Queries at most.
+    """
+    started = max([since, min((entry.first_seen for entry in stats), default=since)])
+    span_s = max((now - started).total_seconds(), _MIN_SPAN_S)
+    queries = [entry for entry in stats if entry.pattern.category == "query"]
+    total_ms = sum(entry.total_duration_ms for entry in stats)
+    top = ranked(queries, order_by, limit)
+    with_target = len({entry.target for entry in queries}) > 1
+    return Picture(
+        title=f"{visible(service or 'all services')}, last {span_s / 60:.1f} min, {now:%H:%M:%S} UTC",
+        totals=_totals(stats, span_s, total_ms),
+        rows=tuple(_row(entry, span_s, total_ms, with_target=with_target) for entry in top),
+        hidden=len(queries) - len(top),
+    )
+
+
+def _totals(stats: Sequence[QueryStats], span_s: float, total_ms: float) -> str:
+    outcomes = OutcomeCounts()
+    for entry in stats:
+        outcomes = outcomes.merged(entry.outcomes)
+    patterns = len({entry.pattern_id for entry in stats})
+    return (
+        f"{_rate(outcomes.total / span_s)} executions/s, {number(outcomes.total)} in all, {duration(total_ms)},"
+        f" {number(patterns)} patterns, {number(outcomes.failed)} errors ({percent(outcomes.error_rate)})"
+    )
+
+
+def _row(entry: QueryStats, span_s: float, total_ms: float, *, with_target: bool) -> tuple[str, ...]:
+    name = f"{entry.pattern_id[:ID_DIGITS]}  {entry.pattern.summary}"
+    return (
+        duration(entry.total_duration_ms),
+        percent(100.0 * entry.total_duration_ms / total_ms if total_ms else 0.0),
+        _rate(entry.execution_count / span_s),
+        duration(entry.avg_duration_ms),
+        duration(entry.p95_duration_ms),
+        number(entry.execution_count),
+        number(entry.error_count),
+        visible(f"{name}  @ {entry.target}" if with_target else name),
+    )
+
+
+def _rate(per_second: float) -> str:
+    return f"{per_second:,.1f}" if per_second >= 0.1 or not per_second else f"{per_second:.3f}"  # noqa: PLR2004
+
+
+def render_picture(picture: Picture) -> str:
+    """A picture as plain text."""
+    lines = [picture.title, picture.totals, ""]
+    lines += render_table(_COLUMNS, picture.rows, indent=0) if picture.rows else ["no queries in this span"]
+    if picture.hidden:
+        lines.append(f"and {number(picture.hidden)} more queries")
+    return "\n".join(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """
+    What to look at.
+
+    Attributes:
+        store: Directory of the store.
+        window: How far back, such as `5m`; minutes are whole, because the store keeps them so.
+        service: The service to show; None is all of them.
+        order_by: One of `ranking.ORDERS`.
+        limit: Queries at most.
+    """
+
+    store: Path
+    window: str
+    service: str | None
+    order_by: str
+    limit: int
+
+    def picture(self, room: int) -> Picture:
+        """The picture of this moment, with at most `room` queries."""
+        now = datetime.now(UTC)
+        since = (now - parse_range(self.window)).replace(second=0, microsecond=0)
+        stats = open_store(self.store).query_stats(since, service=self.service)
+        limit = max(1, min(self.limit, room))
+        return picture_of(stats, since, now, service=self.service, order_by=self.order_by, limit=limit)
+
+
+def watch(view: View, console: Console, *, interval_s: float, once: bool) -> None:
+    """
+    Shows the last minutes of a store until interrupted, or once where no terminal watches.
+
+    Args:
+        view: What to look at.
+        console: Where to show it.
+        interval_s: Seconds between two pictures.
+        once: Whether one picture is enough.
+
+    Raises:
+        StoreError: If the store cannot be read.
+        SettingsError: If the window or the order is none.
+    """
+    if once or not console.is_terminal:
+        typer.echo(render_picture(view.picture(view.limit)))
+        return
+    with Live(console=console, screen=True, auto_refresh=False) as live:
+        while True:
+            live.update(_styled(view.picture(console.height - _LINES_AROUND)), refresh=True)
+            time.sleep(interval_s)
+
+
+def _styled(picture: Picture) -> Group:
+    table = Table(box=box.SIMPLE_HEAD, expand=True, pad_edge=False)
+    for column in _COLUMNS:
+        table.add_column(column.title, justify=column.align, no_wrap=True, ratio=1 if column.align == "left" else None)
+    for row in picture.rows:
+        table.add_row(*(Text(cell) for cell in row))
+    more = f"  and {number(picture.hidden)} more" if picture.hidden else ""
+    foot = Text(f"Ctrl-C ends{more}", style="dim")
+    return Group(Text(picture.title, style="bold"), Text(picture.totals), table, foot)
