@@ -1,0 +1,46 @@
+"""What `top` shows follows from the statistics and the moment."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from querygauge.surfaces.top import Picture, picture_of, render_picture
+from querygauge.values import QueryStats
+from rendering.making import ENDED, STARTED, Make
+
+
+def picture(*stats: QueryStats, limit: int = 9) -> Picture:
+    """The picture of a minute before `ENDED`."""
+    since = ENDED - timedelta(minutes=1)
+    return picture_of(stats, since, ENDED, service="shop", order_by="total_duration", limit=limit)
+
+
+def test_rates_are_per_second_of_the_span(make: Make) -> None:
+    """Sixty executions in a minute are one a second."""
+    stats = replace(make.stats(count=60, ms=10.0), first_seen=STARTED)
+    (row,) = picture(stats).rows
+    assert row[:7] == ("600 ms", "100.0 %", "1.0", "10.0 ms", "10.0 ms", "60", "0")
+
+
+def test_a_young_application_is_not_diluted(make: Make) -> None:
+    """Rates count from the first execution, if that was within the span."""
+    stats = replace(make.stats(count=60), first_seen=ENDED - timedelta(seconds=10))
+    assert picture(stats).rows[0][2] == "6.0"
+
+
+def test_transaction_control_counts_and_is_not_listed(make: Make) -> None:
+    """The totals are of everything, the table is of queries."""
+    shown = picture(make.stats(), make.stats("COMMIT", 4, category="transaction"))
+    assert "5 in all" in shown.totals
+    assert len(shown.rows) == 1
+
+
+def test_what_has_no_room_is_counted(make: Make) -> None:
+    """A small terminal says how much it does not show."""
+    shown = picture(*(make.stats(f"SELECT a FROM t{n}") for n in range(5)), limit=2)
+    assert (len(shown.rows), shown.hidden) == (2, 3)
+    assert render_picture(shown).endswith("and 3 more queries")
+
+
+def test_nothing_in_the_span_is_said() -> None:
+    """An empty window is no error."""
+    assert "no queries in this span" in render_picture(picture())
