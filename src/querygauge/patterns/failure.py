@@ -1,8 +1,8 @@
 """
 A driver's exception → how the execution ended, and why, with nothing personal in it.
 
-Read from attributes alone, so no driver is imported: SQLSTATE from `sqlstate` (psycopg, asyncpg) or `pgcode` (psycopg2),
-SQLite's `sqlite_errorname`, MySQL's error number as the first argument.
+Read from attributes alone, so no driver is imported: SQLSTATE from `sqlstate` (psycopg, asyncpg) or `pgcode`
+(psycopg2), SQLite's `sqlite_errorname`, MySQL's error number as the first argument.
 """
 
 import asyncio

@@ -1,0 +1,190 @@
+"""
+Odd input → plain input: comments, dollar quotes, escapes and unusual names, read character for character.
+
+In goes a statement, out comes one with the same meaning that the fast pass of `normalizer` reads rightly: comments are
+a space, literals that need care are `''`, a quoted name stays if it looks like a name and is `?` in its quotes if not.
+What may be read in two ways is swallowed together with all that follows. Most statements need none of this;
+`is_odd` tells in less than a microsecond. Deliberately not here: placeholders, numbers, and everything else the fast
+pass does itself.
+"""
+
+import re
+from collections.abc import Callable
+from functools import cache
+from typing import Final
+
+from querygauge.patterns.dialects import Dialect
+
+__all__ = ["is_odd", "to_plain"]
+
+# What a quoted name may hold to be kept: anything else could be a value in the wrong quotes.
+_LOOKS_LIKE_A_NAME: Final = re.compile(r"[^\W\d][\w $.\-]{0,62}").fullmatch
+_DOLLAR_TAG: Final = re.compile(r"\$(?:[^\W\d]\w*)?\$")
+_COMMENT_EDGE: Final = re.compile(r"/\*|\*/")
+_ESCAPED_LITERAL: Final = re.compile(r"[eE]'")
+_PLAIN_NAME: Final = {quote: re.compile(rf"{quote}[^\W\d]\w*{quote}") for quote in '"`'}
+_LITERAL: Final = "''"
+_NOTHING: Final = re.compile(r"(?!)")
+
+# What a reader gives: the text that stands for what it read, and where it ended; -1 swallows the rest.
+_Reading = tuple[str, int]
+
+
+def is_odd(statement: str, dialect: Dialect) -> bool:
+    """Whether the fast pass might misread `statement`; never false when it would."""
+    if "--" in statement or "/*" in statement:
+        return True
+    if dialect.hash_comments != "no" and "#" in statement:
+        return True
+    if dialect.dollar_quotes and "$" in statement and _DOLLAR_TAG.search(statement):
+        return True
+    if "\\" in statement and (
+        dialect.backslash == "doubtful" or (dialect.backslash == "prefixed" and _ESCAPED_LITERAL.search(statement))
+    ):
+        return True
+    if dialect.brackets_doubtful and "[" in statement:
+        return True
+    return any(opens in statement and not _inert(statement, opens) for opens, _ in dialect.name_quotes)
+
+
+def _inert(statement: str, quote: str) -> bool:
+    # If every quote belongs to a pair around a plain word, no other quote can stand between two of a pair: each pair
+    # lies inside one literal or outside of all, and the fast pass may read over it.
+    plain = _PLAIN_NAME.get(quote)
+    return plain is not None and statement.count(quote) == 2 * len(plain.findall(statement))
+
+
+def to_plain(statement: str, dialect: Dialect) -> str:
+    """`statement` with everything odd made plain, in time linear in its length."""
+    opens, readers = _readers(dialect)
+    pieces: list[str] = []
+    position = 0
+    while found := opens.search(statement, position):
+        pieces.append(statement[position : found.start()])
+        text, position = readers[found.group()[0]](statement, found)
+        pieces.append(text)
+        if position < 0:
+            return "".join(pieces)
+    pieces.append(statement[position:])
+    return "".join(pieces)
+
+
+_Reader = Callable[[str, re.Match[str]], _Reading]
+
+
+@cache
+def _readers(dialect: Dialect) -> tuple[re.Pattern[str], dict[str, _Reader]]:
+    """What opens something odd, and by its first character who reads it."""
+    opening = [r"--", r"/\*"]
+    readers: dict[str, _Reader] = {"-": _dashes_reader(dialect), "/": _comment_reader(dialect)}
+    for quote in dialect.string_quotes:
+        opening.append(quote)
+        readers[quote] = _literal_reader(dialect, quote)
+    for opens, closes in dialect.name_quotes:
+        opening.append(re.escape(opens))
+        readers[opens] = _name_reader(opens, closes)
+    if dialect.hash_comments != "no":
+        opening.append("#")
+        readers["#"] = _line if dialect.hash_comments == "yes" else _swallow
+    if dialect.dollar_quotes:
+        # Glued to an identifier, a dollar is a part of it.
+        opening.append(rf"(?<![\w$]){_DOLLAR_TAG.pattern}")
+        readers["$"] = _dollar_literal
+    if dialect.brackets_doubtful:
+        opening.append(r"\[[^\]'\"`]*+\]?")
+        readers["["] = _bracket
+    if dialect.backslash == "doubtful":
+        opening.append(r"\\")
+        readers["\\"] = lambda _statement, found: ("\\", found.end())
+    return re.compile("|".join(opening)), readers
+
+
+def _literal_reader(dialect: Dialect, quote: str) -> _Reader:
+    escaping = re.compile(rf"[^{quote}\\]*+(?:\\(?s:.)?+[^{quote}\\]*+|{quote}{quote}[^{quote}\\]*+)*+{quote}")
+    doubling = re.compile(rf"[^{quote}]*+(?:{quote}{quote}[^{quote}]*+)*+{quote}")
+
+    def read(statement: str, found: re.Match[str]) -> _Reading:
+        start = found.end()
+        escapes = dialect.backslash == "always"
+        if dialect.backslash == "prefixed":
+            before = statement[max(0, start - 3) : start - 1]
+            escapes = before[-1:] in {"e", "E"} and not (len(before) > 1 and (before[0].isalnum() or before[0] in "_$"))
+        closed = (escaping if escapes else doubling).match(statement, start)
+        if closed is None:
+            return _LITERAL, -1
+        if dialect.backslash == "doubtful" and _is_doubtful(closed.group(), quote):
+            return _LITERAL, -1
+        return _LITERAL, closed.end()
+
+    return read
+
+
+def _is_doubtful(literal: str, quote: str) -> bool:
+    # `ESCAPE '\'` is the one place where a backslash before the closing quote cannot escape it.
+    return "\\" + quote in literal and literal != "\\" + quote
+
+
+def _name_reader(opens: str, closes: str) -> _Reader:
+    inside = re.compile(
+        rf"([^{re.escape(closes)}]*+(?:{re.escape(closes * 2)}[^{re.escape(closes)}]*+)*+){re.escape(closes)}"
+    )
+    if closes == "]":
+        inside = re.compile(r"([^\]]*+)\]")
+
+    def read(statement: str, found: re.Match[str]) -> _Reading:
+        closed = inside.match(statement, found.end())
+        if closed is None:
+            return _LITERAL, -1
+        name = closed.group(1)
+        return f"{opens}{name if _LOOKS_LIKE_A_NAME(name) else '?'}{closes}", closed.end()
+
+    return read
+
+
+def _dashes_reader(dialect: Dialect) -> _Reader:
+    def read(statement: str, found: re.Match[str]) -> _Reading:
+        after = statement[found.end() : found.end() + 1]
+        if dialect.dashes == "always" or not after or after.isspace() or ord(after) < ord(" "):
+            return _line(statement, found)
+        return ("", -1) if dialect.dashes == "doubtful" else ("--", found.end())
+
+    return read
+
+
+def _comment_reader(dialect: Dialect) -> _Reader:
+    def read(statement: str, found: re.Match[str]) -> _Reading:
+        if dialect.nested_comments == "no":
+            end = statement.find("*/", found.end())
+            return " ", end + 2 if end >= 0 else -1
+        depth = 1
+        for edge in _COMMENT_EDGE.finditer(statement, found.end()):
+            if edge.group() == "*/":
+                depth -= 1
+            elif dialect.nested_comments == "doubtful":
+                return " ", -1
+            else:
+                depth += 1
+            if not depth:
+                return " ", edge.end()
+        return " ", -1
+
+    return read
+
+
+def _line(statement: str, found: re.Match[str]) -> _Reading:
+    end = statement.find("\n", found.end())
+    return " ", end if end >= 0 else -1
+
+
+def _swallow(_statement: str, _found: re.Match[str]) -> _Reading:
+    return " ", -1
+
+
+def _dollar_literal(statement: str, found: re.Match[str]) -> _Reading:
+    end = statement.find(found.group(), found.end())
+    return _LITERAL, end + len(found.group()) if end >= 0 else -1
+
+
+def _bracket(_statement: str, found: re.Match[str]) -> _Reading:
+    # With a quote inside, nobody knows whether the quote or the bracket counts.
+    return (found.group(), found.end()) if found.group().endswith("]") else ("", -1)

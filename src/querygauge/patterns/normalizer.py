@@ -1,0 +1,327 @@
+"""
+SQL text → pattern text: every literal and placeholder becomes `?`, comments go, spacing folds.
+
+In goes a statement as it was sent and the dialect's name; out comes text without a single value, the same for every
+driver, list length, row count and spelling of a literal. One pass of a large regular expression does nearly all of it;
+each later pass runs only if the text holds what it looks for. Deliberately not here: hashing, caching, and reading
+dialects' odd corners (`exact`).
+
+What cannot be read safely becomes its first word and `?`. Reading is bounded to the first 64 KB of a statement.
+"""
+
+import re
+from collections.abc import Callable
+from functools import cache, lru_cache
+from typing import Final
+
+from querygauge.patterns.dialects import Dialect, dialect_of
+from querygauge.patterns.exact import is_odd, to_plain
+from querygauge.patterns.words import words
+
+__all__ = ["MAX_STATEMENT_CHARACTERS", "normalize"]
+
+# Beyond this a statement is read as if it had been cut there; no pattern needs more to be told apart.
+MAX_STATEMENT_CHARACTERS: Final = 64 * 1024
+
+# First words that may stand in front of a pattern that fails closed; any other first word might be a value.
+_VERBS: Final = words(
+    "ALTER ANALYZE BEGIN CALL CLOSE COMMENT COMMIT COPY CREATE DEALLOCATE DECLARE DELETE DESCRIBE DISCARD DO "
+    "DROP END EXECUTE EXPLAIN FETCH GRANT INSERT KILL LISTEN LOAD LOCK MERGE MOVE NOTIFY OPTIMIZE PRAGMA "
+    "PREPARE REFRESH REINDEX RELEASE REPLACE RESET REVOKE ROLLBACK SAVEPOINT SELECT SET SHOW START TABLE "
+    "TRUNCATE UNLISTEN UPDATE USE VACUUM VALUES WITH"
+)
+
+_NAME: Final = r"(?:\"[^\"]*\"|`[^`]*`|\[[^\]]*\]|[\w$?]+)"
+_KEYWORDS_BEFORE_A_VALUE: Final = (
+    "ALL|AND|ANY|AS|BETWEEN|BY|CASE|DEFAULT|DISTINCT|ELSE|FETCH|FIRST|FORWARD|FROM|HAVING|ILIKE|IN|INTERVAL|LIKE|LIMIT|"
+    "MOVE|NEXT|NOT|OFFSET|ON|OR|RETURN|RETURNING|SELECT|SET|THEN|TO|TOP|USING|VALUES|WHEN|WHERE"
+)
+
+_TOKEN_OF_A_LIST: Final = re.compile(r"__\[POSTCOMPILE_\S+?(?:~~.+?~~)?\]")
+_TOKEN_OF_NO_SCHEMA: Final = re.compile(r"\"?__\[SCHEMA__none\]\"?\.")
+_TOKEN_OF_A_SCHEMA: Final = re.compile(r"\"?__\[SCHEMA_([^\W\d]\w*)\]\"?")
+_PREFIXED: Final = re.compile(r"\?(?<=[\w&]\?)")
+_PREFIX: Final = re.compile(r"(?<![\w.$@\"`])(?:[ENXBenxb]|[Uu]&|_[A-Za-z][A-Za-z0-9]*+)(?=\?)")
+_CHARSET: Final = re.compile(r"_(?<![\w.$@\"`]_)[A-Za-z][A-Za-z0-9]*+ (?=\?)")
+_BARE_POINT: Final = re.compile(r"(?<![\w)\]\"`?])\.\?")
+_CONSTANTS: Final = tuple(
+    (
+        word,
+        re.compile(rf"{word}(?<![\w.\"`$@:%]{word})(?i:(?<!IS {word})(?<!NOT {word})(?<!SET {word}))(?![\w.\"`(\]])"),
+    )
+    for name in ("NULL", "TRUE", "FALSE")
+    for word in (name, name.lower(), name.title())
+)
+_SIGN: Final = re.compile(
+    rf"((?:[=<>(,*/%|&!~\[^{{;] ?|[-+] |(?<![\w\"`.])(?i:{_KEYWORDS_BEFORE_A_VALUE}) ))(?:[-+] ?)++(?=\?)"
+)
+_RUN: Final = re.compile(r"\?(?<![\w\"`]\?)(?:, \?(?![\w\"`|&]))++")
+_ROWS: Final = re.compile(r"\(\?\)(?:, \(\?\))++")
+_ROWS_CUT: Final = re.compile(r"(?<=\(\?\))(?:, \(\?\))*+,?(?: \((?:\?,?)?)?$")
+_NESTED: Final = re.compile(r"\((\(++)\?\)(\)++)")
+_VALUES: Final = re.compile(r"(?i)(?<![\w\"`.])VALUES? ?(?=\()")
+_PARENTHESIS: Final = re.compile(r"[()]")
+_MODULO: Final = re.compile(r"(?<= )%%(?= )")
+_GLUED: Final = re.compile(r"\?(?<!\w\?)(?=\w)")
+_DIGIT: Final = re.compile(r"[0-9]")
+# Begins with a digit, which is rare in a pattern: around it a run of eight may have begun up to seven letters before.
+_LOOSE_OR_LONG: Final = re.compile(
+    r"[0-9](?:(?<![\w$].)|(?<=_.)[0-9]|"
+    + "|".join(rf"(?<=[0-9a-fA-F]{{{before}}}.)[0-9a-fA-F]{{{7 - before}}}" for before in range(8))
+    + ")"
+)
+_LOOSE: Final = re.compile(r"[0-9](?<![\w$].)")
+_NUMBER_IN_A_NAME: Final = re.compile(r"(?<=_)[0-9]{2,}+|[0-9a-fA-F]{8,}+")
+_STATEMENT_WORD: Final = re.compile(r"[A-Za-z]+")
+
+# What SQLAlchemy sends instead of an empty list.
+_EMPTY_LISTS: Final = (
+    ("NOT IN (?) OR (? = ?)", "NOT IN (?)"),
+    ("IN (?) AND (? != ?)", "IN (?)"),
+    ("IN (SELECT ? FROM (SELECT ?) WHERE ?!=?)", "IN (?)"),
+)
+
+# By first keyword: names that a session makes up, and values without quotes.
+_SESSION_NAMES: Final = {
+    "SAVEPOINT": re.compile(rf"(?i)^(SAVEPOINT ){_NAME}$"),
+    "RELEASE": re.compile(rf"(?i)^(RELEASE (?:SAVEPOINT )?){_NAME}$"),
+    "ROLLBACK": re.compile(rf"(?i)^(ROLLBACK (?:WORK |TRANSACTION )?TO (?:SAVEPOINT )?){_NAME}$"),
+    "DECLARE": re.compile(rf"(?i)^(DECLARE ){_NAME}"),
+    "FETCH": re.compile(rf"(?i)^(FETCH (?:.* )?){_NAME}$"),
+    "MOVE": re.compile(rf"(?i)^(MOVE (?:.* )?){_NAME}$"),
+    "CLOSE": re.compile(rf"(?i)^(CLOSE )(?!ALL$){_NAME}$"),
+    "PREPARE": re.compile(rf"(?i)^(PREPARE )(?!TRANSACTION ){_NAME}"),
+    "EXECUTE": re.compile(rf"(?i)^(EXECUTE )(?!IMMEDIATE ){_NAME}"),
+    "DEALLOCATE": re.compile(rf"(?i)^(DEALLOCATE (?:PREPARE )?)(?!ALL$){_NAME}$"),
+    "SET": re.compile(
+        rf"(?i)^(SET (?:(?:SESSION|LOCAL|GLOBAL|PERSIST) )?"
+        rf"(?:TIME ZONE |@{{0,2}}{_NAME}(?:\.{_NAME})*(?: ?:?= ?| TO ))).+$"
+    ),
+    "PRAGMA": re.compile(rf"(?i)^(PRAGMA {_NAME}(?:\.{_NAME})* ?= ?).+$"),
+    "CREATE": re.compile(
+        r"(?i)^(CREATE (?:OR REPLACE )?(?:USER|ROLE|GROUP) .*?(?<!\")\b(?:PASSWORD|IDENTIFIED BY)\b).*$"
+    ),
+    "ALTER": re.compile(r"(?i)^(ALTER (?:USER|ROLE|GROUP) .*?(?<!\")\b(?:PASSWORD|IDENTIFIED BY)\b).*$"),
+    "GRANT": re.compile(r"(?i)^(GRANT .*?(?<!\")\b(?:PASSWORD|IDENTIFIED BY)\b).*$"),
+}
+_CUTS: Final = frozenset({"CREATE", "ALTER", "GRANT"})
+
+
+def normalize(statement: str, dialect: str) -> str:
+    """
+    The pattern of a statement: its text without values.
+
+    Never raises, whatever the text; takes time linear in its length. The result is a fixed point: normalised again it
+    stays as it is. It has at most twice as many characters as were read, and no lone surrogate.
+
+    Args:
+        statement: As it was sent, with placeholders or literals, or as SQLAlchemy compiled it.
+        dialect: SQLAlchemy's name of the dialect. With a name nobody knows, what may be a literal is taken for one.
+    """
+    spoken, main_pass = _grammar(dialect)
+    text = statement
+    if len(text) > MAX_STATEMENT_CHARACTERS:
+        text = text[:MAX_STATEMENT_CHARACTERS]
+    if not text.isascii():
+        text = text.encode("utf-8", "replace").decode("utf-8")
+    if "\0" in text:
+        text = text.replace("\0", "")
+    if "__[" in text:
+        text = _without_tokens(text)
+    if is_odd(text, spoken):
+        text = to_plain(text, spoken)
+    text = main_pass("?", text)
+    text = _spaced(" ".join(text.split()))
+    text = _folded(text, spoken)
+    if "((?))" in text:
+        text = _NESTED.sub(_unnested, text)
+    if ")," in text:
+        text = _first_rows(text, is_cut=len(statement) > MAX_STATEMENT_CHARACTERS)
+    if "? = ?)" in text or "? != ?)" in text or "?!=?)" in text:
+        for sent, meant in _EMPTY_LISTS:
+            text = text.replace(sent, meant)
+    text = _without_session_names(text, spoken)
+    return _closed(text, spoken)
+
+
+def _without_tokens(text: str) -> str:
+    """`text` with what SQLAlchemy's compiler leaves for later replaced by what it stands for."""
+    text = _TOKEN_OF_A_LIST.sub("?", text)
+    return _TOKEN_OF_A_SCHEMA.sub(r"\1", _TOKEN_OF_NO_SCHEMA.sub("", text))
+
+
+@lru_cache(maxsize=64)
+def _grammar(name: str) -> tuple[Dialect, Callable[[str, str], str]]:
+    """The dialect of a name, and its main pass; names of unknown dialects come from outside and are bounded."""
+    return dialect_of(name), _main_pass(dialect_of(name))
+
+
+@cache
+def _main_pass(dialect: Dialect) -> Callable[[str, str], str]:
+    """
+    Substitutes `?` for each literal or placeholder, together with its cast and with those a comma apart.
+
+    Written for speed: begins with one character class, looks back only after that character, ignores no case and never
+    backtracks, so that its time is linear.
+    """
+    literal = {quote: _literal(quote, dialect) for quote in dialect.string_quotes}
+    adjacent = "".join((r"(?:\s*+(?:", "|".join(f"{quote}{rest}" for quote, rest in literal.items()), "))*+"))
+    number = (
+        r"(?:(?<=0)(?:[xX][0-9a-fA-F_]++|[bB][01_]++|[oO][0-7_]++)(?!\w)"
+        r"|[0-9_]*+(?:\.[0-9_]*+)?+(?:[eE][-+]?+[0-9][0-9_]*+)?+(?!\w))"
+    )
+    operators = f"(?![{dialect.question_operators}])" if dialect.question_operators else ""
+    percent = r"(?:s(?!\w)|\([^()]*+\)[sbt](?!\w))"
+    named = {sign: _named(sign) for sign in dialect.named_placeholders}
+    start = "".join((*literal, "0-9?%", *named))
+    alternatives = [
+        *(f"(?<={quote}){rest}{adjacent}" for quote, rest in literal.items()),
+        rf"(?<=[0-9])(?<![\w$][0-9]){number}",
+        rf"(?<=\?)[0-9]*+{operators}",
+        rf"(?<=%)(?<!%%){percent}",
+        *(rf"(?<=\{sign})(?<![\w\])?\{sign}]\{sign}){rest}" for sign, rest in named.items()),
+    ]
+    items = [
+        *(f"{quote}{rest}{adjacent}" for quote, rest in literal.items()),
+        rf"[0-9]{number}",
+        rf"\?[0-9]*+{operators}",
+        rf"%{percent}",
+        *(rf"\{sign}{rest}" for sign, rest in named.items()),
+        r"(?:NULL|TRUE|FALSE|null|true|false)(?![\w.(])",
+    ]
+    casts = _casts() if dialect.casts else ""
+    grammar = rf"[{start}](?:{'|'.join(alternatives)}){casts}(?:\s*+,\s*+[-+]?+(?:{'|'.join(items)}){casts})*+"
+    return re.compile(grammar).sub
+
+
+def _literal(quote: str, dialect: Dialect) -> str:
+    """What follows an opening quote; an unterminated literal reaches to the end."""
+    if dialect.backslash == "always":
+        return rf"[^{quote}\\]*+(?:\\(?s:.)?+[^{quote}\\]*+)*+{quote}?+"
+    return rf"[^{quote}]*+{quote}?+"
+
+
+def _named(sign: str) -> str:
+    # Two colons are a cast, and `:=` assigns: a name or a number must follow at once.
+    return r"\w++" if sign != "$" else r"\w++(?!\$)"
+
+
+def _casts() -> str:
+    word = r"(?:\"[^\"]*+\"|[^\W\d]\w*+)"
+    return (
+        rf"(?:\s*+::\s*+{word}(?:\.{word})?+(?:\s++(?:{_any_case('PRECISION')}|{_any_case('VARYING')})(?!\w))?+"
+        rf"(?:\s*+\([0-9,\s]*+\))?+"
+        rf"(?:\s++{_any_case('WITH')}(?:{_any_case('OUT')})?+\s++{_any_case('TIME')}\s++{_any_case('ZONE')}(?!\w))?+"
+        rf"(?:\s*+\[[0-9]*+\])*+)*+"
+    )
+
+
+def _any_case(word: str) -> str:
+    return "".join(f"[{letter.upper()}{letter.lower()}]" for letter in word)
+
+
+def _spaced(text: str) -> str:
+    """`text` with the spacing around parentheses and commas that most statements have."""
+    if "( " in text:
+        text = text.replace("( ", "(")
+    if " )" in text:
+        text = text.replace(" )", ")")
+    if " ," in text:
+        text = text.replace(" ,", ",")
+    if text.count(",") != text.count(", "):
+        text = text.replace(", ", ",").replace(",", ", ").rstrip()
+    return text
+
+
+def _folded(text: str, dialect: Dialect) -> str:
+    """`text` with prefixes, constants, signs and comma runs folded into the `?` they belong to."""
+    if _PREFIXED.search(text):
+        text = _PREFIX.sub("", text)
+    if dialect.charset_prefixes and " ?" in text:
+        text = _CHARSET.sub("", text)
+    if "%%" in text:
+        text = _MODULO.sub("%", text)
+    if ".?" in text:
+        text = _BARE_POINT.sub("?", text)
+    upper = text.upper()
+    if "NULL" in upper or "TRUE" in upper or "FALSE" in upper:
+        for word, constant in _CONSTANTS:
+            if word in text:
+                text = constant.sub("?", text)
+    if "-?" in text or "+?" in text or "- ?" in text or "+ ?" in text:
+        text = _SIGN.sub(r"\1", text)
+    if "?, ?" in text:
+        text = _RUN.sub("?", text)
+    return text
+
+
+def _first_rows(text: str, *, is_cut: bool) -> str:
+    """`text` with the first row only wherever rows are listed."""
+    if "(?), (" in text:
+        text = _ROWS.sub("(?)", text)
+        if is_cut:
+            text = _ROWS_CUT.sub("", text)
+    if "), (" not in text:
+        return text
+    pieces: list[str] = []
+    position = 0
+    for values in _VALUES.finditer(text):
+        if values.start() < position:
+            continue
+        end = _row_end(text, values.end())
+        pieces.append(text[position:end])
+        while text.startswith(", (", end):
+            end = _row_end(text, end + 2)
+        position = end
+    pieces.append(text[position:])
+    return "".join(pieces)
+
+
+def _unnested(found: re.Match[str]) -> str:
+    opened, closed = len(found[1]), len(found[2])
+    shared = min(opened, closed)
+    return f"{'(' * (opened - shared + 1)}?{')' * (closed - shared + 1)}"
+
+
+def _row_end(text: str, start: int) -> int:
+    depth = 0
+    for parenthesis in _PARENTHESIS.finditer(text, start):
+        depth += 1 if parenthesis.group() == "(" else -1
+        if not depth:
+            return parenthesis.end()
+    return len(text)
+
+
+def _without_session_names(text: str, dialect: Dialect) -> str:
+    if ";" in text:
+        parts = (part.strip() for part in text.split(";"))
+        return "; ".join(_without_session_name(part, dialect) for part in parts if part)
+    return _without_session_name(text, dialect)
+
+
+def _without_session_name(text: str, dialect: Dialect) -> str:
+    verb = text[: text.find(" ")].upper()
+    if verb not in dialect.replaces_names_after or verb not in _SESSION_NAMES:
+        return text
+    return _SESSION_NAMES[verb].sub(r"\1 ?" if verb in _CUTS else r"\1?", text)
+
+
+def _closed(text: str, dialect: Dialect) -> str:
+    """`text`, or its first word alone if a value may have survived in it; numbers inside of names are folded."""
+    if any(quote in text for quote in dialect.string_quotes) or _GLUED.search(text):
+        return _verb_alone(text)
+    if not _LOOSE_OR_LONG.search(text):
+        return text
+    if _LOOSE.search(text):
+        return _verb_alone(text)
+    return _NUMBER_IN_A_NAME.sub(_folded_number, text)
+
+
+def _folded_number(found: re.Match[str]) -> str:
+    # Eight letters from a to f are a word, until a digit is among them.
+    return "?" if _DIGIT.search(found.group()) else found.group()
+
+
+def _verb_alone(text: str) -> str:
+    word = _STATEMENT_WORD.match(text)
+    return f"{word.group()} ?" if word and word.group().upper() in _VERBS else "?"
