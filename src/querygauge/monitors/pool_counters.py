@@ -1,0 +1,232 @@
+"""
+The counters of one pool: in go events from any thread, out come totals, windows and the waits of the last minute.
+
+Nothing is lost, nothing is counted twice and nobody waits, since every event is one step of the interpreter: advancing
+an `itertools.count`, or an append to a deque, which whoever finds 256 entries in it folds into buckets.
+Deliberately not here: gauges, and what an event means for an alert.
+"""
+
+import collections
+import itertools
+import threading
+from typing import Final
+
+from querygauge.histogram import EMPTY, Histogram, bucket_of
+from querygauge.protocols import Clock
+from querygauge.values import PoolMetrics
+
+__all__ = ["Counter", "DurationCounter", "PoolCounters"]
+
+_FOLD_AT: Final = 256  # durations; a fold of so many takes some 60 µs, and one caller in so many pays it
+_MINUTE_NS: Final = 60_000_000_000
+_SLICE_NS: Final = 5_000_000_000  # the last minute is known to within so much, in some 13 slices
+
+
+class PoolCounters:
+    """
+    Counts since the beginning and since the last `drain()`.
+
+    Attributes:
+        peak_active: Whoever sees more connections in use calls `see`.
+        peak_waiting: Whoever sees more callers waiting calls `see`.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets everything and replaces the lock: for a child process, where nobody else runs."""
+        self._lock = threading.Lock()
+        self.requests = Counter()
+        self.checkouts = Counter()
+        self.timeouts = Counter()
+        self.errors = Counter()
+        self.leaks = Counter()
+        self.lost = Counter()
+        self.health_checks = Counter()
+        self.health_checks_failed = Counter()
+        self.wait = DurationCounter(self._clock, self._lock)
+        self.use = DurationCounter(self._clock, self._lock)
+        self.create = DurationCounter(self._clock, self._lock)
+        self.peak_active = self.peak_waiting = 0
+        self._peaks = (0, 0)
+        self._seen: collections.deque[tuple[int, int]] = collections.deque()
+        self._drained = PoolMetrics()
+
+    def see(self, active: int, waiting: int) -> None:
+        """Takes note of gauges, for the peaks; from any thread, without the lock."""
+        if active > self.peak_active or waiting > self.peak_waiting:
+            self._seen.append((active, waiting))
+            # Two threads may leave the lower one here. Then more is taken note of than need be, and nothing is lost.
+            self.peak_active = max(active, self.peak_active)
+            self.peak_waiting = max(waiting, self.peak_waiting)
+
+    def _fold_peaks(self) -> tuple[int, int]:
+        active, waiting = self._peaks
+        for _ in range(len(self._seen)):
+            seen_active, seen_waiting = self._seen.popleft()
+            active, waiting = max(active, seen_active), max(waiting, seen_waiting)
+        self._peaks = active, waiting
+        return self._peaks
+
+    def fold(self) -> None:
+        """Sorts the durations that wait into their buckets."""
+        with self._lock:
+            for durations in (self.wait, self.use, self.create):
+                durations.fold()
+
+    def totals(self) -> PoolMetrics:
+        """Everything counted since the beginning."""
+        with self._lock:
+            return self._drained.merged(self._window())
+
+    def drain(self, active: int, waiting: int) -> PoolMetrics:
+        """
+        What was counted since the last call; every event is in exactly one result.
+
+        Args:
+            active: Connections in use now, which the peaks of the next window start from.
+            waiting: Callers waiting now.
+        """
+        with self._lock:
+            window = self._window()
+            for durations in (self.wait, self.use, self.create):
+                durations.drain()
+            self._drained = self._drained.merged(window)
+            self._peaks = self.peak_active, self.peak_waiting = active, waiting
+        return window
+
+    def recent_waits(self) -> Histogram:
+        """The waits of the last minute, to within five seconds."""
+        with self._lock:
+            return self.wait.recent()
+
+    def _window(self) -> PoolMetrics:
+        drained = self._drained
+        peak_active, peak_waiting = self._fold_peaks()
+        use = self.use.window()
+        return PoolMetrics(
+            total_requests=self.requests.value() - drained.total_requests,
+            total_checkouts=self.checkouts.value() - drained.total_checkouts,
+            total_checkins=use.count,
+            total_timeouts=self.timeouts.value() - drained.total_timeouts,
+            total_errors=self.errors.value() - drained.total_errors,
+            wait=self.wait.window(),
+            use=use,
+            create=self.create.window(),
+            peak_active=peak_active,
+            peak_waiting=peak_waiting,
+            health_checks=self.health_checks.value() - drained.health_checks,
+            health_checks_failed=self.health_checks_failed.value() - drained.health_checks_failed,
+            leaks=self.leaks.value() - drained.leaks,
+            lost_to_cancellation=self.lost.value() - drained.lost_to_cancellation,
+        )
+
+
+class Counter:
+    """
+    A count that any thread may advance.
+
+    Attributes:
+        add: Counts one; a single step of the interpreter, unlike `+= 1`.
+    """
+
+    __slots__ = ("_reads", "add")
+
+    def __init__(self) -> None:
+        self.add = itertools.count().__next__
+        self._reads = 0
+
+    def value(self) -> int:
+        """The count; the caller holds the lock."""
+        # Reading advances it too, which is taken off again.
+        value = self.add() - self._reads
+        self._reads += 1
+        return value
+
+
+class DurationCounter:
+    """Durations of one kind; all but `add` are for whoever holds the lock."""
+
+    __slots__ = ("_clock", "_closed", "_lock", "_open", "_queue", "_recent", "_window")
+
+    def __init__(self, clock: Clock, lock: threading.Lock) -> None:
+        self._clock = clock
+        self._lock = lock
+        self._queue: collections.deque[int] = collections.deque()
+        self._open = _Slice(clock.monotonic_ns())
+        self._recent: collections.deque[tuple[int, Histogram]] = collections.deque()
+        self._window = EMPTY
+
+    def add(self, duration_ns: int) -> None:
+        """Counts one duration; from any thread, without the lock."""
+        queue = self._queue
+        queue.append(duration_ns)
+        if len(queue) >= _FOLD_AT and self._lock.acquire(blocking=False):
+            try:
+                self.fold()
+            finally:
+                self._lock.release()
+
+    def fold(self) -> None:
+        """Empties the queue into the open slice."""
+        now_ns = self._clock.monotonic_ns()
+        if now_ns - self._open.started_ns >= _SLICE_NS:
+            self._close(now_ns)
+        popleft = self._queue.popleft
+        # What arrives meanwhile is for the next fold, or this one might never end.
+        self._open.add([popleft() for _ in range(len(self._queue))])
+
+    def _close(self, now_ns: int) -> None:
+        """Turns the open slice into a value of the window and of the last minute."""
+        started_ns, closed = self._open.started_ns, self._open.histogram()
+        self._open = _Slice(now_ns)
+        if closed.count:
+            self._window = self._window.merged(closed)
+            self._recent.append((started_ns, closed))
+        while self._recent and now_ns - self._recent[0][0] > _MINUTE_NS:
+            self._recent.popleft()
+
+    def window(self) -> Histogram:
+        """The durations since the last `drain()`."""
+        self.fold()
+        return self._window.merged(self._open.histogram())
+
+    def drain(self) -> None:
+        """Begins a new window after what `window()` returned; what arrived since is in the queue."""
+        self._close(self._clock.monotonic_ns())
+        self._window = EMPTY
+
+    def recent(self) -> Histogram:
+        """The durations of the last minute."""
+        self.fold()
+        recent = self._open.histogram()
+        for _, closed in self._recent:
+            recent = recent.merged(closed)
+        return recent
+
+
+class _Slice:
+    """Durations of some seconds, in a form that can still be added to."""
+
+    __slots__ = ("buckets", "count", "max_ns", "min_ns", "started_ns", "total_ns")
+
+    def __init__(self, started_ns: int) -> None:
+        self.started_ns = started_ns
+        self.count = self.total_ns = self.min_ns = self.max_ns = 0
+        self.buckets: collections.Counter[int] = collections.Counter()
+
+    def add(self, durations_ns: list[int]) -> None:
+        if durations_ns:
+            shortest_ns = min(durations_ns)
+            self.min_ns = min(self.min_ns, shortest_ns) if self.count else shortest_ns
+            self.max_ns = max(self.max_ns, *durations_ns)
+            self.count += len(durations_ns)
+            self.total_ns += sum(durations_ns)
+            self.buckets.update(map(bucket_of, durations_ns))
+
+    def histogram(self) -> Histogram:
+        if not self.count:
+            return EMPTY
+        return Histogram(self.count, self.total_ns, self.min_ns, self.max_ns, dict(self.buckets))

@@ -1,0 +1,154 @@
+"""
+The state of one pool at this moment: who holds a connection, who waits for one, and what the pool says about itself.
+
+In go tokens and moments, one step each, so that no lock is needed; out comes a `PoolSnapshot`. Deliberately not here:
+counters, history, and what a state means.
+"""
+
+import sys
+from collections import deque
+from collections.abc import Hashable
+from heapq import nsmallest
+from typing import Any, Final
+
+from querygauge.clock import datetime_of
+from querygauge.protocols import Clock, PoolReading
+from querygauge.values import Holder, PoolGauges, PoolSnapshot
+
+__all__ = ["CALL_SITE", "MOMENT", "PATTERN_ID", "WAS_REPORTED", "Held", "PoolState", "holder_of", "pop_oldest"]
+
+Held = list[Any]
+"""
+One checkout: its moment in nanoseconds, its call site, the last pattern id, and whether it was reported as long.
+
+A list, because capture writes the pattern id with every statement. The call site may be any object whose `str()` is
+the line, so that it is worked out only if somebody looks.
+"""
+
+MOMENT: Final = 0
+CALL_SITE: Final = 1
+PATTERN_ID: Final = 2
+WAS_REPORTED: Final = 3
+
+_HOLDERS_SHOWN: Final = 20
+# A request with a token waits if all connections are in use; if not, one is being opened for it, which is nothing to
+# speak of unless it takes longer than it does on a healthy network.
+_OPENING_NS: Final = 10_000_000
+_UNLIMITED: Final = sys.maxsize
+_NS_PER_S: Final = 1e9
+
+
+class PoolState:
+    """
+    Gauges of one pool, by token where the caller knows its requests and connections, else by age alone.
+
+    Attributes:
+        held: What is checked out, by the token of its connection.
+        held_unnamed: What is checked out without a token, oldest first.
+        asked: Since when requests wait, by their token.
+        asked_unnamed: Since when requests without a token wait, oldest first.
+        max_connections: Connections there can be; 0 if there is no limit.
+        limit: The same for comparisons: without a limit it is never reached.
+    """
+
+    def __init__(self, clock: Clock, pool_size: int | None, max_overflow: int) -> None:
+        self._clock = clock
+        self._own_size = pool_size
+        self._own_overflow = max_overflow
+        self._reading: PoolReading | None = None
+        self.held: dict[Hashable, Held] = {}
+        self.held_unnamed: deque[Held] = deque()
+        self.asked: dict[Hashable, int] = {}
+        self.asked_unnamed: deque[int] = deque()
+        self._limit_to(pool_size, max_overflow)
+
+    def forget(self) -> None:
+        """Nobody holds and nobody waits; emptied in place, capture may know `held` already."""
+        for container in (self.held, self.held_unnamed, self.asked, self.asked_unnamed):
+            container.clear()
+
+    def read_with(self, reading: PoolReading) -> None:
+        """From now on the pool itself tells what is in use, idle and allowed."""
+        self._reading = reading
+        self._gauges()
+
+    @property
+    def active(self) -> int:
+        """Checkouts that were told of and have not ended."""
+        return len(self.held) + len(self.held_unnamed)
+
+    def waiting(self, active: int) -> int:
+        """Callers waiting while `active` connections are in use."""
+        asked = self.asked
+        waiting = 0
+        if asked:
+            began_before_ns = self._clock.monotonic_ns() - _OPENING_NS
+            opening = sum(started_ns <= began_before_ns for started_ns in list(asked.values()))
+            count = len(asked)
+            waiting = max(opening, min(count, count + active - self.limit))
+        return waiting + len(self.asked_unnamed)
+
+    def held_now(self) -> list[Held]:
+        """Every checkout that has not ended, in no order."""
+        return [*self.held.values(), *self.held_unnamed]
+
+    def holders(self) -> tuple[Holder, ...]:
+        """Who holds a connection, oldest first; at most 20."""
+        now_ns = self._clock.monotonic_ns()
+        return tuple(holder_of(held, now_ns) for held in nsmallest(_HOLDERS_SHOWN, self.held_now(), key=_moment))
+
+    def snapshot(self) -> PoolSnapshot:
+        """The pool now."""
+        gauges = self._gauges()
+        size = gauges.size or 0
+        holders = self.holders()
+        return PoolSnapshot(
+            timestamp=datetime_of(self._clock.now_us()),
+            pool_size=size,
+            active_connections=gauges.in_use,
+            idle_connections=gauges.idle,
+            waiting_count=self.waiting(gauges.in_use),
+            overflow=max(0, gauges.in_use + gauges.idle - size) if size else 0,
+            max_connections=self.max_connections,
+            oldest_checkout_s=holders[0].age_s if holders else 0.0,
+            holders=holders,
+        )
+
+    def _gauges(self) -> PoolGauges:
+        if self._reading is not None:
+            gauges = self._reading()
+            self._limit_to(gauges.size, gauges.max_overflow or 0)
+            return gauges
+        active = self.active
+        idle = max(0, self._own_size - active) if self._own_size else 0
+        return PoolGauges(self._own_size, self._own_overflow, active, idle)
+
+    def _limit_to(self, size: int | None, max_overflow: int) -> None:
+        # Without a limit on the overflow nobody ever waits for a connection to come back, so no share of a limit is
+        # told either: one above 100 % would look like trouble.
+        self.max_connections = size + max_overflow if size and max_overflow >= 0 else 0
+        self.limit = self.max_connections or _UNLIMITED
+
+
+def _moment(held: Held) -> int:
+    moment: int = held[MOMENT]
+    return moment
+
+
+def holder_of(held: Held, now_ns: int) -> Holder:
+    """A checkout as others may see it."""
+    call_site, pattern_id = held[CALL_SITE], held[PATTERN_ID]
+    return Holder(
+        max(0.0, (now_ns - held[MOMENT]) / _NS_PER_S),
+        None if call_site is None else str(call_site),
+        None if pattern_id is None else str(pattern_id),
+    )
+
+
+def pop_oldest(queue: "deque[Any]") -> Any:
+    """The first of a queue; None if there is none."""
+    # Asking whether it is empty first would be a second step, between which another thread may take the last one.
+    try:
+        return queue.popleft()
+    except IndexError:
+        return None
