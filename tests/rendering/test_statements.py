@@ -39,6 +39,15 @@ def test_the_middle_goes_next() -> None:
     assert cut.endswith("WHERE id = ?")
 
 
+def test_a_column_list_is_cut_once() -> None:
+    """Where three columns are too many, fewer stay; no two marks stand side by side."""
+    columns = ", ".join(f"some_rather_long_table.some_long_column_{n}" for n in range(9))
+    text = f"SELECT {columns} FROM some_rather_long_table WHERE some_rather_long_table.id = ?"
+    lines = fold_statement(text, 75)
+    assert " ".join(lines).endswith("… FROM some_rather_long_table WHERE some_rather_long_table.id = ?")
+    assert " ".join(lines).count("…") == 1
+
+
 def test_folding_breaks_between_words() -> None:
     """Lines of a folded statement, put together, are the statement."""
     text = "SELECT a, b FROM some_table JOIN other_table ON some_table.id = other_table.id"

@@ -22,6 +22,7 @@ _CACHE_EXECUTIONS: Final = 1_000
 _CACHE_ROWS: Final = 10.0  # mean rows of an answer small enough to keep
 _PAGE_ROWS: Final = 1_000.0  # mean rows from which a reader hardly wants all of them at once
 _POOL_WAIT_PERCENT: Final = 20.0  # of the queries' own time
+_POOL_WAIT_MS: Final = 1.0  # on average; handing out an idle connection takes tens of microseconds, and is no waiting
 _CREATE_SHARE: Final = 0.5  # of the wait, from which opening connections is the cause
 
 # `*` or `t.*` as a column of its own; `count(*)` and a product have something else before or after it.
@@ -153,8 +154,7 @@ def stop_repeating(report: ReportData) -> list[Advice]:
             repetition.pattern.id,
             repetition.pattern.summary,
             repetition.fix,
-            f"up to {number(repetition.max_per_scope)} times in one scope"
-            + (f", from {repetition.call_site}" if repetition.call_site else ""),
+            f"up to {number(repetition.max_per_scope)} times in one scope",
             repetition.total_duration_ms,
         )
         for repetition in report.repetitions
@@ -167,7 +167,8 @@ def look_at_the_pool(report: ReportData) -> list[Advice]:
     for window in report.merged_pools():
         query_ms = _query_ms_beside(report, window)
         wait_ms = window.metrics.wait.total_ms
-        if query_ms and 100.0 * wait_ms / query_ms > _POOL_WAIT_PERCENT:
+        is_waiting = window.metrics.avg_wait_time_ms >= _POOL_WAIT_MS
+        if is_waiting and query_ms and 100.0 * wait_ms / query_ms > _POOL_WAIT_PERCENT:
             found.append(_about_pool(window, wait_ms, query_ms))
     return found
 

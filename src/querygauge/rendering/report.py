@@ -248,7 +248,8 @@ class _Page:
         lines = []
         for text, group in by_text.items():
             lines += [*self._wrapped(_capitalized(text), "  - ", "    ")]
-            lines += [f"    {visible(_evidence(advice))}" for advice in group[: self._limit]]
+            for advice in group[: self._limit]:
+                lines += self._wrapped(_evidence(advice), "    ", "      ")
             lines += _rest(len(group) - self._limit)
         return ["ADVICE", *lines] if lines else []
 

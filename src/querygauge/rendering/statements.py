@@ -17,8 +17,9 @@ _BLANKS: Final = re.compile(r"\s+")
 _SELECT: Final = re.compile(r"SELECT\s+(?:DISTINCT\s+|ALL\s+)?", re.IGNORECASE)
 _FROM: Final = re.compile(r"\bFROM\b", re.IGNORECASE)
 _ALIAS: Final = re.compile(r"\s+AS\s+\S+$", re.IGNORECASE)
-_KEPT_COLUMNS: Final = 3
-_CUT: Final = " … "
+_KEPT_COLUMNS: Final = (3, 2, 1)  # tried in turn
+_MARK: Final = "…"
+_CUT: Final = f" {_MARK} "
 
 
 def one_line(text: str, width: int) -> str:
@@ -28,25 +29,30 @@ def one_line(text: str, width: int) -> str:
 
 def fold_statement(text: str, width: int, *, lines: int = 2) -> list[str]:
     """`text` on at most `lines` lines of at most `width` characters, broken between words where there are any."""
-    # Lines end between words, so a text that would just fill them may need one more: a tenth is left for that.
-    room = lines * width if lines == 1 else int(lines * width * 0.9)
-    shortened = one_line(text, room)
-    return textwrap.wrap(shortened, width, break_on_hyphens=False)[:lines]
+    # Lines end between words, so a text that would just fill them may need one more; then it is cut shorter.
+    for room in range(lines * width, 0, -max(1, width // 20)):
+        folded = textwrap.wrap(one_line(text, room), width, break_on_hyphens=False)
+        if len(folded) <= lines:
+            return folded
+    return []
 
 
 def _shortened(text: str, room: int) -> str:
-    if len(text) <= room:
-        return text
-    text = _with_short_column_list(text)
-    if len(text) <= room:
-        return text
-    head = _cut_after_word(text, room * 3 // 5)
-    tail = text[len(text) - (room - len(head) - len(_CUT)) :]
+    for kept in _KEPT_COLUMNS:
+        if len(text) <= room:
+            return text
+        text = _with_short_column_list(text, kept)
+    return text if len(text) <= room else _without_middle(text, room)
+
+
+def _without_middle(text: str, room: int) -> str:
+    head = _cut_after_word(text, room * 3 // 5).removesuffix(_MARK).rstrip()
+    tail = text[len(text) - max(0, room - len(head) - len(_CUT)) :]
     # The tail starts at a word of its own, unless it is a single long one.
-    return head + _CUT + (tail.split(" ", 1)[1] if " " in tail else tail)
+    return (head + _CUT + (tail.split(" ", 1)[1] if " " in tail else tail))[:room]
 
 
-def _with_short_column_list(text: str) -> str:
+def _with_short_column_list(text: str, kept: int) -> str:
     """`SELECT a AS x, b, c, d, e FROM t` as `SELECT a, b, c, … FROM t`, for the SELECT it starts with."""
     start = _SELECT.match(text)
     if start is None:
@@ -61,8 +67,8 @@ def _with_short_column_list(text: str) -> str:
             columns.append(_ALIAS.sub("", text[column_at:place].strip()))
             column_at = place + 1
         if depth == 0 and is_end:
-            more = ", …" if len(columns) > _KEPT_COLUMNS else ""
-            return f"{start[0]}{', '.join(columns[:_KEPT_COLUMNS])}{more} {text[place:]}"
+            more = f", {_MARK}" if len(columns) > kept else ""
+            return f"{start[0]}{', '.join(columns[:kept])}{more} {text[place:]}"
     return text
 
 

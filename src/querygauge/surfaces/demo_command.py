@@ -78,7 +78,7 @@ def _what_it_shows(data: ReportData) -> str:
         most = max(data.repetitions, key=lambda repetition: repetition.max_per_scope)
         name = f"{most.pattern.id[:ID_DIGITS]}  {most.pattern.summary}"
         lines += [
-            f"  most repeated   {name}: up to {number(most.max_per_scope)} times in one trial,",
+            f"  most repeated   {name}: up to {number(most.max_per_scope)} times in one {most.scope or 'transaction'},",
             f"                  from {most.call_site or 'an unknown line'}",
         ]
     return "\n".join(lines)
