@@ -1,0 +1,66 @@
+"""Executions to record, built from a few words each; what a test does not name is unremarkable."""
+
+import subprocess
+import sys
+from hashlib import blake2b
+from typing import Any, Protocol
+
+from querygauge.protocols import Clock, Record, Unit
+from querygauge.settings import Settings
+from querygauge.values import OK, Category, Failure, Pattern
+
+__all__ = ["MS", "SteppingClock", "Work", "execute", "pattern", "run_python", "settings"]
+
+MS = 1_000_000
+"""Nanoseconds of a millisecond."""
+
+
+class SteppingClock(Clock, Protocol):
+    """The `clock` fixture."""
+
+    def advance(self, seconds: float) -> None:
+        """Moves both clocks on."""
+
+
+class Work:
+    """A unit of work; fits `protocols.Unit`."""
+
+    def __init__(self, name: str | None = None) -> None:
+        self.name = name
+        self.repeats: dict[tuple[str, str | None], list[int]] = {}
+
+
+def pattern(text: str = "SELECT a FROM t WHERE id = ?", category: Category = "query") -> Pattern:
+    """A pattern whose id follows from its text."""
+    identity = blake2b(text.encode(), digest_size=8).hexdigest()
+    return Pattern(identity, text, text[:20], text.split(maxsplit=1)[0], ("t",), "sqlite", category)
+
+
+def settings(**chosen: Any) -> Settings:
+    """The settings of a recorder that keeps every execution, unless told otherwise."""
+    return Settings(**{"service": "shop", "history_threshold_ms": 0.0, **chosen})
+
+
+def execute(
+    record: Record,
+    duration_ms: float = 1.0,
+    what: Pattern | None = None,
+    *,
+    started_ns: int = 0,
+    rows: int = -1,
+    outcome: int = OK,
+    failure: Failure | None = None,
+    call_site: str | None = None,
+    unit: Unit | None = None,
+    literals: tuple[str, Any] | None = None,
+) -> None:
+    """Records one execution."""
+    duration_ns = round(duration_ms * MS)
+    record(what or pattern(), started_ns, duration_ns, rows, outcome, failure, call_site, unit, literals)
+
+
+def run_python(program: str) -> str:
+    """What a program prints that runs in a process of its own; it must end by itself, and well."""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout.strip()
