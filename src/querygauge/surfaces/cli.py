@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["app", "main"]
 
 _FAILED: Final = 2
-_TERMINATED: Final = 128 + signal.SIGTERM
+_BY_SIGNAL: Final = 128  # a shell's exit status for a signal is this and its number
 _ORDERS: Final = ", ".join(ORDERS)
 
 app = typer.Typer(
@@ -199,8 +199,9 @@ def demo(
     """Run an Optuna study with its database watched, and print the report."""
     from querygauge.surfaces.demo_command import run_demo
 
-    # So that a terminated demo removes its tables too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))
+    # So that a demo that is terminated, or whose terminal is closed, removes its tables too.
+    for signal_number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signal_number, lambda number, _: sys.exit(_BY_SIGNAL + number))
     run_demo(database=database, trials=trials, store=store)
 
 

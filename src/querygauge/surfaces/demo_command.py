@@ -7,7 +7,7 @@ terminal watches. Deliberately not here: the study and its database, which are `
 
 import shlex
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from tempfile import mkdtemp
@@ -41,14 +41,25 @@ def run_demo(*, database: str | None, trials: int, store: Path | None) -> None:
         SettingsError: If the database cannot be used.
         StoreError: If the store cannot be used.
     """
-    root = store or Path(mkdtemp(prefix="querygauge-store-"))
-    with _progress(trials) as advance:
+    with _store(store) as root, _progress(trials) as advance:
         threshold_ms = run_study(store=root, database=database, trials=trials, advance=advance)
     data = replace(read_report(root, "1h", DEMO_SERVICE), threshold_ms=threshold_ms)
     show(_introduction(database, trials))
     show("\n" + render_report(data, width=page_width()))
     show("\n" + _what_it_shows(data))
     show("\n" + _how_to_look_further(data, root))
+
+
+@contextmanager
+def _store(given: Path | None) -> Iterator[Path]:
+    """The store to write; a temporary one that nothing was written to is removed again."""
+    root = given or Path(mkdtemp(prefix="querygauge-store-"))
+    try:
+        yield root
+    finally:
+        if given is None:
+            with suppress(OSError):  # it holds what was measured
+                root.rmdir()
 
 
 @contextmanager
