@@ -12,12 +12,11 @@ from collections import deque
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-import structlog
-
 from querygauge.clock import SystemClock, datetime_of
 from querygauge.errors import SettingsError
 from querygauge.forking import survive_forks
 from querygauge.monitors.delivery import Handler, HandlerDelivery
+from querygauge.monitors.poller import Poller
 from querygauge.monitors.pool_alerts import PoolAlerts
 from querygauge.monitors.pool_health import HealthCallback, HealthChecks
 from querygauge.monitors.pool_recorder import PoolRecorder
@@ -30,10 +29,7 @@ from querygauge.values import HealthCheck, PoolMetrics, PoolSnapshot, PoolWindow
 
 __all__ = ["ConnectionPoolMonitor", "initialize_pool_monitor"]
 
-log = structlog.get_logger(__name__)
-
 _NS_PER_S: Final = 1e9
-_POLL_S: Final = 1.0  # troubles that no event tells are found so soon
 _STOP_TIMEOUT_S: Final = 5.0
 _SHOWN_SPAN: Final = timedelta(minutes=5)
 
@@ -110,8 +106,8 @@ class ConnectionPoolMonitor(PoolRecorder):
         self._snapshots: deque[PoolSnapshot] = deque(maxlen=snapshot_history_size)
         self._snapshot_interval_ns = int(snapshot_interval_s * _NS_PER_S)
         self._long_checkout_ns = int(long_checkout_s * _NS_PER_S)
-        self._poll_interval_s = min(_POLL_S, snapshot_interval_s)
-        self._poller: _Poller | None = None
+        self._poller = Poller(f"pool-{name}" if name else "pool", self.poll)
+        self._is_polling = self._is_polled = False
         self._begin()
         survive_forks(self)
 
@@ -126,8 +122,7 @@ class ConnectionPoolMonitor(PoolRecorder):
         self._snapshots.clear()
         self._begin()
         self._health.reset()
-        if self._poller is not None:
-            self._poller = _Poller(self)
+        self._poller.after_fork_in_child()
 
     def __repr__(self) -> str:
         snapshot = self.get_current_snapshot()
@@ -174,30 +169,35 @@ class ConnectionPoolMonitor(PoolRecorder):
 
     async def start(self) -> None:
         """Begins to poll in a thread, and to deliver alerts, coroutine handlers on the running loop; idempotent."""
-        self.start_delivery(asyncio.get_running_loop())
-        if self._poller is None:
-            self._poller = _Poller(self)
+        self._deliver_on(asyncio.get_running_loop())
+        if not (self._is_polled or self._is_polling):
+            self._is_polling = True
+            self._poller.start()
 
     async def stop(self) -> None:
-        """Ends what `start()` began, after the alerts that wait were delivered, 5 s at most; idempotent."""
-        poller, self._poller = self._poller, None
-        if poller is not None:
-            await asyncio.to_thread(poller.stop)
+        """Ends that after the alerts that wait were delivered, 5 s at most; recording goes on. Idempotent."""
         # Not on this loop: it runs the coroutine handlers that are waited for.
         await asyncio.to_thread(self.stop_delivery)
 
     def start_delivery(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
         """
-        Delivers alerts from now on, for an owner that calls `poll()` itself.
+        Delivers alerts from now on, for an owner that calls `poll()` itself, once a second or more often.
 
         Args:
             loop: Where coroutine handlers and coroutine health checks run; None is a loop of ours.
         """
+        self._is_polled = True
+        self._deliver_on(loop)
+
+    def _deliver_on(self, loop: asyncio.AbstractEventLoop | None) -> None:
         self._health.run_on(loop)
         self._delivery.start(loop)
 
     def stop_delivery(self, timeout_s: float = _STOP_TIMEOUT_S) -> None:
         """Delivers what waits, for `timeout_s` at most, then nothing more; a health check under way is cancelled."""
+        if self._is_polling:
+            self._is_polling = False
+            self._poller.stop(timeout_s)
         self._health.stop()
         self._delivery.stop(timeout_s)
 
@@ -210,9 +210,9 @@ class ConnectionPoolMonitor(PoolRecorder):
             snapshot = self.get_current_snapshot()
             now_ns = self._now()
             if now_ns >= self._snapshot_due_ns:
-                # The rhythm is kept unless a snapshot was missed altogether.
-                self._snapshot_due_ns = max(self._snapshot_due_ns, now_ns - self._snapshot_interval_ns + 1)
                 self._snapshot_due_ns += self._snapshot_interval_ns
+                if self._snapshot_due_ns <= now_ns:  # one was missed altogether; a new rhythm begins
+                    self._snapshot_due_ns = now_ns + self._snapshot_interval_ns
                 with self._snapshots_lock:
                     self._snapshots.append(snapshot)
             self._watch(snapshot, self._long_checkout_ns)
@@ -291,8 +291,8 @@ class ConnectionPoolMonitor(PoolRecorder):
         status = self._status(snapshot, recent_waits_ms)
         last_error = None
         if self.last_error is not None:
-            moment_us, text = self.last_error
-            last_error = (datetime_of(moment_us), redact(text, "unknown"))
+            moment_us, error = self.last_error
+            last_error = (datetime_of(moment_us), redact(error, "unknown") if isinstance(error, str) else str(error))
         return render_pool_dashboard(
             PoolView(
                 pool=self.name,
@@ -307,32 +307,6 @@ class ConnectionPoolMonitor(PoolRecorder):
                 last_error=last_error,
             )
         )
-
-
-class _Poller:
-    """Polls one monitor from a daemon thread until told to stop."""
-
-    def __init__(self, monitor: ConnectionPoolMonitor) -> None:
-        self._monitor = monitor
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="querygauge-pool", daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        has_failed = False
-        while not self._stopped.is_set():
-            try:
-                self._monitor.poll()
-            except Exception as error:  # noqa: BLE001  # one poll that fails must not end the next
-                if not has_failed:
-                    log.warning("pool_poll_failed", pool=self._monitor.name, error=type(error).__name__)
-                has_failed = True
-            self._stopped.wait(self._monitor._poll_interval_s)  # noqa: SLF001  # its own monitor
-
-    def stop(self) -> None:
-        """Returns when the thread has ended."""
-        self._stopped.set()
-        self._thread.join(_STOP_TIMEOUT_S)
 
 
 async def initialize_pool_monitor(**settings: Any) -> ConnectionPoolMonitor:

@@ -9,18 +9,18 @@ oldest checkout end first. Deliberately not here: history, and whatever needs a 
 from collections.abc import Hashable, Mapping
 from typing import Any, Final
 
-import structlog
-
+from querygauge.logs import get_logger
 from querygauge.monitors.pool_alerts import CONNECTION_TIMEOUT, HIGH_WAIT_TIME, POOL_EXHAUSTION, PoolAlerts
 from querygauge.monitors.pool_counters import PoolCounters
 from querygauge.monitors.pool_state import MOMENT, WAS_REPORTED, Held, PoolState, holder_of, pop_oldest
 from querygauge.monitors.pool_status import is_exhausted
+from querygauge.patterns.failure import failure_of
 from querygauge.protocols import Clock
-from querygauge.values import Holder, PoolSnapshot
+from querygauge.values import Failure, Holder, PoolSnapshot
 
 __all__ = ["PoolRecorder"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _NS_PER_MS: Final = 1e6
 _MINUTE_NS: Final = 60_000_000_000
@@ -32,7 +32,8 @@ class PoolRecorder:
 
     Attributes:
         held: What is checked out, by the token of its connection.
-        last_error: Moment in microseconds since 1970 and text of the last error; None while there was none.
+        last_error: Moment in microseconds since 1970 and the last error, a text as it was told; None while there was
+            none.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class PoolRecorder:
         self._last_timeout_ns: int | None = None
         self._high_waits_end_ns = 0
         self._has_rejected = False
-        self.last_error: tuple[int, str] | None = None
+        self.last_error: tuple[int, str | Failure] | None = None
 
     def _forget(self) -> None:
         self._state.forget()
@@ -192,19 +193,19 @@ class PoolRecorder:
         last_ns = self._last_timeout_ns
         return last_ns is not None and now_ns - last_ns <= _MINUTE_NS
 
-    def record_error(self, text: object = "", *, request: Hashable = None) -> None:
+    def record_error(self, text: str | Failure | BaseException = "", *, request: Hashable = None) -> None:
         """
         A request failed for another reason than a timeout.
 
         Args:
-            text: What happened; only the last one is kept, and shown without the values in it. Of anything but a text
-                the name of its class.
+            text: Why. Only the last one is kept, and it is shown without the values in it.
             request: Token of the request; without one, the oldest wait ends.
         """
         self._end_request(request)
         self._counters.errors.add()
-        # Not the exception itself: it would keep its frames alive, and its text may fail to be made.
-        self.last_error = (self._clock.now_us(), text if isinstance(text, str) else type(text).__name__)
+        # An exception itself would keep its frames alive.
+        error = failure_of(text, "unknown")[1] if isinstance(text, BaseException) else text
+        self.last_error = (self._clock.now_us(), error)
 
     def _end_request(self, request: Hashable) -> int | None:
         """When the wait that ends here began; without tokens, a failure nobody waited for is a request of its own."""
