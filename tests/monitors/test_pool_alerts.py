@@ -96,13 +96,33 @@ def test_exhaustion_at_a_steady_hundred_percent_is_one_trouble(clock: Any) -> No
 
 
 def test_exhaustion_rearms_when_nobody_waits(clock: Any) -> None:
-    """A poll that finds nobody waiting ends the trouble, although the pool is still full."""
+    """Ten seconds in which nobody waits end the trouble, although the pool is still full; one look does not."""
     monitor, told = watched(clock)
     fill(monitor, 10)
     monitor.record_request()
+    for seconds in (9, 9):
+        monitor.record_error("gave up")
+        clock.advance(seconds)
+        monitor.poll()
+        monitor.record_request()
+    assert told.types() == ["pool_exhaustion"]
     monitor.record_error("gave up")
+    clock.advance(10)
     monitor.poll()
     monitor.record_request()
+    assert told.types() == ["pool_exhaustion", "pool_exhaustion"]
+
+
+def test_exhaustion_rearms_below_the_threshold(clock: Any) -> None:
+    """A poll that finds the pool below the threshold ends the trouble at once, whoever told of it."""
+    monitor, told = watched(clock)
+    in_use = [10]
+    monitor.set_reading(lambda: PoolGauges(10, 0, in_use=in_use[0], idle=0))
+    monitor.record_request("caller")
+    for count in (10, 8, 10):
+        in_use[0] = count
+        clock.advance(1)
+        monitor.poll()
     assert told.types() == ["pool_exhaustion", "pool_exhaustion"]
 
 

@@ -143,6 +143,7 @@ class _Check:
         self._started_ns = started_ns
         self._on_finish = on_finish
         self._cancel: Callable[[], object] | None = None
+        self._is_cancelled = False
         self.is_late = False
 
     def age_s(self, now_ns: int) -> float:
@@ -155,8 +156,14 @@ class _Check:
             self._on_finish(self, _error_text(error))
 
     def cancel(self) -> None:
+        self._is_cancelled = True
         cancel = self._cancel
         if cancel is not None:
+            cancel()
+
+    def _cancel_with(self, cancel: Callable[[], object]) -> None:
+        self._cancel = cancel
+        if self._is_cancelled:  # before there was anything to cancel
             cancel()
 
     def _run(self) -> None:
@@ -174,14 +181,14 @@ class _Check:
         loop = self._loop
         if loop is not None and loop.is_running():
             future: Future[bool] = asyncio.run_coroutine_threadsafe(_result(awaitable), loop)
-            self._cancel = future.cancel
+            self._cancel_with(future.cancel)
             return future.result()
         return asyncio.run(self._cancellable(awaitable))
 
     async def _cancellable(self, awaitable: Awaitable[bool]) -> bool:
         task = asyncio.ensure_future(_result(awaitable))
         loop = asyncio.get_running_loop()
-        self._cancel = lambda: _call_soon(loop, task.cancel)
+        self._cancel_with(lambda: _call_soon(loop, task.cancel))
         return await task
 
 

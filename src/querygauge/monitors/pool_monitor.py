@@ -42,9 +42,10 @@ class ConnectionPoolMonitor(PoolRecorder):
     `record_timeout` and `record_error`, and awaits `start()`. Every member may be called from any thread.
 
     Alerts come as `handler(alert_type, data)`, once when a trouble begins and again only after it ended:
-    `pool_exhaustion` ends when the pool is below the threshold or nobody waits, `high_wait_time` with a lower wait or
-    after a minute, `connection_timeout` after a minute without a timeout, `health_check_failed` (sent for the first
-    failure of a row and for the third) with a good check. `connection_leak` and `long_checkout` come once a checkout.
+    `pool_exhaustion` ends when the pool is below the threshold, or after ten seconds in which nobody waited;
+    `high_wait_time` with a lower wait, or after a minute; `connection_timeout` after a minute without a timeout;
+    `health_check_failed`, sent for the first failure of a row and for the third, with a good check. `connection_leak`
+    and `long_checkout` come once a checkout.
 
     Args:
         pool_size: Connections the pool keeps; None if it has no limit.

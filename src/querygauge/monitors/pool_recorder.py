@@ -24,6 +24,8 @@ log = get_logger(__name__)
 
 _NS_PER_MS: Final = 1e6
 _MINUTE_NS: Final = 60_000_000_000
+# At a steady 100 % the last waiter is served many times a second; without this, each next one would be news.
+_CALM_NS: Final = 10_000_000_000
 
 
 class PoolRecorder:
@@ -52,6 +54,7 @@ class PoolRecorder:
         self._asked = state.asked
         self._last_timeout_ns: int | None = None
         self._high_waits_end_ns = 0
+        self._exhausted_ns = 0
         self._has_rejected = False
         self.last_error: tuple[int, str | Failure] | None = None
 
@@ -115,15 +118,16 @@ class PoolRecorder:
         self._counters.wait.add(wait_ns)
         if wait_ns >= self._high_wait_ns:
             self._high_waits_end_ns = self._now() + _MINUTE_NS
-            waiting = self._state.waiting(self._state.active)
-            self._alerts.high_wait_time(wait_ns / _NS_PER_MS, self._high_wait_time_ms, waiting)
+            if HIGH_WAIT_TIME in self._alerts.armed:
+                waiting = self._state.waiting(self._state.active)
+                self._alerts.high_wait_time(wait_ns / _NS_PER_MS, self._high_wait_time_ms, waiting)
         elif HIGH_WAIT_TIME not in self._alerts.armed:
             self._high_waits_end_ns = self._now()
             self._end_high_waits(self._high_waits_end_ns)
 
     def _end_high_waits(self, now_ns: int) -> None:
         """High waits end with a lower one, or after a minute without one; while somebody waits, nobody knows."""
-        if now_ns >= self._high_waits_end_ns and not self._state.waiting(self._state.active):
+        if now_ns >= self._high_waits_end_ns and not self._state.is_waited_for(self._state.active):
             self._alerts.rearm(HIGH_WAIT_TIME)
 
     def record_checkout(self, connection: Hashable = None, call_site: object = None) -> Held:
@@ -232,27 +236,34 @@ class PoolRecorder:
 
     def _check_exhaustion(self) -> None:
         """Compares own counts with the threshold; the pool itself is asked only if there is something to tell."""
-        state, threshold = self._state, self._exhaustion_threshold
-        active, maximum = state.active, state.max_connections
-        is_full = is_exhausted(active, maximum, 1, threshold)
-        is_armed = POOL_EXHAUSTION in self._alerts.armed
-        if is_full and is_armed and state.waiting(active):
-            self._alerts.pool_exhaustion(state.snapshot())
-        # Not already when nobody waits: at a steady 100 % the last waiter leaves many times a second.
-        elif not is_full and not is_armed and not state.waiting(active):
+        state = self._state
+        active = state.active
+        is_full = is_exhausted(active, state.max_connections, 1, self._exhaustion_threshold)
+        is_waited_for = state.is_waited_for(active)
+        if is_full and is_waited_for:
+            self._exhausted_ns = self._now()
+            if POOL_EXHAUSTION in self._alerts.armed:
+                self._alerts.pool_exhaustion(state.snapshot())
+        elif not is_full and not is_waited_for:
             self._alerts.rearm(POOL_EXHAUSTION)
 
     def _watch(self, snapshot: PoolSnapshot, long_checkout_ns: int) -> None:
         """Finds what no event tells: long checkouts, troubles that ended, exhaustion that only the pool knows of."""
         now_ns = self._now()
-        active, waiting = snapshot.active_connections, snapshot.waiting_count
+        self._watch_exhaustion(snapshot, now_ns)
+        self._end_timeouts(now_ns)
+        self._end_high_waits(now_ns)
         for checkout in self._state.held_now():
             if now_ns - checkout[MOMENT] >= long_checkout_ns and not checkout[WAS_REPORTED]:
                 checkout[WAS_REPORTED] = True
                 self._alerts.long_checkout(holder_of(checkout, now_ns))
-        if is_exhausted(active, snapshot.max_connections, waiting, self._exhaustion_threshold):
+
+    def _watch_exhaustion(self, snapshot: PoolSnapshot, now_ns: int) -> None:
+        active, maximum, waiting = snapshot.active_connections, snapshot.max_connections, snapshot.waiting_count
+        if is_exhausted(active, maximum, waiting, self._exhaustion_threshold):
+            self._exhausted_ns = now_ns
             self._alerts.pool_exhaustion(snapshot)
-        else:
+            return
+        is_full = is_exhausted(active, maximum, 1, self._exhaustion_threshold)
+        if not is_full or now_ns - self._exhausted_ns >= _CALM_NS:
             self._alerts.rearm(POOL_EXHAUSTION)
-        self._end_timeouts(now_ns)
-        self._end_high_waits(now_ns)

@@ -7,7 +7,7 @@ counters, history, and what a state means.
 
 import sys
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from heapq import nsmallest
 from typing import Any, Final
 
@@ -79,14 +79,22 @@ class PoolState:
 
     def waiting(self, active: int) -> int:
         """Callers waiting while `active` connections are in use."""
-        asked = self.asked
         waiting = 0
-        if asked:
-            began_before_ns = self._clock.monotonic_ns() - _OPENING_NS
-            opening = sum(started_ns <= began_before_ns for started_ns in list(asked.values()))
-            count = len(asked)
-            waiting = max(opening, min(count, count + active - self.limit))
+        if self.asked:
+            count = len(self.asked)
+            waiting = max(sum(self._are_opening()), min(count, count + active - self.limit))
         return waiting + len(self.asked_unnamed)
+
+    def is_waited_for(self, active: int) -> bool:
+        """Whether `waiting()` is more than zero, without counting thousands of callers."""
+        if self.asked_unnamed:
+            return True
+        count = len(self.asked)
+        return count > 0 and (count + active > self.limit or any(self._are_opening()))
+
+    def _are_opening(self) -> Iterator[bool]:
+        began_before_ns = self._clock.monotonic_ns() - _OPENING_NS
+        return (started_ns <= began_before_ns for started_ns in list(self.asked.values()))
 
     def held_now(self) -> list[Held]:
         """Every checkout that has not ended, in no order."""
