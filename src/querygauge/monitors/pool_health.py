@@ -75,29 +75,33 @@ class HealthChecks:
     def poll(self) -> None:
         """Begins a check that is due, and gives up on one that takes too long; returns at once."""
         with self._lock:
-            now_ns = self._clock.monotonic_ns()
-            is_due = self._callback is not None and now_ns >= self._due_ns
-            if is_due:
-                self._due_ns = now_ns + self._interval_ns
-            check = self._running
-            begins = self._begin(now_ns) if is_due and check is None else None
-            is_given_up = check is not None and not check.is_late and check.age_s(now_ns) > self._timeout_s
-            if check is not None and is_given_up:
-                check.is_late = True
-            is_stuck = check is not None and check.is_late and not is_given_up and is_due
-        if begins is not None:
-            begins.start()
-        elif check is not None and is_given_up:
+            check, error = self._next_step()
+        if check is not None and error is None:
+            check.start()
+        elif check is not None:
             check.cancel()
-            self._add(check, self._too_late)
-        elif check is not None and is_stuck:
+            self._add(check, error)
+
+    def _next_step(self) -> tuple["_Check | None", str | None]:
+        """A check to begin, or one that failed and why; the caller holds the lock."""
+        now_ns = self._clock.monotonic_ns()
+        is_due = self._callback is not None and now_ns >= self._due_ns
+        if is_due:
+            self._due_ns = now_ns + self._interval_ns
+        check = self._running
+        if check is None:
+            return self._begin(now_ns) if is_due else None, None
+        if not check.is_late and check.age_s(now_ns) > self._timeout_s:
+            check.is_late = True
+            return check, self._too_late
+        if check.is_late and is_due:
             # Only one check runs at a time, and a pool that has not answered for minutes is no better for it.
-            self._add(check, f"no answer for {check.age_s(now_ns):.0f} s to an earlier check")
+            return check, f"no answer for {check.age_s(now_ns):.0f} s to an earlier check"
+        return None, None
 
     def _begin(self, now_ns: int) -> "_Check | None":
         if self._callback is not None:
-            loop = self._callback_loop or self._loop
-            self._running = _Check(self._callback, loop, now_ns, self._finish)
+            self._running = _Check(self._callback, self._callback_loop or self._loop, now_ns, self._finish)
         return self._running
 
     def _finish(self, check: "_Check", error: str | None) -> None:
