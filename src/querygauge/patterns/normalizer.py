@@ -41,9 +41,9 @@ _TOKEN_OF_A_LIST: Final = re.compile(r"__\[POSTCOMPILE_\S+?(?:~~.+?~~)?\]")
 _TOKEN_OF_NO_SCHEMA: Final = re.compile(r"\"?__\[SCHEMA__none\]\"?\.")
 _TOKEN_OF_A_SCHEMA: Final = re.compile(r"\"?__\[SCHEMA_([^\W\d]\w*)\]\"?")
 _PREFIXED: Final = re.compile(r"\?(?<=[\w&]\?)")
-_PREFIX: Final = re.compile(r"(?<![\w.$@\"`])(?:[ENXBenxb]|[Uu]&|_[A-Za-z][A-Za-z0-9]*+)(?=\?)")
+_PREFIX: Final = re.compile(r"(?<![\w.$@\"`])(?:[ENXBenxb]|[Uu]&|_[A-Za-z][A-Za-z0-9]*+)(?=\?(?![|&]))")
 _CHARSET: Final = re.compile(r"_(?<![\w.$@\"`]_)[A-Za-z][A-Za-z0-9]*+ (?=\?)")
-_BARE_POINT: Final = re.compile(r"(?<![\w)\]\"`?])\.\?")
+_BARE_POINT: Final = re.compile(r"(?<![\w)\]\"`?.])\.\?")
 _CONSTANTS: Final = tuple(
     (
         word,
@@ -55,14 +55,14 @@ _CONSTANTS: Final = tuple(
 _SIGN: Final = re.compile(
     rf"((?:[=<>(,*/%|&!~\[^{{;] ?|[-+] |(?<![\w\"`.])(?i:{_KEYWORDS_BEFORE_A_VALUE}) ))(?:[-+] ?)++(?=\?)"
 )
-_RUN: Final = re.compile(r"\?(?<![\w\"`]\?)(?:, \?(?![\w\"`|&]))++")
+_RUN: Final = re.compile(r"\?(?<![\w\"`]\?)(?:, \?(?![\w\"`]))++")
 _ROWS: Final = re.compile(r"\(\?\)(?:, \(\?\))++")
 _ROWS_CUT: Final = re.compile(r"(?<=\(\?\))(?:, \(\?\))*+,?(?: \((?:\?,?)?)?$")
 _NESTED: Final = re.compile(r"\((\(++)\?\)(\)++)")
 _VALUES: Final = re.compile(r"(?i)(?<![\w\"`.])VALUES? ?(?=\()")
 _PARENTHESIS: Final = re.compile(r"[()]")
 _MODULO: Final = re.compile(r"(?<= )%%(?= )")
-_GLUED: Final = re.compile(r"\?(?<!\w\?)(?=\w)")
+_GLUED: Final = re.compile(r"\?(?<!\w\?)(?=[^\W_]|\$)")
 _DIGIT: Final = re.compile(r"[0-9]")
 # Begins with a digit, which is rare in a pattern: around it a run of eight may have begun up to seven letters before.
 _LOOSE_OR_LONG: Final = re.compile(
@@ -71,8 +71,22 @@ _LOOSE_OR_LONG: Final = re.compile(
     + ")"
 )
 _LOOSE: Final = re.compile(r"[0-9](?<![\w$].)")
-_NUMBER_IN_A_NAME: Final = re.compile(r"(?<=_)[0-9]{2,}+|[0-9a-fA-F]{8,}+")
+_NUMBER_IN_A_NAME: Final = re.compile(r"(?<=_)[0-9]{2,}+|[0-9]{8,}+|(?<![^\W_])[0-9a-fA-F]{8,}+(?![^\W_])")
 _STATEMENT_WORD: Final = re.compile(r"[A-Za-z]+")
+
+
+def _any_case(word: str) -> str:
+    return "".join(f"[{letter.upper()}{letter.lower()}]" for letter in word)
+
+
+_TYPE_NAME: Final = r"(?:\"[^\"]*+\"|[^\W\d]\w*+)"
+_CASTS: Final = (
+    rf"(?:\s*+::\s*+{_TYPE_NAME}(?:\.{_TYPE_NAME})?+(?:\s++(?:{_any_case('PRECISION')}|{_any_case('VARYING')})(?!\w))?+"
+    rf"(?:\s*+\([0-9,?\s]*+\))?+"
+    rf"(?:\s++{_any_case('WITH')}(?:{_any_case('OUT')})?+\s++{_any_case('TIME')}\s++{_any_case('ZONE')}(?!\w))?+"
+    rf"(?:\s*+\[[0-9?]*+\])*+)*+"
+)
+_CAST: Final = re.compile(rf"\?(?<![\w\"`]\?){_CASTS}")
 
 # What SQLAlchemy sends instead of an empty list.
 _EMPTY_LISTS: Final = (
@@ -118,6 +132,15 @@ def normalize(statement: str, dialect: str) -> str:
         statement: As it was sent, with placeholders or literals, or as SQLAlchemy compiled it.
         dialect: SQLAlchemy's name of the dialect. With a name nobody knows, what may be a literal is taken for one.
     """
+    text, is_certain = _pass(statement, dialect)
+    if is_certain:
+        return text
+    again, _ = _pass(text, dialect)
+    return again if again == text or _pass(again, dialect)[0] == again else _verb_alone(text)
+
+
+def _pass(statement: str, dialect: str) -> tuple[str, bool]:
+    """A statement's pattern, and whether it is certain that a further pass would change nothing."""
     spoken, main_pass = _grammar(dialect)
     text = statement
     if len(text) > MAX_STATEMENT_CHARACTERS:
@@ -128,20 +151,16 @@ def normalize(statement: str, dialect: str) -> str:
         text = text.replace("\0", "")
     if "__[" in text:
         text = _without_tokens(text)
-    if is_odd(text, spoken):
+    was_odd = is_odd(text, spoken)
+    if was_odd:
         text = to_plain(text, spoken)
-    text = main_pass("?", text)
-    text = _spaced(" ".join(text.split()))
+    text = _spaced(" ".join(main_pass("?", text).split()))
     text = _folded(text, spoken)
-    if "((?))" in text:
-        text = _NESTED.sub(_unnested, text)
-    if ")," in text:
-        text = _first_rows(text, is_cut=len(statement) > MAX_STATEMENT_CHARACTERS)
-    if "? = ?)" in text or "? != ?)" in text or "?!=?)" in text:
-        for sent, meant in _EMPTY_LISTS:
-            text = text.replace(sent, meant)
+    if ")" in text:
+        text = _rows_and_lists(text, is_cut=len(statement) > MAX_STATEMENT_CHARACTERS)
     text = _without_session_names(text, spoken)
-    return _closed(text, spoken)
+    closed = _closed(text, spoken)
+    return closed, closed is text and not (was_odd and is_odd(text, spoken))
 
 
 def _without_tokens(text: str) -> str:
@@ -177,19 +196,19 @@ def _main_pass(dialect: Dialect) -> Callable[[str, str], str]:
     alternatives = [
         *(f"(?<={quote}){rest}{adjacent}" for quote, rest in literal.items()),
         rf"(?<=[0-9])(?<![\w$][0-9]){number}",
-        rf"(?<=\?)[0-9]*+{operators}",
+        rf"(?<=\?)(?<![\w\"`]\?)[0-9]*+{operators}",
         rf"(?<=%)(?<!%%){percent}",
         *(rf"(?<=\{sign})(?<![\w\])?\{sign}]\{sign}){rest}" for sign, rest in named.items()),
     ]
     items = [
         *(f"{quote}{rest}{adjacent}" for quote, rest in literal.items()),
         rf"[0-9]{number}",
-        rf"\?[0-9]*+{operators}",
+        rf"\?[0-9]*+(?![\w\"`]){operators}",
         rf"%{percent}",
         *(rf"\{sign}{rest}" for sign, rest in named.items()),
         r"(?:NULL|TRUE|FALSE|null|true|false)(?![\w.(])",
     ]
-    casts = _casts() if dialect.casts else ""
+    casts = _CASTS if dialect.casts else ""
     grammar = rf"[{start}](?:{'|'.join(alternatives)}){casts}(?:\s*+,\s*+[-+]?+(?:{'|'.join(items)}){casts})*+"
     return re.compile(grammar).sub
 
@@ -206,20 +225,6 @@ def _named(sign: str) -> str:
     return r"\w++" if sign != "$" else r"\w++(?!\$)"
 
 
-def _casts() -> str:
-    word = r"(?:\"[^\"]*+\"|[^\W\d]\w*+)"
-    return (
-        rf"(?:\s*+::\s*+{word}(?:\.{word})?+(?:\s++(?:{_any_case('PRECISION')}|{_any_case('VARYING')})(?!\w))?+"
-        rf"(?:\s*+\([0-9,\s]*+\))?+"
-        rf"(?:\s++{_any_case('WITH')}(?:{_any_case('OUT')})?+\s++{_any_case('TIME')}\s++{_any_case('ZONE')}(?!\w))?+"
-        rf"(?:\s*+\[[0-9]*+\])*+)*+"
-    )
-
-
-def _any_case(word: str) -> str:
-    return "".join(f"[{letter.upper()}{letter.lower()}]" for letter in word)
-
-
 def _spaced(text: str) -> str:
     """`text` with the spacing around parentheses and commas that most statements have."""
     if "( " in text:
@@ -234,7 +239,8 @@ def _spaced(text: str) -> str:
 
 
 def _folded(text: str, dialect: Dialect) -> str:
-    """`text` with prefixes, constants, signs and comma runs folded into the `?` they belong to."""
+    """`text` with constants, prefixes, casts, signs and comma runs folded into the `?` they belong to."""
+    text = _without_constants(text)
     if _PREFIXED.search(text):
         text = _PREFIX.sub("", text)
     if dialect.charset_prefixes and " ?" in text:
@@ -243,15 +249,31 @@ def _folded(text: str, dialect: Dialect) -> str:
         text = _MODULO.sub("%", text)
     if ".?" in text:
         text = _BARE_POINT.sub("?", text)
+    if dialect.casts and "::" in text:
+        text = _CAST.sub("?", text)
+    if "-?" in text or "+?" in text or "- ?" in text or "+ ?" in text:
+        text = _SIGN.sub(r"\1", text)
+    return _RUN.sub("?", text) if "?, ?" in text else text
+
+
+def _without_constants(text: str) -> str:
     upper = text.upper()
     if "NULL" in upper or "TRUE" in upper or "FALSE" in upper:
         for word, constant in _CONSTANTS:
             if word in text:
                 text = constant.sub("?", text)
-    if "-?" in text or "+?" in text or "- ?" in text or "+ ?" in text:
-        text = _SIGN.sub(r"\1", text)
-    if "?, ?" in text:
-        text = _RUN.sub("?", text)
+    return text
+
+
+def _rows_and_lists(text: str, *, is_cut: bool) -> str:
+    """`text` with lists of tuples and of rows as if they had one, and empty lists as if they had any."""
+    if "((?))" in text:
+        text = _NESTED.sub(_unnested, text)
+    if ")," in text:
+        text = _NESTED.sub(_unnested, _first_rows(text, is_cut=is_cut))
+    if "? = ?)" in text or "? != ?)" in text or "?!=?)" in text:
+        for sent, meant in _EMPTY_LISTS:
+            text = text.replace(sent, meant)
     return text
 
 

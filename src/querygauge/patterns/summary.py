@@ -19,7 +19,7 @@ __all__ = ["MAX_SUMMARY_CHARACTERS", "Description", "describe", "summarize"]
 # OpenTelemetry's limit; a token that does not fit is left out whole.
 MAX_SUMMARY_CHARACTERS: Final = 255
 
-_WORD: Final = r"(?:\"[^\"]*\"|`[^`]*`|\[[^\W\d][^\]]*\]|[@#]*[\w$?]+)"
+_WORD: Final = r"(?:\"[^\"]*\"|`[^`]*`|\[(?:[^\W\d][^\]]*|\?)\]|[@#]*[\w$?]+)"
 _TOKEN: Final = re.compile(rf"{_WORD}(?:\.{_WORD})*|[(),;]")
 _PLAIN_SELECT: Final = re.compile(r"(?i)(SELECT) [^()\"`';]*? FROM ")
 _QUOTES: Final = re.compile(r"[\"`\[\]]")
@@ -245,6 +245,8 @@ class _Reader:
 
     def _is_operation(self, upper: str, before: str) -> bool:
         if self.operation == "EXPLAIN":
+            return True
+        if upper == "SELECT":
             return True
         return upper in _INNER_OPERATIONS and before not in _NO_OPERATION_AFTER and self._awaits != "target"
 

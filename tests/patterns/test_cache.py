@@ -1,0 +1,179 @@
+"""The map from statements to patterns: what it gives, what it forgets, and who may ask at once."""
+
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from querygauge.patterns.cache import MAX_CACHED_CHARACTERS, OTHER, PatternCache, pattern_of
+
+# Stored in databases and dashboards: a change of any of these makes a known query a new one.
+PINNED = [
+    ("SELECT 1", "sqlite", "72aeaf6a4deaeb4a"),
+    ("SELECT 1", "postgresql", "9b73172c54ee2d3b"),
+    ("SELECT 1", "mysql", "0663248e562ebe78"),
+    ("SELECT 1", "unknown", "7b18f0317dd338ee"),
+    ("SELECT users.id, users.name \nFROM users \nWHERE users.id = %(id_1)s::INTEGER", "postgresql", "fba6a809bca6a5eb"),
+    ("SELECT users.id, users.name \nFROM users \nWHERE users.id = %s", "mysql", "8b275b1769e1508c"),
+    ("SELECT users.id, users.name \nFROM users \nWHERE users.id = ?", "sqlite", "40c272adeb5d823d"),
+    (
+        "INSERT INTO t (a, b) VALUES ($1::VARCHAR, $2::INTEGER), ($3::VARCHAR, $4::INTEGER) RETURNING t.id",
+        "postgresql",
+        "c33bd04854a96a95",
+    ),
+    ("INSERT INTO t (a, b) VALUES (%(a)s, %(b)s)", "mysql", "885e263155947782"),
+    ("UPDATE t SET a=?, b=? WHERE t.id = ?", "sqlite", "e8d2ebd472656446"),
+    ("DELETE FROM t WHERE t.id IN (__[POSTCOMPILE_id_1])", "postgresql", "7504e42f8849e04f"),
+    ("SAVEPOINT sa_savepoint_1", "sqlite", "dd16c923322fc28f"),
+    ("ROLLBACK TO SAVEPOINT sa_savepoint_1", "postgresql", "bd5847b098936d0e"),
+    ("SET search_path TO x", "postgresql", "d3b776f1f8bdd1a7"),
+    ("SELECT a FROM events_2024_01", "mysql", "76ed54db538cee68"),
+    ('SELECT "order"."Total" FROM "order"', "postgresql", "35acfc2d38fd4f4f"),
+    ("SELECT `order`.`Total` FROM `order`", "mysql", "7c6a48fe9f038e71"),
+    ("SELECT 'ann'' FROM t", "unknown", "7b18f0317dd338ee"),
+    ("select a from t where b is null and c = 'x'", "sqlite", "43265b47a6855b7d"),
+    ("WITH x AS (SELECT a FROM t) SELECT b FROM x /* c */ LIMIT 5", "postgresql", "f10b0b540aa3e270"),
+    ("CREATE TABLE t (a VARCHAR(20) NOT NULL)", "sqlite", "50ccf16184d4980d"),
+]
+
+
+@pytest.mark.parametrize(("statement", "dialect", "pattern_id"), PINNED)
+def test_ids_are_pinned(statement: str, dialect: str, pattern_id: str) -> None:
+    """The id of a pattern is the same in every version."""
+    assert pattern_of(statement, dialect).id == pattern_id
+
+
+def test_ids_do_not_depend_on_the_process() -> None:
+    """Another process, with another hash seed, gives the same id."""
+    code = "from querygauge.patterns.cache import pattern_of; print(pattern_of('SELECT a FROM t', 'sqlite').id)"
+    environment = {**os.environ, "PYTHONHASHSEED": "7"}
+    given = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert given.stdout.strip() == pattern_of("SELECT a FROM t", "sqlite").id
+
+
+def test_families_are_kept_apart() -> None:
+    """The same text is another pattern in another family, and the same in two dialects of one family."""
+    assert pattern_of("SELECT 1", "mysql") == pattern_of("SELECT 2", "mariadb")
+    assert pattern_of("SELECT 1", "mysql").id != pattern_of("SELECT 1", "sqlite").id
+    assert pattern_of("SELECT 1", "duckdb").dialect == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("statement", "dialect", "category"),
+    [
+        ("SELECT a FROM t", "postgresql", "query"),
+        ("SELECT 1", "postgresql", "query"),
+        ("BEGIN ISOLATION LEVEL SERIALIZABLE", "postgresql", "transaction"),
+        ("start transaction", "mysql", "transaction"),
+        ("SAVEPOINT sa_savepoint_1", "sqlite", "transaction"),
+        ("RELEASE SAVEPOINT sa_savepoint_1", "sqlite", "transaction"),
+        ("ROLLBACK TO SAVEPOINT sa_savepoint_1", "mysql", "transaction"),
+        ("COMMIT", "sqlite", "transaction"),
+        ("PREPARE TRANSACTION 'x'", "postgresql", "transaction"),
+        ("SET search_path TO x", "postgresql", "session"),
+        ("show standard_conforming_strings", "postgresql", "session"),
+        ("PRAGMA foreign_keys=ON", "sqlite", "session"),
+        ("select pg_catalog.version()", "postgresql", "session"),
+        ("select current_schema()", "postgresql", "session"),
+        ("SELECT @@sql_mode", "mysql", "session"),
+        ("SELECT DATABASE()", "mysql", "session"),
+        ("SHOW FULL TABLES FROM `test`", "mysql", "session"),
+        ("SELECT pg_advisory_unlock_all();\nCLOSE ALL;\nUNLISTEN *;\nRESET ALL;", "postgresql", "session"),
+        ("SELECT name FROM sqlite_master WHERE type='table'", "sqlite", "catalog"),
+        ("SELECT c.relname FROM pg_catalog.pg_class c JOIN pg_namespace n ON n.oid = c.x", "postgresql", "catalog"),
+        ("SELECT table_name FROM information_schema.tables", "mysql", "catalog"),
+        ("SELECT a FROM t JOIN pg_class ON true", "postgresql", "query"),
+        ("INSERT INTO pg_notes (a) VALUES (1)", "postgresql", "query"),
+    ],
+)
+def test_category(statement: str, dialect: str, category: str) -> None:
+    """Transaction control, settings of a session and reads of the catalogue are told from queries."""
+    assert pattern_of(statement, dialect).category == category
+
+
+def test_operation_and_tables() -> None:
+    """The operation is in upper case, tables have no quotes or repetition; who knows better may say so."""
+    pattern = pattern_of('select a from "order" join public.users u on true join "order" x on true', "postgresql")
+    assert (pattern.operation, pattern.tables) == ("SELECT", ("order", "public.users"))
+    assert pattern_of("WITH x AS (SELECT a FROM t) DELETE FROM u", "postgresql").operation == "DELETE"
+    assert pattern_of("SELECT a FROM t", "sqlite", tables=("shop.t",)).tables == ("shop.t",)
+
+
+def test_a_cache_gives_what_the_function_gives() -> None:
+    """Cached or not, a statement has one pattern, and patterns that are alike are one object."""
+    cache = PatternCache("postgresql")
+    first = cache.pattern_for("SELECT a FROM t WHERE b = 1")
+    assert first == pattern_of("SELECT a FROM t WHERE b = 1", "postgresql")
+    assert cache.pattern_for("SELECT a FROM t WHERE b = 1") is first
+    assert cache.pattern_for("SELECT a  FROM t WHERE b = $1") is first
+    assert (cache.misses, cache.hits(3), cache.evictions) == (2, 1, 0)
+
+
+def test_texts_that_all_differ_do_not_push_out_those_that_repeat() -> None:
+    """A flood of texts seen once leaves a full map as it is."""
+    cache = PatternCache("sqlite", max_texts=100)
+    kept = [f"SELECT c{n} FROM t" for n in range(100)]
+    for statement in kept:
+        cache.pattern_for(statement)
+    for n in range(5_000):
+        cache.pattern_for(f"SELECT a FROM t WHERE b = {n}")
+    before = cache.misses
+    for statement in kept:
+        cache.pattern_for(statement)
+    assert (cache.misses, cache.evictions, len(cache)) == (before, 0, 100)
+
+
+def test_a_text_that_repeats_gets_in() -> None:
+    """In a full map the second miss of a text pushes out the oldest."""
+    cache = PatternCache("sqlite", max_texts=2)
+    for statement in ("SELECT a FROM t", "SELECT b FROM t", "SELECT c FROM t", "SELECT c FROM t"):
+        cache.pattern_for(statement)
+    before = cache.misses
+    cache.pattern_for("SELECT c FROM t")
+    assert (cache.misses, cache.evictions, len(cache)) == (before, 1, 2)
+
+
+def test_comments_that_tag_a_request_fill_nothing() -> None:
+    """A trailing comment is dropped before a text is looked up, so that unique tags leave one text."""
+    cache = PatternCache("postgresql")
+    plain = cache.pattern_for("SELECT a FROM t")
+    for n in range(500):
+        assert cache.pattern_for(f"SELECT a FROM t /*route='%2Forders',traceparent='00-{n:032x}-01'*/") is plain
+    assert (len(cache), cache.misses) == (1, 1)
+
+
+def test_long_texts_are_not_kept() -> None:
+    """Beyond ten kilobytes a text is data: it has its pattern, and is forgotten."""
+    cache = PatternCache("sqlite")
+    statement = f"INSERT INTO t (a) VALUES ('{'x' * MAX_CACHED_CHARACTERS}')"
+    assert cache.pattern_for(statement).text == "INSERT INTO t (a) VALUES (?)"
+    assert len(cache) == 0
+
+
+def test_many_threads_may_ask_at_once() -> None:
+    """Eight threads that churn a small map get the right pattern every time, and the map stays within its bound."""
+    cache = PatternCache("sqlite", max_texts=16)
+    expected = {f"SELECT a{n} FROM t WHERE b = 1": f"SELECT a{n} FROM t WHERE b = ?" for n in range(64)}
+    start = threading.Barrier(8)
+    wrong: list[str] = []
+
+    def ask() -> None:
+        start.wait()
+        for _ in range(60):
+            wrong.extend(s for s, text in expected.items() if cache.pattern_for(s).text != text)
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    assert len(cache) <= 16
+    assert 64 <= cache.misses <= 8 * 60 * 64
+
+
+def test_what_is_beyond_the_limit_has_a_name() -> None:
+    """`OTHER` is a pattern like any other, with an id that no text has."""
+    assert (OTHER.id, OTHER.text) == ("0" * 16, "(other statements)")

@@ -1,0 +1,147 @@
+"""Laws of the normaliser, over statements nobody wrote."""
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from querygauge.patterns.cache import pattern_of
+from querygauge.patterns.normalizer import MAX_STATEMENT_CHARACTERS, normalize
+
+FAMILIES = ["postgresql", "mysql", "sqlite", "unknown"]
+DIALECTS = st.sampled_from(FAMILIES)
+# Everything that opens, closes, escapes or glues something, and what may stand between.
+PIECES = st.sampled_from(
+    [
+        *"'\"`$[](){},;:?@#%\\=<>+-*/.!|&~^ \n\t\0aeEnNxX_01459é\ud800٣",
+        *("--", "/*", "*/", "''", '""', "$$", "$a$", "::", "%s", "%(n)s", "$1", ":n", "?|", "{ts ", "U&'", "_utf8'"),
+        *("SELECT ", " FROM t", " IN (", " NULL", " TRUE", " IS ", " NOT ", " SET ", "VALUES (", "), (", "__[", "]"),
+        *("SAVEPOINT x", "SET a = b", "PASSWORD ", "E'", "b1f2a3c4d5", "t_2024_01", "1e5", "0xff", "1_0", ".5", "int"),
+        *("__[POSTCOMPILE_x]", "__[SCHEMA__none].", "\\'", "ESCAPE '\\'", "/*+ x */", "/*! y */", "- ", "-1", " AS "),
+    ]
+)
+SOUP = st.lists(PIECES, max_size=40).map("".join)
+ANYTHING = st.one_of(st.text(max_size=200), SOUP)
+
+
+@given(ANYTHING, DIALECTS)
+@settings(max_examples=1000, deadline=None)
+def test_any_text_has_a_pattern(statement: str, dialect: str) -> None:
+    """Never raises, is bounded, holds no quote of a literal and can be written anywhere."""
+    pattern = pattern_of(statement, dialect)
+    assert len(pattern.text) <= 2 * len(statement) + 1
+    assert len(pattern.summary) <= 255
+    assert "'" not in pattern.text
+    pattern.text.encode()
+
+
+@given(ANYTHING, DIALECTS)
+@settings(max_examples=2000, deadline=None)
+@example("SELECT E'a\\'b', 1", "postgresql")
+@example("a--b", "mysql")
+def test_a_pattern_is_its_own_pattern(statement: str, dialect: str) -> None:
+    """Normalising twice is normalising once."""
+    once = normalize(statement, dialect)
+    assert normalize(once, dialect) == once
+
+
+@given(st.integers(0, 400), DIALECTS)
+@settings(deadline=None)
+def test_a_statement_may_be_cut_anywhere(length: int, dialect: str) -> None:
+    """A log that cuts statements cuts literals too: what is open at the end goes."""
+    statement = (
+        "INSERT INTO users (name, \"group\", `n`) VALUES (E'swordfish\\' swordfish', $$swordfish$$, 'swordfish') "
+        "/* swordfish */, (\"swordfish\", N'swordfish''swordfish', x'50' -- swordfish\n, 'it''s swordfish')"
+    )
+    cut = statement[:length]
+    text = normalize(cut, dialect)
+    assert "swor" not in text.replace('"swordfish"', "") or dialect in {"mysql", "sqlite"}
+    assert "'" not in text
+
+
+SPACES = st.sampled_from([" ", "  ", "\n", "\t", " \r\n ", "\f"])
+COMMENTS = st.sampled_from([" ", " /* c */ ", " /* 'c */ ", " -- it's\n", '\n-- "\n ', " /*+ HINT(x) */ ", " /**/ "])
+WORDS = st.text(st.characters(codec="utf-8", exclude_characters="'\\\"\0$"), max_size=12)
+TEMPLATES = st.sampled_from(
+    [
+        "SELECT t.a, t.b FROM t WHERE t.a = {} AND t.b IN ({}, {})",
+        "SELECT coalesce(t.a, {}) AS x FROM t WHERE t.b BETWEEN {} AND {} LIMIT {}",
+        "INSERT INTO t (a, b) VALUES ({}, {}), ({}, {})",
+        "UPDATE t SET a = {}, b = {} WHERE t.c LIKE {} OR t.d < {}",
+        "SELECT t1.a FROM t1 JOIN t2 ON t1.id = t2.id WHERE (t1.a, t1.b) IN (({}, {}), ({}, {})) ORDER BY t1.a",
+        "DELETE FROM t WHERE t.a NOT IN ({}) AND t.b != {}",
+    ]
+)
+
+
+def _literal(dialect: str) -> st.SearchStrategy[str]:
+    strings = WORDS.map(lambda word: "'" + word.replace("'", "''") + "'")
+    numbers = st.one_of(
+        st.integers().map(str),
+        st.floats(allow_nan=False, allow_infinity=False).map(repr),
+        st.sampled_from([".5", "0xFF", "1e-3", "1_000", "- 7", "+1", "NULL", "true"]),
+    )
+    placeholders = {
+        "postgresql": [
+            "$1",
+            "%s",
+            "%(name_1)s",
+            ":n",
+            "$1::INTEGER",
+            "%(v)s::VARCHAR(3)",
+            "$2::TIMESTAMP WITH TIME ZONE",
+        ],
+        "mysql": ["%s", "%(n)s", "?", ":n", "_utf8'x'", '"a""b"', "'a\\'b'", "N'x'", "0b1"],
+        "sqlite": ["?", "?1", ":n", "@n", "$n", "x'ab'", "''''"],
+        "unknown": ["?", "$1", ":n", "@p1", "%s", "$$a'b$$"],
+    }
+    return st.one_of(strings, numbers, st.sampled_from(placeholders[dialect]))
+
+
+@given(st.data(), TEMPLATES, DIALECTS)
+@settings(max_examples=500, deadline=None)
+def test_values_and_placeholders_do_not_matter(data: st.DataObject, template: str, dialect: str) -> None:
+    """Whatever a literal's value and spelling, or a placeholder's style, the pattern is the same."""
+    values = data.draw(st.lists(_literal(dialect), min_size=template.count("{}"), max_size=template.count("{}")))
+    assert pattern_of(template.format(*values), dialect) == pattern_of(template.replace("{}", "?"), dialect)
+
+
+@given(st.data(), TEMPLATES, DIALECTS)
+@settings(max_examples=300, deadline=None)
+def test_spacing_and_comments_do_not_matter(data: st.DataObject, template: str, dialect: str) -> None:
+    """Runs of white space and comments are a space."""
+    words = template.replace("{}", "'x'").split(" ")
+    blanks = data.draw(st.lists(st.one_of(SPACES, COMMENTS), min_size=len(words), max_size=len(words)))
+    spaced = "".join(word + blank for word, blank in zip(words, blanks, strict=True))
+    assert pattern_of(spaced, dialect) == pattern_of(template.replace("{}", "?"), dialect)
+
+
+@given(TEMPLATES, DIALECTS)
+def test_case_of_keywords_does_not_matter(template: str, dialect: str) -> None:
+    """A statement with keywords in lower case has the id of the one in upper case, and keeps its case."""
+    lower, upper = pattern_of(template.lower(), dialect), pattern_of(template, dialect)
+    assert lower.id == upper.id
+    assert lower.text == upper.text.lower()
+
+
+@given(st.data(), TEMPLATES, DIALECTS)
+@settings(max_examples=500, deadline=None)
+def test_no_literal_survives(data: st.DataObject, template: str, dialect: str) -> None:
+    """No four characters of a literal are in the pattern unless they are in it without the literal."""
+    secret = data.draw(st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=4, max_size=20))
+    doubled = secret.replace("'", "''")
+    if dialect == "mysql":
+        doubled = doubled.replace("\\", "\\\\")
+    text = normalize(template.format(*[f"'{doubled}'"] * template.count("{}")), dialect)
+    without = normalize(template, dialect)
+    for start in range(len(secret) - 3):
+        part = secret[start : start + 4]
+        assert part not in text or part in without
+
+
+@given(
+    st.sampled_from(["'", '"', "/*", "(", "$a$", "1,", "''", "'a',", "\\", "[", "`", "--", "$$", "((1),", "a.", "::x"])
+)
+@settings(deadline=None)
+def test_hostile_input_is_bounded(piece: str) -> None:
+    """A megabyte of anything gives a pattern no longer than twice what is read."""
+    for dialect in FAMILIES:
+        assert len(normalize(piece * (1_000_000 // len(piece)), dialect)) <= 2 * MAX_STATEMENT_CHARACTERS + 1
