@@ -17,10 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import structlog
-from filelock import FileLock, Timeout
-
 from querygauge.errors import StoreError
+from querygauge.logs import get_logger
 from querygauge.storage.paths import StorePaths
 from querygauge.storage.spool import waiting_files
 
@@ -29,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TickResult", "claim_tick", "run", "start_child", "tick"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 # So much waits only where somebody writes a lot; folding it early keeps transactions small and the spool short.
 _EARLY_BYTES: Final = 8_000_000
@@ -137,6 +135,8 @@ def claim_tick(root: Path, interval_s: float, now_us: int) -> bool:
     Raises:
         StoreError: If the claim cannot be written.
     """
+    from filelock import FileLock, Timeout
+
     paths = StorePaths(root)
     try:
         # Made here and gone at the end: a forked child must find no lock to inherit.

@@ -1,4 +1,4 @@
--- What in `spooled` cannot be true: one row per file and reason. A checksum tells that a file arrived as it was
+-- What in `spooled` cannot be true: one row per file, with every reason. A checksum tells that a file arrived as it was
 -- written; this tells that what was written makes sense. NULL compares as NULL, so `NOT coalesce(rule, false)` also
 -- finds members that are absent.
 WITH histograms AS (
@@ -19,69 +19,72 @@ moments AS (
     SELECT file, slow.at_us FROM spooled WHERE slow IS NOT NULL
     UNION ALL
     SELECT file, pool.at_us FROM spooled WHERE pool IS NOT NULL
+),
+found AS (
+    SELECT file, 'the buckets of a ' || kind || ' must be >= 0 and add up to its count' AS reason
+    FROM histograms
+    WHERE NOT coalesce(
+        len(h.k) = len(h.n) AND coalesce(list_min(h.n), 0) >= 0 AND coalesce(list_sum(h.n), 0) = h.count
+        AND h.total_ns >= 0 AND h.min_ns >= 0 AND h.max_ns >= h.min_ns, false)
+    UNION
+    SELECT file, 'the counts of a query must be >= 0, and its outcomes add up to its executions'
+    FROM spooled
+    WHERE query IS NOT NULL AND NOT coalesce(
+        query.ok >= 0 AND query.error >= 0 AND query.timeout >= 0 AND query.cancelled >= 0
+        AND query.ok + query.error + query.timeout + query.cancelled = query.durations.count
+        AND query.slow BETWEEN 0 AND query.durations.count
+        AND query.rows_known BETWEEN 0 AND query.durations.count
+        AND query.rows >= 0 AND query.target IS NOT NULL, false)
+    UNION
+    SELECT file, 'a query or repetition must name a pattern of its file'
+    FROM named
+    WHERE NOT coalesce((file, pattern_id) IN (SELECT (file, pattern.id) FROM spooled WHERE pattern IS NOT NULL), false)
+    UNION
+    SELECT file, 'a pattern must have all its members'
+    FROM spooled
+    WHERE pattern IS NOT NULL AND NOT coalesce(
+        pattern.id IS NOT NULL AND pattern.text IS NOT NULL AND pattern.summary IS NOT NULL
+        AND pattern.operation IS NOT NULL AND pattern.tables IS NOT NULL AND pattern.dialect IS NOT NULL
+        AND pattern.category IN ('query', 'transaction', 'session', 'catalog'), false)
+    UNION
+    SELECT file, 'a slow query must have a time, a pattern, a duration >= 0 and a known outcome'
+    FROM spooled
+    WHERE slow IS NOT NULL AND NOT coalesce(
+        slow.duration_ms >= 0 AND slow.outcome IN ('ok', 'error', 'timeout', 'cancelled')
+        AND slow.target IS NOT NULL AND slow.pattern_id IS NOT NULL
+        AND slow.summary IS NOT NULL AND slow.query IS NOT NULL, false)
+    UNION
+    SELECT file, 'the gauges and counts of a pool must be >= 0'
+    FROM spooled
+    WHERE pool IS NOT NULL AND NOT coalesce(
+        pool.pool IS NOT NULL AND pool.holders IS NOT NULL
+        AND pool.pool_size >= 0 AND pool.max_connections >= 0 AND pool.active >= 0 AND pool.idle >= 0
+        AND pool.waiting >= 0 AND pool.overflow >= 0 AND pool.oldest_checkout_s >= 0
+        AND pool.requests >= 0 AND pool.checkouts >= 0 AND pool.checkins >= 0
+        AND pool.timeouts >= 0 AND pool.errors >= 0 AND pool.peak_active >= 0 AND pool.peak_waiting >= 0
+        AND pool.health_checks_failed BETWEEN 0 AND pool.health_checks
+        AND pool.leaks >= 0 AND pool.lost_to_cancellation >= 0, false)
+    UNION
+    SELECT file, 'the counts of a repetition must be >= 0'
+    FROM spooled
+    WHERE repetition IS NOT NULL AND NOT coalesce(
+        repetition.target IS NOT NULL AND repetition.fix IS NOT NULL AND repetition.scopes >= 0
+        AND repetition.executions >= 0 AND repetition.max_per_scope >= 0 AND repetition.total_ms >= 0, false)
+    UNION
+    SELECT file, 'the header must have the counters of querygauge itself'
+    FROM spooled
+    WHERE header IS NOT NULL AND NOT coalesce(
+        header.self_metrics.hook_errors >= 0 AND header.self_metrics.patterns_folded >= 0
+        AND header.self_metrics.slow_queries_dropped >= 0 AND header.self_metrics.alerts_dropped >= 0
+        AND header.self_metrics.snapshots_dropped >= 0, false)
+    UNION
+    SELECT file, 'a time must lie between the years 1970 and 9999'
+    FROM moments
+    WHERE NOT coalesce(us BETWEEN 0 AND 253402300799999999, false)
+    UNION
+    SELECT file, 'a row must be of a known kind'
+    FROM spooled
+    WHERE coalesce(header IS NULL AND pattern IS NULL AND query IS NULL AND slow IS NULL AND pool IS NULL
+        AND repetition IS NULL, true)
 )
-SELECT file, 'the buckets of a ' || kind || ' must be >= 0 and add up to its count' AS reason
-FROM histograms
-WHERE NOT coalesce(
-    len(h.k) = len(h.n) AND coalesce(list_min(h.n), 0) >= 0 AND coalesce(list_sum(h.n), 0) = h.count
-    AND h.total_ns >= 0 AND h.min_ns >= 0 AND h.max_ns >= h.min_ns, false)
-UNION
-SELECT file, 'the counts of a query must be >= 0, and its outcomes add up to its executions'
-FROM spooled
-WHERE query IS NOT NULL AND NOT coalesce(
-    query.ok >= 0 AND query.error >= 0 AND query.timeout >= 0 AND query.cancelled >= 0
-    AND query.ok + query.error + query.timeout + query.cancelled = query.durations.count
-    AND query.slow BETWEEN 0 AND query.durations.count
-    AND query.rows_known BETWEEN 0 AND query.durations.count
-    AND query.rows >= 0 AND query.target IS NOT NULL, false)
-UNION
-SELECT file, 'a query or repetition must name a pattern of its file'
-FROM named
-WHERE NOT coalesce((file, pattern_id) IN (SELECT (file, pattern.id) FROM spooled WHERE pattern IS NOT NULL), false)
-UNION
-SELECT file, 'a pattern must have all its members'
-FROM spooled
-WHERE pattern IS NOT NULL AND NOT coalesce(
-    pattern.id IS NOT NULL AND pattern.text IS NOT NULL AND pattern.summary IS NOT NULL
-    AND pattern.operation IS NOT NULL AND pattern.tables IS NOT NULL AND pattern.dialect IS NOT NULL
-    AND pattern.category IN ('query', 'transaction', 'session', 'catalog'), false)
-UNION
-SELECT file, 'a slow query must have a time, a pattern, a duration >= 0 and a known outcome'
-FROM spooled
-WHERE slow IS NOT NULL AND NOT coalesce(
-    slow.duration_ms >= 0 AND slow.outcome IN ('ok', 'error', 'timeout', 'cancelled')
-    AND slow.target IS NOT NULL AND slow.pattern_id IS NOT NULL
-    AND slow.summary IS NOT NULL AND slow.query IS NOT NULL, false)
-UNION
-SELECT file, 'the gauges and counts of a pool must be >= 0'
-FROM spooled
-WHERE pool IS NOT NULL AND NOT coalesce(
-    pool.pool IS NOT NULL AND pool.holders IS NOT NULL
-    AND pool.pool_size >= 0 AND pool.max_connections >= 0 AND pool.active >= 0 AND pool.idle >= 0
-    AND pool.waiting >= 0 AND pool.overflow >= 0 AND pool.oldest_checkout_s >= 0
-    AND pool.requests >= 0 AND pool.checkouts >= 0 AND pool.checkins >= 0
-    AND pool.timeouts >= 0 AND pool.errors >= 0 AND pool.peak_active >= 0 AND pool.peak_waiting >= 0
-    AND pool.health_checks_failed BETWEEN 0 AND pool.health_checks
-    AND pool.leaks >= 0 AND pool.lost_to_cancellation >= 0, false)
-UNION
-SELECT file, 'the counts of a repetition must be >= 0'
-FROM spooled
-WHERE repetition IS NOT NULL AND NOT coalesce(
-    repetition.target IS NOT NULL AND repetition.fix IS NOT NULL AND repetition.scopes >= 0
-    AND repetition.executions >= 0 AND repetition.max_per_scope >= 0 AND repetition.total_ms >= 0, false)
-UNION
-SELECT file, 'the header must have the counters of querygauge itself'
-FROM spooled
-WHERE header IS NOT NULL AND NOT coalesce(
-    header.self_metrics.hook_errors >= 0 AND header.self_metrics.patterns_folded >= 0
-    AND header.self_metrics.slow_queries_dropped >= 0 AND header.self_metrics.alerts_dropped >= 0
-    AND header.self_metrics.snapshots_dropped >= 0, false)
-UNION
-SELECT file, 'a time must lie between the years 1970 and 9999'
-FROM moments
-WHERE NOT coalesce(us BETWEEN 0 AND 253402300799999999, false)
-UNION
-SELECT file, 'a row must be of a known kind'
-FROM spooled
-WHERE coalesce(header IS NULL AND pattern IS NULL AND query IS NULL AND slow IS NULL AND pool IS NULL
-    AND repetition IS NULL, true);
+SELECT file, string_agg(reason, '; ' ORDER BY reason) AS reason FROM found GROUP BY file;

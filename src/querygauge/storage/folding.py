@@ -12,14 +12,14 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-import structlog
 from filelock import FileLock, Timeout
 
 from querygauge.errors import StoreError
+from querygauge.logs import get_logger
 from querygauge.storage.database import (
     CONTENT_ERRORS,
     Connection,
@@ -36,12 +36,15 @@ from querygauge.storage.spool import TEMPORARY_SUFFIX, read_header, waiting_file
 
 __all__ = ["FoldResult", "fold"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _DATABASE_TIMEOUT_S: Final = 10.0
 # One transaction takes so much: merging it stays within the memory a collector may have.
 _BATCH_BYTES: Final = 32_000_000
 _BATCH_FILES: Final = 500
+# A name is of use while its file can be found. A removal that had not reached the disk before a power cut is undone by
+# it, seconds later at most.
+_NAMES_KEPT: Final = timedelta(hours=1)
 # A writer renames its temporary file within milliseconds; one so old belongs to a process that was killed.
 _ABANDONED_S: Final = 3600.0
 
@@ -183,12 +186,15 @@ class _Fold:
         names = [path.name for path in files]
         waiting = [path.name for path in waiting_files(self._paths)]
         folded_at = datetime.now(UTC).replace(tzinfo=None)
+        forgotten = folded_at - _NAMES_KEPT
         with attached(connection, self._paths.database, read_only=False, timeout_s=self._timeout_s):
             connection.execute("BEGIN")
             try:
                 connection.execute(statements("insert.sql"))
-                # A name is of use only while its file can still be found.
-                connection.execute("DELETE FROM store.folded_files WHERE name NOT IN (SELECT unnest(?))", [waiting])
+                connection.execute(
+                    "DELETE FROM store.folded_files WHERE folded_at < ? AND name NOT IN (SELECT unnest(?))",
+                    [forgotten, waiting],
+                )
                 connection.execute("INSERT INTO store.folded_files SELECT unnest(?), ?", [names, folded_at])
                 connection.execute("COMMIT")
             except DatabaseError:

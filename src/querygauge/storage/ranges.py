@@ -21,7 +21,7 @@ def parse_range(text: str) -> timedelta:
     Raises:
         SettingsError: If it names none, or one that is not between a second and ten years.
     """
-    match = re.fullmatch(r"(\d{1,9})([smhdw])", text.strip().lower(), flags=re.ASCII)
+    match = re.fullmatch(r"(\d{1,6})([smhdw])", text.strip().lower(), flags=re.ASCII)
     if match is None:
         raise SettingsError(f"a range must be a number and a unit, such as {_EXAMPLES}; got {text!r}")
     span = timedelta(**{_UNITS[match[2]]: int(match[1])})

@@ -16,10 +16,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
-import structlog
-
 from querygauge.clock import microseconds_of
 from querygauge.errors import StoreError
+from querygauge.logs import get_logger
 from querygauge.storage.database import Connection, DatabaseError, first_line, open_database
 from querygauge.storage.folding import FoldResult, fold
 from querygauge.storage.paths import StorePaths
@@ -36,7 +35,7 @@ from querygauge.values import Pattern, PoolWindow, QueryStats, Repetition, SelfM
 
 __all__ = ["PatternHistory", "PatternHour", "ProcessState", "Store", "open_store"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _TIMEOUT_S: Final = 10.0
 # Somebody else who folds is done within a second, and his result is as good as ours.

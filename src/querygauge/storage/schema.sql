@@ -30,11 +30,11 @@ CREATE TABLE query_stats (
     minute TIMESTAMP NOT NULL,          -- minute in which the snapshots ended
     service VARCHAR NOT NULL,           -- name of the application
     target VARCHAR NOT NULL,            -- name of the database; empty if it has none
-    pattern_id VARCHAR NOT NULL,
+    pattern_id VARCHAR NOT NULL,        -- its row in patterns
     executions BIGINT NOT NULL,         -- ok + error + timeout + cancelled
-    ok BIGINT NOT NULL,
+    ok BIGINT NOT NULL,                 -- executions that succeeded
     error BIGINT NOT NULL,              -- failed otherwise than by a timeout
-    timeout BIGINT NOT NULL,
+    timeout BIGINT NOT NULL,            -- executions that ran into a timeout
     cancelled BIGINT NOT NULL,          -- the caller left; not a failure
     slow BIGINT NOT NULL,               -- at or over the slow threshold in force for the pattern
     rows BIGINT NOT NULL,               -- returned or affected, over the executions counted in rows_known
@@ -44,20 +44,20 @@ CREATE TABLE query_stats (
     max_ns BIGINT NOT NULL,             -- longest duration
     first_seen TIMESTAMP NOT NULL,      -- start of the first of these executions
     last_seen TIMESTAMP NOT NULL,       -- start of the last of these executions
-    bucket_k SMALLINT[] NOT NULL,
-    bucket_n BIGINT[] NOT NULL
+    bucket_k SMALLINT[] NOT NULL,       -- bucket indexes, ascending
+    bucket_n BIGINT[] NOT NULL          -- executions in each bucket
 );
 
 -- Executions kept one by one.
 CREATE TABLE slow_queries (
     started_at TIMESTAMP NOT NULL,      -- when it started
-    service VARCHAR NOT NULL,
+    service VARCHAR NOT NULL,           -- name of the application
     process VARCHAR NOT NULL,           -- host:pid
-    target VARCHAR NOT NULL,
-    pattern_id VARCHAR NOT NULL,
+    target VARCHAR NOT NULL,            -- name of the database; empty if it has none
+    pattern_id VARCHAR NOT NULL,        -- its row in patterns
     summary VARCHAR NOT NULL,           -- the pattern's summary
     query VARCHAR NOT NULL,             -- the pattern's text; the statement itself only with keep_literals
-    duration_ms DOUBLE NOT NULL,
+    duration_ms DOUBLE NOT NULL,        -- how long it took
     outcome VARCHAR NOT NULL,           -- ok, error, timeout, cancelled
     rows BIGINT,                        -- NULL if the driver did not tell
     parameters VARCHAR,                 -- text of a JSON value, only with keep_literals
@@ -65,7 +65,7 @@ CREATE TABLE slow_queries (
     error_type VARCHAR,                 -- the driver's exception class; NULL if it did not fail
     error_code VARCHAR,                 -- SQLSTATE or the driver's own code
     error_message VARCHAR,              -- the driver's message with every value as ?
-    trace_id VARCHAR,
+    trace_id VARCHAR,                   -- the trace it belongs to, if the caller told
     scope VARCHAR                       -- request, job or test it belongs to
 );
 
@@ -73,7 +73,7 @@ CREATE TABLE slow_queries (
 -- histograms like those of query_stats.
 CREATE TABLE pool_stats (
     minute TIMESTAMP NOT NULL,          -- minute in which the snapshots ended
-    service VARCHAR NOT NULL,
+    service VARCHAR NOT NULL,           -- name of the application
     process VARCHAR NOT NULL,           -- host:pid
     pool VARCHAR NOT NULL,              -- name of the pool
     state_at TIMESTAMP NOT NULL,        -- moment of the gauges: pool_size to holders
@@ -92,36 +92,36 @@ CREATE TABLE pool_stats (
     errors BIGINT NOT NULL,             -- requests that ended in any other error
     peak_active BIGINT NOT NULL,        -- most connections in use at once
     peak_waiting BIGINT NOT NULL,       -- most callers waiting at once
-    health_checks BIGINT NOT NULL,
-    health_checks_failed BIGINT NOT NULL,
+    health_checks BIGINT NOT NULL,      -- health checks made
+    health_checks_failed BIGINT NOT NULL, -- those that failed
     leaks BIGINT NOT NULL,              -- connections garbage-collected instead of given back
     lost_to_cancellation BIGINT NOT NULL, -- connections thrown away because a statement was cancelled
     wait_count BIGINT NOT NULL,         -- waits for a connection, from asking to having it
-    wait_total_ns BIGINT NOT NULL,
-    wait_min_ns BIGINT NOT NULL,
-    wait_max_ns BIGINT NOT NULL,
-    wait_k SMALLINT[] NOT NULL,
-    wait_n BIGINT[] NOT NULL,
+    wait_total_ns BIGINT NOT NULL,      -- sum of the waits
+    wait_min_ns BIGINT NOT NULL,        -- shortest of the waits; 0 if there are none
+    wait_max_ns BIGINT NOT NULL,        -- longest of the waits
+    wait_k SMALLINT[] NOT NULL,         -- bucket indexes of the waits, ascending
+    wait_n BIGINT[] NOT NULL,           -- waits in each bucket
     use_count BIGINT NOT NULL,          -- checkouts that ended
-    use_total_ns BIGINT NOT NULL,
-    use_min_ns BIGINT NOT NULL,
-    use_max_ns BIGINT NOT NULL,
-    use_k SMALLINT[] NOT NULL,
-    use_n BIGINT[] NOT NULL,
+    use_total_ns BIGINT NOT NULL,       -- sum of the uses
+    use_min_ns BIGINT NOT NULL,         -- shortest of the uses; 0 if there are none
+    use_max_ns BIGINT NOT NULL,         -- longest of the uses
+    use_k SMALLINT[] NOT NULL,          -- bucket indexes of the uses, ascending
+    use_n BIGINT[] NOT NULL,            -- uses in each bucket
     create_count BIGINT NOT NULL,       -- connections opened
-    create_total_ns BIGINT NOT NULL,
-    create_min_ns BIGINT NOT NULL,
-    create_max_ns BIGINT NOT NULL,
-    create_k SMALLINT[] NOT NULL,
-    create_n BIGINT[] NOT NULL
+    create_total_ns BIGINT NOT NULL,    -- sum of the creations
+    create_min_ns BIGINT NOT NULL,      -- shortest of the creations; 0 if there are none
+    create_max_ns BIGINT NOT NULL,      -- longest of the creations
+    create_k SMALLINT[] NOT NULL,       -- bucket indexes of the creations, ascending
+    create_n BIGINT[] NOT NULL          -- creations in each bucket
 );
 
 -- The same pattern from the same line, several times within one scope.
 CREATE TABLE repetitions (
     found_at TIMESTAMP NOT NULL,        -- end of the snapshot that found it
-    service VARCHAR NOT NULL,
-    target VARCHAR NOT NULL,
-    pattern_id VARCHAR NOT NULL,
+    service VARCHAR NOT NULL,           -- name of the application
+    target VARCHAR NOT NULL,            -- name of the database; empty if it has none
+    pattern_id VARCHAR NOT NULL,        -- its row in patterns
     call_site VARCHAR,                  -- path:line in function; NULL if unknown
     scope VARCHAR,                      -- the scope it was last found in; NULL for one transaction without a name
     scopes BIGINT NOT NULL,             -- scopes it was found in
@@ -133,20 +133,20 @@ CREATE TABLE repetitions (
 
 -- One row per process ever seen; the counters are what querygauge noticed about itself since the process began.
 CREATE TABLE processes (
-    service VARCHAR NOT NULL,
+    service VARCHAR NOT NULL,           -- name of the application
     process VARCHAR NOT NULL,           -- host:pid
     first_at TIMESTAMP NOT NULL,        -- start of its first snapshot
     last_at TIMESTAMP NOT NULL,         -- end of its last snapshot
-    hook_errors BIGINT NOT NULL,
-    patterns_folded BIGINT NOT NULL,
-    slow_queries_dropped BIGINT NOT NULL,
-    alerts_dropped BIGINT NOT NULL,
-    snapshots_dropped BIGINT NOT NULL
+    hook_errors BIGINT NOT NULL,        -- exceptions caught inside hooks
+    patterns_folded BIGINT NOT NULL,    -- executions counted as `other`
+    slow_queries_dropped BIGINT NOT NULL, -- slow executions the history pushed out
+    alerts_dropped BIGINT NOT NULL,     -- alerts the queue pushed out
+    snapshots_dropped BIGINT NOT NULL   -- snapshots that could not be kept
 );
 
 -- Spool files whose rows are in the tables above although the file may still exist: a fold killed between its commit
 -- and the removal of the files leaves them, and the next one must not count them again.
 CREATE TABLE folded_files (
-    name VARCHAR NOT NULL,
-    folded_at TIMESTAMP NOT NULL
+    name VARCHAR NOT NULL,              -- name of the file in the spool
+    folded_at TIMESTAMP NOT NULL        -- when it was folded
 );

@@ -19,17 +19,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import structlog
-
 from querygauge.clock import microseconds_of
 from querygauge.errors import StoreError
+from querygauge.logs import get_logger
 from querygauge.storage.paths import StorePaths
 from querygauge.storage.spool_rows import line, rows
 from querygauge.values import Snapshot
 
 __all__ = ["SUFFIX", "TEMPORARY_SUFFIX", "SpoolHeader", "SpoolSink", "read_header", "waiting_files"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 SUFFIX: Final = ".ndjson"
 TEMPORARY_SUFFIX: Final = ".tmp"

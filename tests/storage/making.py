@@ -1,0 +1,172 @@
+"""Snapshots for tests: small ones by hand, any by hypothesis."""
+
+import string
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import strategies as st
+
+from querygauge.histogram import EMPTY, Histogram
+from querygauge.values import (
+    OUTCOMES,
+    Failure,
+    Holder,
+    OutcomeCounts,
+    Pattern,
+    PoolMetrics,
+    PoolSnapshot,
+    PoolWindow,
+    QueryStats,
+    Repetition,
+    SelfMetrics,
+    SlowQuery,
+    Snapshot,
+)
+
+NOON = datetime(2026, 1, 1, 12, 0, 30, tzinfo=UTC)
+
+
+def pattern(number: int = 1) -> Pattern:
+    """Pattern `number`; its id is the number."""
+    return Pattern(f"{number:016x}", f"SELECT ? FROM t{number}", f"SELECT t{number}", "SELECT", ("t",), "sqlite")
+
+
+def stats(executions: int = 3, *, number: int = 1, target: str = "main", at: datetime = NOON) -> QueryStats:
+    """`executions` executions of pattern `number`, each of 2 ms."""
+    durations = Histogram.of([2_000_000] * executions)
+    return QueryStats(
+        pattern(number), target, OutcomeCounts(ok=executions), 0, executions, executions, durations, at, at
+    )
+
+
+def snapshot(
+    executions: int = 3, *, service: str = "shop", process: str = "web:1", ended: datetime = NOON, number: int = 1
+) -> Snapshot:
+    """The ten seconds before `ended`, with one pattern."""
+    queries = (stats(executions, number=number, at=ended),)
+    return Snapshot(service, process, ended - timedelta(seconds=10), ended, queries)
+
+
+def total(found: list[QueryStats]) -> int:
+    """All executions together."""
+    return sum(entry.execution_count for entry in found)
+
+
+# Half a surrogate pair cannot be stored; NUL and everything else can.
+_texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+_names = st.text(string.ascii_letters, min_size=1, max_size=3)
+_counts = st.integers(0, 2**40)
+_moments = st.datetimes(datetime(2026, 1, 1), datetime(2026, 1, 1, 0, 3), timezones=st.just(UTC))  # noqa: DTZ001
+_floats = st.floats(0, 1e6)
+_optional_texts = st.none() | _texts
+
+
+@st.composite
+def _patterns(draw: st.DrawFn) -> Pattern:
+    number = draw(st.integers(1, 4))
+    return Pattern(
+        f"{number:016x}", f"text {number} ✓\x00\n", f"S {number}", "SELECT", ("a", "b ü"), "mysql", "catalog"
+    )
+
+
+@st.composite
+def _histograms(draw: st.DrawFn, size: int) -> Histogram:
+    if not size:
+        return EMPTY
+    return Histogram.of(draw(st.lists(st.integers(1, 10**12), min_size=size, max_size=size)))
+
+
+@st.composite
+def _query_stats(draw: st.DrawFn) -> QueryStats:
+    outcomes = OutcomeCounts(*(draw(st.integers(0, 3)) for _ in OUTCOMES))
+    some = st.integers(0, outcomes.total)
+    first, last = sorted((draw(_moments), draw(_moments)))
+    return QueryStats(
+        draw(_patterns()),
+        draw(_names),
+        outcomes,
+        draw(some),
+        draw(_counts),
+        draw(some),
+        draw(_histograms(outcomes.total)),
+        first,
+        last,
+    )
+
+
+_failures = st.builds(Failure, _names, st.none() | _names, _texts)
+_parameters = st.recursive(
+    st.none() | st.booleans() | st.integers() | _texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_texts, inner, max_size=3),
+    max_leaves=5,
+)
+_slow_queries = st.builds(
+    SlowQuery,
+    query=_texts,
+    pattern_id=_names,
+    summary=_texts,
+    target=_names,
+    duration_ms=_floats,
+    timestamp=_moments,
+    outcome=st.sampled_from(OUTCOMES),
+    rows=st.none() | _counts,
+    parameters=_parameters,
+    call_site=_optional_texts,
+    error=st.none() | _failures,
+    trace_id=_optional_texts,
+    scope=_optional_texts,
+)
+_repetitions = st.builds(
+    Repetition,
+    pattern=_patterns(),
+    target=_names,
+    call_site=_optional_texts,
+    scope=_optional_texts,
+    scopes_count=_counts,
+    execution_count=_counts,
+    max_per_scope=_counts,
+    total_duration_ms=_floats,
+    fix=_texts,
+)
+_small = st.integers(0, 1000)
+_holders = st.builds(Holder, age_s=_floats, call_site=_optional_texts, pattern_id=_optional_texts)
+_states = st.builds(
+    PoolSnapshot,
+    timestamp=_moments,
+    pool_size=_small,
+    active_connections=_small,
+    idle_connections=_small,
+    waiting_count=_small,
+    overflow=_small,
+    max_connections=_small,
+    oldest_checkout_s=_floats,
+    holders=st.lists(_holders, max_size=3).map(lambda held: tuple(sorted(held, key=lambda holder: -holder.age_s))),
+)
+
+
+@st.composite
+def _metrics(draw: st.DrawFn) -> PoolMetrics:
+    checks = draw(_small)
+    waits, uses, creations = (draw(_histograms(draw(st.integers(0, 4)))) for _ in range(3))
+    counters = [draw(_counts) for _ in range(5)]
+    peaks = (draw(_small), draw(_small))
+    return PoolMetrics(
+        *counters, waits, uses, creations, *peaks, checks, draw(st.integers(0, checks)), draw(_counts), draw(_counts)
+    )
+
+
+@st.composite
+def snapshots(draw: st.DrawFn) -> Snapshot:
+    """Any snapshot of one service and process, as a monitor could make it."""
+    started, ended = sorted((draw(_moments), draw(_moments)))
+    pools = st.builds(PoolWindow, pool=_names, state=_states, metrics=_metrics())
+    return Snapshot(
+        "shop",
+        "web:1",
+        started,
+        ended,
+        tuple(draw(st.lists(_query_stats(), max_size=4, unique_by=lambda s: (s.pattern.id, s.target)))),
+        tuple(draw(st.lists(_slow_queries, max_size=3))),
+        tuple(draw(st.lists(_repetitions, max_size=3, unique_by=lambda r: (r.pattern.id, r.target, r.call_site)))),
+        tuple(draw(st.lists(pools, max_size=2, unique_by=lambda window: window.pool))),
+        SelfMetrics(*(draw(_counts) for _ in range(5))),
+    )

@@ -1,0 +1,287 @@
+"""Reading a store."""
+
+import multiprocessing
+import threading
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+from structlog.testing import capture_logs
+
+from querygauge.errors import StoreError
+from querygauge.histogram import Histogram
+from querygauge.storage.paths import StorePaths
+from querygauge.storage.reader import Store, open_store
+from querygauge.storage.spool import SpoolSink, waiting_files
+from querygauge.values import (
+    OutcomeCounts,
+    PoolMetrics,
+    PoolSnapshot,
+    PoolWindow,
+    Repetition,
+    SelfMetrics,
+    SlowQuery,
+    Snapshot,
+)
+from storage.making import NOON, pattern, snapshot, stats, total
+
+MINUTE = timedelta(minutes=1)
+
+
+def test_opening_folds_what_waits(paths: StorePaths) -> None:
+    """A reader sees what was flushed a moment ago, without any collector."""
+    store = _store(paths, snapshot(5))
+    assert store.folded.files == 1
+    assert total(store.query_stats()) == 5
+
+
+def test_a_reader_that_stays_folds_again(paths: StorePaths) -> None:
+    """What is flushed later is seen after the next fold."""
+    store = _store(paths, snapshot(5))
+    SpoolSink(paths.root, 10).write(snapshot(2))
+    store.fold()
+    assert total(store.query_stats()) == 7
+
+
+def test_a_store_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
+    """The error says how to get one, and nothing is made."""
+    with pytest.raises(StoreError, match="does not exist; instrument an application"):
+        open_store(tmp_path / "nowhere")
+    with pytest.raises(StoreError, match="does not exist"):
+        open_store(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_is_no_store(tmp_path: Path) -> None:
+    """The error names the rule and the file."""
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(StoreError, match="store must be a directory; got the file"):
+        open_store(tmp_path / "file")
+
+
+def test_an_empty_store_gives_empty_answers(paths: StorePaths) -> None:
+    """An application that was just started has a store without numbers."""
+    store = _store(paths)
+    assert (store.query_stats(), store.slow_queries(), store.repetitions(), store.pools()) == ([], [], [], [])
+    assert (store.services(), store.span(), store.processes()) == ([], None, [])
+
+
+def test_while_another_folds_the_store_is_read_as_it_is(paths: StorePaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader does not wait long for the election lock."""
+    monkeypatch.setattr("querygauge.storage.reader._LOCK_TIMEOUT_S", 0.01)
+    _store(paths, snapshot(5))
+    SpoolSink(paths.root, 10).write(snapshot(2))
+    with FileLock(paths.lock):
+        store = open_store(paths.root)
+    assert store.folded.is_busy
+    assert total(store.query_stats()) == 5
+
+
+def test_what_cannot_be_folded_does_not_hide_what_is_stored(paths: StorePaths) -> None:
+    """A store that cannot be written is read as it is, with one warning."""
+    _store(paths, snapshot(5))
+    paths.rejected.rmdir()
+    paths.rejected.write_text("in the way")
+    with capture_logs() as logs:
+        assert total(open_store(paths.root).query_stats()) == 5
+    assert [entry["event"] for entry in logs] == ["spool_not_folded"]
+
+
+def test_many_threads_read_one_store(paths: StorePaths) -> None:
+    """Readers of one process take turns and all get the whole answer."""
+    store = _store(paths, snapshot(5))
+    answers: list[int] = []
+    threads = [threading.Thread(target=lambda: answers.append(total(store.query_stats()))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == [5] * 8
+
+
+def test_many_processes_open_one_store(paths: StorePaths) -> None:
+    """Readers of many processes, each folding first, all get the whole answer."""
+    sink = SpoolSink(paths.root, 10)
+    for _ in range(20):
+        sink.write(snapshot(1))
+    with multiprocessing.get_context("spawn").Pool(3) as pool:
+        answers = pool.map(_read_total, [paths.root] * 6)
+    assert answers == [20] * 6
+
+
+def _read_total(root: Path) -> int:
+    return total(open_store(root).query_stats())
+
+
+def test_a_span_is_of_whole_minutes(paths: StorePaths) -> None:
+    """`since` takes the minute it falls into, `until` is the first minute left out."""
+    store = _store(paths, *(snapshot(2**minute, ended=NOON + minute * MINUTE) for minute in range(4)))
+    on_the_minute = NOON.replace(second=0)
+    assert total(store.query_stats(NOON + MINUTE)) == 2 + 4 + 8
+    assert total(store.query_stats(until=on_the_minute + 2 * MINUTE)) == 1 + 2
+    assert total(store.query_stats(NOON + MINUTE, on_the_minute + 3 * MINUTE)) == 2 + 4
+
+
+def test_a_moment_without_a_zone_is_an_error(paths: StorePaths) -> None:
+    """Nobody has to guess whose midnight was meant."""
+    store = _store(paths, snapshot())
+    with pytest.raises(TypeError):
+        store.query_stats(NOON.replace(tzinfo=None))
+
+
+def test_service_and_target_choose(paths: StorePaths) -> None:
+    """Rows of other services and targets are left out; without a choice services are added up."""
+    here = replace(snapshot(), queries=(stats(1, target="a"), stats(2, target="b")))
+    store = _store(paths, here, snapshot(4, service="mail"))
+    assert total(store.query_stats(service="shop")) == 3
+    assert total(store.query_stats(target="b")) == 2
+    assert total(store.query_stats(service="nobody")) == 0
+    assert total(store.query_stats(service="' OR 1 = 1 --")) == 0
+    assert total(store.query_stats()) == 7
+    assert store.services() == ["mail", "shop"]
+
+
+def test_percentiles_are_those_of_all_samples_together(paths: StorePaths) -> None:
+    """Merging keeps every bucket, so a percentile over processes and minutes is as exact as over one."""
+    samples = [[10_000 * 7**k for k in range(6)], [3_000_000] * 50, [90_000_000, 1]]
+    parts = [
+        replace(
+            snapshot(ended=NOON + index * MINUTE),
+            queries=(replace(stats(len(part)), durations=Histogram.of(part)),),
+        )
+        for index, part in enumerate(samples)
+    ]
+    (merged,) = _store(paths, *parts).query_stats()
+    assert merged.durations == Histogram.of([ns for part in samples for ns in part])
+
+
+def test_most_total_time_comes_first(paths: StorePaths) -> None:
+    """The list is in the order in which people look at it."""
+    store = _store(paths, snapshot(1, number=1), snapshot(9, number=2), snapshot(5, number=3))
+    assert [entry.execution_count for entry in store.query_stats()] == [9, 5, 1]
+
+
+def test_slow_queries_are_newest_first_and_limited(paths: StorePaths) -> None:
+    """A limit keeps the newest."""
+    slow = [SlowQuery(f"q{n}", pattern().id, "S", "main", 5.0, NOON + n * MINUTE) for n in (2, 0, 3, 1)]
+    store = _store(paths, Snapshot("shop", "web:1", NOON, NOON, slow_queries=tuple(slow)))
+    assert [found.query for found in store.slow_queries(limit=2)] == ["q3", "q2"]
+    assert [found.query for found in store.slow_queries(since=NOON + 2 * MINUTE)] == ["q3", "q2"]
+    assert store.slow_queries(service="mail") == []
+
+
+def test_repetitions_of_one_line_are_one_finding(paths: StorePaths) -> None:
+    """Counts add up, the highest per scope stays, and the scope is the one it was last found in."""
+    found = Repetition(pattern(), "main", "app.py:7 in view", "GET /a", 2, 20, 12, 30.0, "load them together")
+    later = replace(found, scope=None, scopes_count=1, execution_count=8, max_per_scope=8, total_duration_ms=10.0)
+    store = _store(
+        paths,
+        replace(snapshot(), repetitions=(found, replace(found, call_site=None))),
+        replace(snapshot(ended=NOON + MINUTE), repetitions=(later,)),
+    )
+    merged, apart = store.repetitions()
+    assert merged == replace(found, scope=None, scopes_count=3, execution_count=28, total_duration_ms=40.0)
+    assert apart.call_site is None
+    assert store.repetitions(since=NOON + 2 * MINUTE) == []
+
+
+def _window(active: int, checkouts: int, at_minutes: float) -> PoolWindow:
+    state = PoolSnapshot(NOON + at_minutes * MINUTE, 5, active, 5 - active, 0, 0, 15, float(active))
+    return PoolWindow(
+        "main", state, PoolMetrics(total_requests=checkouts, total_checkouts=checkouts, peak_active=active)
+    )
+
+
+def _pool_snapshot(process: str, active: int, checkouts: int, at_minutes: float = 0) -> Snapshot:
+    window = _window(active, checkouts, at_minutes)
+    return Snapshot("shop", process, NOON, NOON + at_minutes * MINUTE, pools=(window,))
+
+
+def test_a_pool_is_the_sum_of_its_processes(paths: StorePaths) -> None:
+    """Each process counts with its latest state, and with everything it did."""
+    store = _store(
+        paths, _pool_snapshot("web:1", 4, 10), _pool_snapshot("web:1", 1, 20, 1), _pool_snapshot("web:2", 2, 40, 1)
+    )
+    (window,) = store.pools()
+    assert (window.state.active_connections, window.state.max_connections) == (1 + 2, 30)
+    assert (window.metrics.total_checkouts, window.metrics.peak_active) == (70, 4)
+
+
+def test_a_process_that_ended_holds_no_connections(paths: StorePaths) -> None:
+    """What it did counts, its last state does not."""
+    store = _store(paths, _pool_snapshot("web:1", 4, 10), _pool_snapshot("web:2", 2, 40, 5))
+    (window,) = store.pools()
+    assert (window.state.active_connections, window.metrics.total_checkouts) == (2, 50)
+
+
+def test_what_querygauge_noticed_about_itself_is_the_latest(paths: StorePaths) -> None:
+    """Counters that a process reports again and again are not added up; those of late files do not set them back."""
+    noticed = [SelfMetrics(hook_errors=errors) for errors in (1, 3, 2)]
+    ends = (NOON, NOON + 2 * MINUTE, NOON + MINUTE)
+    sink = SpoolSink(paths.root, 10)
+    for metrics, ended in zip(noticed, ends, strict=True):
+        sink.write(replace(snapshot(ended=ended), self_metrics=metrics))
+        store = open_store(paths.root)
+    (process,) = store.processes()
+    assert process.self_metrics == SelfMetrics(hook_errors=3)
+    assert store.span() == (NOON - timedelta(seconds=10), NOON + 2 * MINUTE)
+
+
+def test_the_history_of_a_pattern(paths: StorePaths) -> None:
+    """A pattern is found by the beginning of its id, with its targets, hours, slow executions and repetitions."""
+    failed = replace(stats(2, target="b", at=NOON + 61 * MINUTE), outcomes=OutcomeCounts(ok=1, error=1))
+    slow = SlowQuery(pattern(1).text, pattern(1).id, "S", "b", 5.0, NOON)
+    found = Repetition(pattern(1), "b", "app.py:7", None, 1, 5, 5, 3.0, "join")
+    late = replace(
+        snapshot(ended=NOON + 61 * MINUTE),
+        queries=(failed, stats(4, at=NOON)),
+        slow_queries=(slow,),
+        repetitions=(found,),
+    )
+    store = _store(paths, snapshot(3, number=1), late, snapshot(8, number=0x1000, service="mail"))
+    history = store.pattern("000000000000000")
+    assert history.pattern == pattern(1)
+    assert history.services == ("shop",)
+    assert {entry.target: entry.execution_count for entry in history.targets} == {"main": 7, "b": 2}
+    assert [(hour.hour.hour, hour.stats.execution_count, hour.stats.error_count) for hour in history.hours] == [
+        (12, 3, 0),
+        (13, 6, 1),
+    ]
+    assert (history.slow_queries, history.repetitions) == ((slow,), (found,))
+    assert (history.first_seen, history.last_seen) == (NOON, NOON + 61 * MINUTE)
+    assert total(list(store.pattern("0000000000000001", since=NOON + 5 * MINUTE).targets)) == 6
+
+
+@pytest.mark.parametrize(
+    ("prefix", "message"),
+    [
+        ("0", "must name one pattern; '0' begins 0000000000000001, 0000000000000002"),
+        ("f", "no pattern's id begins with 'f'"),
+        ("", "must be 1 to 16 hex digits; got ''"),
+        ("%", "must be 1 to 16 hex digits"),
+        ("'; DROP TABLE meta", "must be 1 to 16 hex digits"),
+    ],
+)
+def test_an_id_that_names_no_single_pattern_is_an_error(paths: StorePaths, prefix: str, message: str) -> None:
+    """The error tells what to type instead."""
+    store = _store(paths, snapshot(number=1), snapshot(number=2))
+    with pytest.raises(StoreError, match=message):
+        store.pattern(prefix)
+
+
+def test_nothing_stays_open(paths: StorePaths) -> None:
+    """Between two calls everybody may write."""
+    store = _store(paths, snapshot(1))
+    store.query_stats()
+    SpoolSink(paths.root, 10).write(snapshot(2))
+    open_store(paths.root, timeout_s=0.5)
+    assert waiting_files(paths) == []
+
+
+def _store(paths: StorePaths, *given: Snapshot) -> Store:
+    sink = SpoolSink(paths.root, 10)
+    for one in given:
+        sink.write(one)
+    return open_store(paths.root)
