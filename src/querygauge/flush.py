@@ -16,16 +16,15 @@ from collections.abc import Callable
 from multiprocessing import util as multiprocessing_util
 from typing import Final, Protocol
 
-import structlog
-
 from querygauge.errors import StoreError
 from querygauge.forking import survive_forks
+from querygauge.logs import get_logger
 from querygauge.protocols import Clock, SnapshotSink
 from querygauge.values import Snapshot
 
 __all__ = ["FlushThread", "Member", "Outbox", "flush_thread"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _POLL_S: Final = 0.8  # alert handlers are called within a second
 _SETTLE_S: Final = 0.1  # a storm of slow queries wakes the thread ten times a second, not for each of them

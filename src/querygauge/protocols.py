@@ -43,7 +43,7 @@ class Unit(Protocol):
 
     Attributes:
         name: The scope's name; None for a transaction.
-        repeats: By pattern id and call site, executions and their nanoseconds; belongs to the fold alone.
+        repeats: By "target pattern_id" and call site, executions and their nanoseconds; belongs to the fold alone.
     """
 
     name: str | None
@@ -77,7 +77,7 @@ class Record(Protocol):
             outcome: Place in `values.OUTCOMES`.
             failure: Why it failed; None if it did not.
             call_site: The sending line, if it was looked for.
-            unit: What it is repeated within; None if it cannot be a repetition (a batch, a statement of ours).
+            unit: What it is repeated within; None for a first execution, and for what cannot be a repetition.
             literals: Statement and parameters as sent, only with `keep_literals` and only for a slow execution.
         """
 
@@ -85,7 +85,9 @@ class Record(Protocol):
 class PoolRecord(Protocol):
     """Takes what happens in one pool from the host's thread; every method is thread-safe and does not raise."""
 
-    held: Mapping[int, list[Any]]
+    @property
+    def held(self) -> Mapping[Any, list[Any]]:
+        """What is checked out, by its `connection`; an entry is `[since_ns, call_site, pattern_id, …]`."""
 
     def record_request(self, *, request: object, started_ns: int) -> None:
         """Somebody began to ask for a connection."""
@@ -102,8 +104,8 @@ class PoolRecord(Protocol):
     def record_abandoned(self, *, request: object) -> None:
         """That one was cancelled while it waited."""
 
-    def record_checkout(self, *, connection: int, call_site: str | None) -> None:
-        """A connection was handed out; `held` has an entry `[since_ns, call_site, pattern_id]` for it."""
+    def record_checkout(self, *, connection: int, call_site: str | None) -> object:
+        """A connection was handed out; `held` has an entry for it."""
 
     def record_checkin(self, *, connection: int) -> None:
         """It is no longer held; an unknown one is ignored."""

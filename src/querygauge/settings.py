@@ -14,13 +14,12 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
-import structlog
-
 from querygauge.errors import SettingsError
+from querygauge.logs import get_logger
 
 __all__ = ["Settings", "load_settings"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _PREFIX: Final = "QUERYGAUGE_"
 _TEST_PREFIX: Final = "QUERYGAUGE_TEST_"  # points this project's own tests at servers

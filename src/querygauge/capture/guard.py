@@ -9,11 +9,11 @@ import traceback
 from collections.abc import Callable
 from typing import Final
 
-import structlog
+from querygauge.logs import get_logger
 
 __all__ = ["FAILURES_LIMIT", "Guard"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 FAILURES_LIMIT: Final = 100
 

@@ -10,15 +10,15 @@ Deliberately not here: totals, and the pool.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 from weakref import ref
 
 from sqlalchemy.engine.interfaces import Dialect, ExecuteStyle
 
 from querygauge.capture.guard import Guard
-from querygauge.capture.scope import CURRENT, SEEN_LIMIT
-from querygauge.capture.wrapping import Wraps
+from querygauge.capture.scope import CURRENT, Streak, continued
+from querygauge.capture.wrapping import Replacement, Wraps
 from querygauge.patterns.cache import PatternCache
 from querygauge.patterns.failure import failure_of
 from querygauge.protocols import Record
@@ -27,30 +27,16 @@ from querygauge.values import OK, Pattern
 __all__ = ["Statements"]
 
 _KEY: Final = "_querygauge"
+_INSERTMANYVALUES: Final = ExecuteStyle.INSERTMANYVALUES
 _UNKNOWN_ROWS: Final = -1
 # MySQL's drivers tell "unknown" as an unsigned -1.
 _IMPOSSIBLE_ROWS: Final = 2**63
-_INSERTMANYVALUES: Final = ExecuteStyle.INSERTMANYVALUES
-
-
-class Transaction:
-    """
-    One transaction on one connection: the unit of repetition where no scope is named; fits `protocols.Unit`.
-
-    Attributes:
-        of: SQLAlchemy's transaction; another one means another unit.
-        holder: The pool monitor's entry of this checkout, whose last place takes the id of the last pattern.
-        seen: Ids of the patterns executed so far.
-    """
-
-    __slots__ = ("holder", "name", "of", "repeats", "seen")
-
-    def __init__(self, of: object, holder: list[Any] | None) -> None:
-        self.of = of
-        self.holder = holder
-        self.name: str | None = None
-        self.seen: set[str] = set()
-        self.repeats: dict[tuple[str, str | None], list[int]] = {}
+# Places in a holder, the pool monitor's entry of a checkout: the last pattern's id, and what the transaction has sent.
+_LAST_PATTERN: Final = 2
+_SEEN: Final = 4
+# Executions of a streak whose line is looked for: the first so many, then one in so many.
+_SITES_FOUND: Final = 8
+_SITES_SKIPPED: Final = 16
 
 
 class _Batches:
@@ -81,11 +67,12 @@ class Statements:
     def __init__(
         self,
         dialect: Dialect,
+        target: str,
         *,
         record: Record,
         patterns: PatternCache,
         find_call_site: Callable[[], str | None],
-        holder_of: Callable[[Any], list[Any] | None],
+        held: Mapping[Any, list[Any]],
         wake: Callable[[], None],
         slow_ns: int,
         guard: Guard,
@@ -94,10 +81,11 @@ class Statements:
     ) -> None:
         self.guard = guard
         self._dialect = ref(dialect)
+        self._target = target
         self._record = record
         self._patterns = patterns
         self._find = find_call_site
-        self._holder_of = holder_of
+        self._held = held
         self._wake = wake
         self._slow_ns = slow_ns
         self._always_find = always_find
@@ -112,6 +100,8 @@ class Statements:
         self._wraps.replace("do_execute", lambda original: _timed(original, succeeded, failed))
         self._wraps.replace("do_execute_no_params", lambda original: _timed_no_params(original, succeeded, failed))
         self._wraps.replace("do_executemany", lambda original: _timed(original, self._succeeded_many, failed))
+        self._wraps.replace("do_commit", self._ending)
+        self._wraps.replace("do_rollback", self._ending)
         if hasattr(self._dialect(), "_deliver_insertmanyvalues_batches"):
             self._wraps.replace("_deliver_insertmanyvalues_batches", self._gathered)
 
@@ -119,39 +109,52 @@ class Statements:
         """Restores what `attach` found."""
         self._wraps.restore()
 
-    def _succeeded(self) -> Callable[..., None]:
-        # The hot path: everything constant is bound here, once.
+    def _succeeded(self) -> Callable[..., None]:  # noqa: C901  # see below
+        # The hot path. Everything constant is bound here, once, and what a statement passes through stands in one body:
+        # a call costs 0.1 µs in a loop, and up to three times that between an application's own work.
         now, record, find, wake, guard = time.perf_counter_ns, self._record, self._find, self._wake, self.guard
-        slow_ns, always, rows_of, pattern_of = self._slow_ns, self._always_find, self._rows_of, self._pattern_of
-        literals_of, transaction_of, current_scope = self._literals_of, self._transaction_of, CURRENT.get
+        slow_ns, rows_of, pattern_of, literals_of = self._slow_ns, self._rows_of, self._pattern_of, self._literals_of
+        holder_at, current_scope, target = self._held.get, CURRENT.get, self._target
+        site_of, find_first = (lambda _streak: find(), find) if self._always_find else (self._site_of, _find_nothing)
 
-        def succeeded(cursor: Any, statement: str, parameters: Any, context: Any, started: int) -> None:
+        def succeeded(cursor: Any, statement: str, parameters: Any, context: Any, started: int) -> None:  # noqa: C901
             elapsed = now() - started
             try:
                 rows = rows_of(cursor)
-                transaction = None
-                if context is not None:
-                    if context.execute_style is _INSERTMANYVALUES and _KEY in context.__dict__:
-                        context.__dict__[_KEY].add(elapsed, rows)
+                if context is None:
+                    record(pattern_of(statement, None), started, elapsed, rows, OK, None, find_first(), None, None)
+                    return
+                if context.execute_style is _INSERTMANYVALUES:
+                    batches = getattr(context, _KEY, None)
+                    if batches is not None:
+                        batches.add(elapsed, rows)
                         return
-                    transaction = transaction_of(context.root_connection)
-                pattern = pattern_of(statement, context)
-                pattern_id = pattern.id
-                unit = current_scope() or transaction
-                is_repeated = False
-                if transaction is not None and transaction.holder is not None:
-                    transaction.holder[2] = pattern_id
-                if unit is not None:
-                    is_repeated = pattern_id in unit.seen
-                    if not is_repeated and len(unit.seen) < SEEN_LIMIT:
-                        unit.seen.add(pattern_id)
-                if elapsed < slow_ns:
-                    site = find() if is_repeated or always else None
-                    record(pattern, started, elapsed, rows, OK, None, site, unit, None)
-                else:
+                holder = None
+                try:
+                    # A compiled statement remembers its pattern; whether it is the one under way, see _pattern_of.
+                    # Never by `__dict__`: looking at one makes Python build it.
+                    holder = holder_at(id(context._dbapi_connection._connection_record))  # noqa: SLF001
+                    pattern = context.compiled._querygauge if statement is context.statement else None  # noqa: SLF001
+                except AttributeError:
+                    pattern = None
+                if pattern is None:
+                    pattern = pattern_of(statement, context)
+                scope, streak = current_scope(), None
+                if holder is not None:
+                    holder[_LAST_PATTERN] = pattern.id
+                    if scope is None:
+                        if holder[_SEEN] is None:
+                            holder[_SEEN] = {}
+                        streak = continued(holder[_SEEN], None, target, pattern.id, elapsed)
+                if scope is not None:
+                    streak = continued(scope.seen, scope.name, target, pattern.id, elapsed)
+                if elapsed >= slow_ns:
                     literals = literals_of(statement, parameters)
-                    record(pattern, started, elapsed, rows, OK, None, find(), unit, literals)
+                    record(pattern, started, elapsed, rows, OK, None, find(), streak or scope, literals)
                     wake()
+                else:
+                    site = find_first() if streak is None else site_of(streak)
+                    record(pattern, started, elapsed, rows, OK, None, site, streak, None)
             except Exception as error:  # noqa: BLE001  # the host must not notice
                 guard.caught("statement", error)
 
@@ -168,34 +171,51 @@ class Statements:
     def _record_batch(
         self, pattern: Pattern, started: int, elapsed: int, rows: int, statement: str, parameters: Any
     ) -> None:
-        # A batch is one operation, so it has no unit: it repeats nothing.
+        # A batch is one operation, so it repeats nothing; a slow one still says which scope it was in.
         is_slow = elapsed >= self._slow_ns
         site = self._find() if is_slow or self._always_find else None
         literals = self._literals_of(statement, parameters) if is_slow else None
-        self._record(pattern, started, elapsed, rows, OK, None, site, None, literals)
+        self._record(pattern, started, elapsed, rows, OK, None, site, CURRENT.get() if is_slow else None, literals)
         if is_slow:
             self._wake()
 
     def _failed(self, statement: str, parameters: Any, context: Any, started: int, error: BaseException) -> None:
         elapsed = time.perf_counter_ns() - started
         try:
-            batches = None if context is None else context.__dict__.get(_KEY)
+            batches = getattr(context, _KEY, None)
             if batches is not None:
                 batches.has_failed = True
-                started, elapsed = batches.started_ns, batches.duration_ns + elapsed
-            pattern = self._pattern_of(context.statement if batches else statement, context)
+                started, elapsed, statement = batches.started_ns, batches.duration_ns + elapsed, context.statement
+            pattern = self._pattern_of(statement, context)
             outcome, failure = failure_of(error, self._family)
-            literals = self._literals_of(statement, parameters) if elapsed >= self._slow_ns else None
-            # What failed is no repetition: its caller stops, or tries again on purpose.
-            self._record(pattern, started, elapsed, _UNKNOWN_ROWS, outcome, failure, self._find(), None, literals)
-            if elapsed >= self._slow_ns:
+            is_slow = elapsed >= self._slow_ns
+            # What failed goes on with no streak: its caller stops, or tries again on purpose.
+            scope = CURRENT.get() if is_slow else None
+            literals = self._literals_of(statement, parameters) if is_slow else None
+            self._record(pattern, started, elapsed, _UNKNOWN_ROWS, outcome, failure, self._find(), scope, literals)
+            if is_slow:
                 self._wake()
         except Exception as own:  # noqa: BLE001  # the host's exception must arrive as it is
             self.guard.caught("failure", own)
 
-    def _gathered(
-        self, original: Callable[..., Iterator[Any]]
-    ) -> tuple[Callable[..., Iterator[Any]], Callable[[], None]]:
+    def _ending(self, original: Callable[[Any], None]) -> Replacement:
+        """Wraps commit and rollback: what is sent after them belongs to another transaction."""
+        holder_at, is_attached = self._held.get, True
+
+        def end(connection: Any) -> None:
+            original(connection)
+            if is_attached:
+                holder = holder_at(id(getattr(connection, "_connection_record", None)))
+                if holder is not None:
+                    holder[_SEEN] = None
+
+        def pass_through() -> None:
+            nonlocal is_attached
+            is_attached = False
+
+        return end, pass_through
+
+    def _gathered(self, original: Callable[..., Iterator[Any]]) -> Replacement:
         """Wraps the generator of insertmanyvalues batches, so that they are recorded as the one operation they are."""
         is_attached = True
 
@@ -204,11 +224,12 @@ class Statements:
                 yield from original(*arguments, **keywords)
                 return
             context = arguments[-1]
-            batches = context.__dict__[_KEY] = _Batches(time.perf_counter_ns())
+            batches = _Batches(time.perf_counter_ns())
+            setattr(context, _KEY, batches)
             try:
                 yield from original(*arguments, **keywords)
             finally:
-                context.__dict__.pop(_KEY, None)
+                delattr(context, _KEY)
                 # A failed batch has recorded the whole already; its exception never passes through here.
                 if not batches.has_failed:
                     self._finish_batches(context, batches)
@@ -221,39 +242,37 @@ class Statements:
 
     def _finish_batches(self, context: Any, batches: _Batches) -> None:
         try:
-            pattern = self._pattern_of(context.statement, context)
+            statement = context.statement
+            pattern = self._pattern_of(statement, context)
             self._record_batch(
-                pattern, batches.started_ns, batches.duration_ns, batches.rows, context.statement, context.parameters
+                pattern, batches.started_ns, batches.duration_ns, batches.rows, statement, context.parameters
             )
         except Exception as error:  # noqa: BLE001  # the host must not notice
             self.guard.caught("insertmanyvalues", error)
 
     def _pattern_of(self, statement: str, context: Any) -> Pattern:
         # `context.compiled` is the statement under way only if the texts are one object: defaults and sequences that
-        # run before an INSERT carry the INSERT's context, and a listener may have appended a comment.
-        if context is not None and statement is context.statement:
-            compiled = context.compiled
-            if compiled is not None:
-                known: Pattern | None = compiled.__dict__.get(_KEY)
-                if known is None:
-                    known = compiled.__dict__[_KEY] = self._patterns.pattern_for(compiled.string)
-                return known
-        return self._patterns.pattern_for(statement)
+        # run before an INSERT carry the INSERT's context, which has no text yet, and a listener may add a comment.
+        compiled = getattr(context, "compiled", None)
+        if compiled is None or statement is not getattr(context, "statement", None):
+            return self._patterns.pattern_for(statement)
+        pattern: Pattern | None = getattr(compiled, _KEY, None)
+        if pattern is None:
+            pattern = self._patterns.pattern_for(compiled.string)
+            setattr(compiled, _KEY, pattern)
+        return pattern
 
-    def _transaction_of(self, connection: Any) -> Transaction:
-        of = connection.get_transaction()
-        known: Transaction | None = connection.__dict__.get(_KEY)
-        if known is None or known.of is not of:
-            known = connection.__dict__[_KEY] = Transaction(of, self._holder_of(connection))
-        return known
+    def _site_of(self, streak: Streak) -> str | None:
+        # Walking the frames costs more than all the rest, so a long streak is looked at now and then.
+        if streak.count <= _SITES_FOUND or not streak.count % _SITES_SKIPPED:
+            streak.call_site = self._find()
+        return streak.call_site
 
     def _literals_of(self, statement: str, parameters: Any) -> tuple[str, Any] | None:
         return (statement, parameters) if self._keep_literals else None
 
 
-def _timed(
-    original: Callable[..., Any], succeeded: Callable[..., None], failed: Callable[..., None]
-) -> tuple[Callable[..., Any], Callable[[], None]]:
+def _timed(original: Callable[..., Any], succeeded: Callable[..., None], failed: Callable[..., None]) -> Replacement:
     now = time.perf_counter_ns
 
     def timed(cursor: Any, statement: str, parameters: Any, context: Any = None) -> Any:
@@ -275,7 +294,7 @@ def _timed(
 
 def _timed_no_params(
     original: Callable[..., Any], succeeded: Callable[..., None], failed: Callable[..., None]
-) -> tuple[Callable[..., Any], Callable[[], None]]:
+) -> Replacement:
     def execute(cursor: Any, statement: str, _parameters: Any, context: Any) -> Any:
         return original(cursor, statement, context)
 
@@ -285,6 +304,10 @@ def _timed_no_params(
         return timed(cursor, statement, (), context)
 
     return timed_no_params, pass_through
+
+
+def _find_nothing() -> None:
+    """Leaves the line of an execution unknown: it is neither slow nor repeated."""
 
 
 def _ignore(*_arguments: Any) -> None:

@@ -65,8 +65,7 @@ class PoolHooks:
         self._fairies: dict[int, ref[Any]] = {}
         self._idle: set[int] = set()
         self._listeners: tuple[tuple[str, Callable[..., None]], ...] = (
-            ("checkout", self._guarded("checkout", self._on_checkout)),
-            ("checkin", self._guarded("checkin", self._on_checkin)),
+            ("checkin", self._on_checkin),
             ("close", self._guarded("close", self._on_close)),
             ("detach", self._guarded("detach", self._on_detach)),
             ("invalidate", self._guarded("invalidate", self._on_invalidate)),
@@ -105,11 +104,6 @@ class PoolHooks:
         in_use = len(self._record.held) if checked_out is None else checked_out()
         return PoolGauges(limit, getattr(pool, "_max_overflow", None), in_use, len(self._idle))
 
-    def holder_of(self, connection: Any) -> list[Any] | None:
-        """The entry in `held` of the checkout that an SQLAlchemy connection works with; None if it has none."""
-        fairy = connection.connection
-        return self._record.held.get(id(getattr(fairy, "_connection_record", None)))
-
     def _wrap(self, pool: Any) -> None:
         wraps = Wraps(pool)
         wraps.replace("connect", self._timed_connect)
@@ -123,8 +117,10 @@ class PoolHooks:
         is_attached = True
 
         def connect() -> Any:
-            if not is_attached or PINGING.get():
+            if not is_attached:
                 return original()
+            if PINGING.get():
+                return self._ping_checked_out(original())
             request = object()
             started = now()
             try:
@@ -138,8 +134,7 @@ class PoolHooks:
                 raise
             try:
                 record.record_obtained(request=request, wait_ns=now() - started)
-                if self._remember_loop:
-                    self.loop = asyncio.get_running_loop()
+                self._checked_out(obtained)
             except Exception as error:  # noqa: BLE001  # the host must not notice
                 guard.caught("obtained", error)
             return obtained
@@ -220,18 +215,29 @@ class PoolHooks:
 
         return listener
 
-    def _on_checkout(self, _dbapi_connection: Any, entry: Any, fairy: Any) -> None:
-        key = id(entry)
-        self._idle.discard(key)
-        if not PINGING.get():
+    def _checked_out(self, fairy: Any) -> None:
+        # A pool that hands the same connection out again while it is held counts on the fairy; that is no checkout.
+        if fairy._counter == 1:  # noqa: SLF001  # the checkout event, which says the same, costs a microsecond more
+            key = id(fairy._connection_record)  # noqa: SLF001
+            self._idle.discard(key)
             self._fairies[key] = ref(fairy)
             self._record.record_checkout(connection=key, call_site=self._find())
+        if self._remember_loop:
+            self.loop = asyncio.get_running_loop()
+
+    def _ping_checked_out(self, fairy: Any) -> Any:
+        self._idle.discard(id(fairy._connection_record))  # noqa: SLF001
+        return fairy
 
     def _on_checkin(self, dbapi_connection: Any, entry: Any) -> None:
-        key = id(entry)
-        self._given_back(key)
-        if dbapi_connection is not None and self._is_ours(entry):
-            self._idle.add(key)
+        # The one event that comes with every use of a connection, so it is guarded here and not by one more call.
+        try:
+            key = id(entry)
+            self._given_back(key)
+            if dbapi_connection is not None and self._is_ours(entry):
+                self._idle.add(key)
+        except Exception as error:  # noqa: BLE001  # the host must not notice
+            self.guard.caught("checkin", error)
 
     def _on_close(self, _dbapi_connection: Any, entry: Any) -> None:
         self._idle.discard(id(entry))

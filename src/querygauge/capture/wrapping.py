@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Any
 from weakref import ref
 
-__all__ = ["Wraps"]
+__all__ = ["Replacement", "Wraps"]
 
-_Replacement = tuple[Callable[..., Any], Callable[[], None]]
+Replacement = tuple[Callable[..., Any], Callable[[], None]]
 
 
 class Wraps:
@@ -26,7 +26,7 @@ class Wraps:
         self._owner = ref(owner)
         self._replaced: list[tuple[str, ref[Callable[..., Any]], Any, Callable[[], None]]] = []
 
-    def replace(self, name: str, wrap: Callable[[Callable[..., Any]], _Replacement]) -> None:
+    def replace(self, name: str, wrap: Callable[[Callable[..., Any]], Replacement]) -> None:
         """
         Puts `wrap(original)` in the place of the method `name`.
 

@@ -145,7 +145,7 @@ class PoolRecorder:
             The state of this checkout, also under `held[connection]`.
         """
         counters, state = self._counters, self._state
-        checkout: Held = [self._now(), call_site, None, False]
+        checkout: Held = [self._now(), call_site, None, False, None]
         counters.checkouts.add()
         unnamed = state.asked_unnamed
         has_waited = bool(unnamed) and pop_oldest(unnamed) is not None

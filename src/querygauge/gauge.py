@@ -1,0 +1,333 @@
+"""
+The gauge of some engines: it joins the rooms, and is what people hold.
+
+Comes in: settings and engines; goes out: live numbers, snapshots, a report. It is driven by the flush thread and works
+until it is closed or its engines are gone. Deliberately not here: which engine has which gauge (`instrument`), and how
+anything is caught, counted, written or shown.
+"""
+
+import os
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Final, Self
+from weakref import ref
+
+from sqlalchemy.engine import Engine
+from sqlalchemy.engine.interfaces import Dialect
+
+from querygauge.capture.call_site import CallSiteFinder
+from querygauge.capture.guard import Guard
+from querygauge.capture.health import ping_of
+from querygauge.capture.sqlalchemy_engine import Statements
+from querygauge.capture.sqlalchemy_pool import PoolHooks
+from querygauge.clock import datetime_of
+from querygauge.errors import SettingsError, StoreError
+from querygauge.flush import FlushThread, Outbox, flush_thread
+from querygauge.forking import survive_forks
+from querygauge.logs import get_logger
+from querygauge.monitors.pool_monitor import ConnectionPoolMonitor
+from querygauge.monitors.query_monitor import QueryMonitor
+from querygauge.patterns.cache import PatternCache
+from querygauge.protocols import Clock
+from querygauge.rendering.report import render_report
+from querygauge.rendering.report_data import ReportData
+from querygauge.settings import Settings
+from querygauge.storage.spool import SpoolSink
+from querygauge.ticks import Ticks
+from querygauge.values import PoolMetrics, PoolWindow, SelfMetrics, Snapshot
+
+__all__ = ["Instrumentation"]
+
+log = get_logger(__name__)
+
+_NS_PER_MS: Final = 1e6
+_HEARTBEAT_US: Final = 60_000_000  # a process without traffic says once a minute that it lives
+
+
+@dataclass(frozen=True, slots=True)
+class _Attached:
+    """One engine's attachments; the engine itself is held weakly by all of them."""
+
+    dialect: ref[Dialect]
+    statements: Statements
+    pool_hooks: PoolHooks
+    pool: ConnectionPoolMonitor
+
+    @property
+    def hook_errors(self) -> int:
+        return self.statements.guard.failures + self.pool_hooks.guard.failures
+
+
+class Instrumentation:
+    """
+    What `instrument` gives: the live numbers of some engines, and the end of measuring them.
+
+    A context manager that closes itself. It need not be kept: it works until it is closed, or its engines are gone.
+
+    Attributes:
+        queries: Statistics of all statements.
+        pools: Statistics of the pools, by name of the database.
+        settings: The settings in force.
+        clock: Where the time comes from.
+        flush_interval_s: Seconds between two flushes.
+        is_closed: Whether it has ended.
+    """
+
+    def __init__(self, settings: Settings, on_close: Callable[["Instrumentation"], None], clock: Clock) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.flush_interval_s = settings.flush_interval_s
+        self.is_closed = False
+        self.queries = _query_monitor(settings, clock)
+        self.pools: dict[str, ConnectionPoolMonitor] = {}
+        self._on_close = on_close
+        self._attached: list[_Attached] = []
+        self._finder = CallSiteFinder(settings.app_root)
+        self._lock = threading.Lock()
+        self._started_us = self._window_us = clock.now_us()
+        self._outbox, self._ticks = _store_of(settings, clock)
+        self._thread: FlushThread | None = None
+        survive_forks(self)
+
+    @property
+    def pool(self) -> ConnectionPoolMonitor:
+        """Statistics of the first engine's pool."""
+        return next(iter(self.pools.values()))
+
+    def attach(self, engine: Engine, name: str) -> None:
+        """Begins to measure one engine under the name of its database."""
+        pool = self.pools[name] = _pool_monitor(self.settings, name, self.clock)
+        if not self.settings.enabled:
+            return
+        find = _find_nothing if self.settings.call_sites == "off" else self._finder.find
+        guard = Guard(name)
+        hooks = PoolHooks(
+            engine.pool,
+            record=pool,
+            find_call_site=find,
+            dialect=engine.dialect.name,
+            guard=guard,
+            remember_loop=engine.dialect.is_async and self.settings.health_check,
+        )
+        statements = Statements(
+            engine.dialect,
+            name,
+            record=self.queries.recorder(name),
+            patterns=PatternCache(engine.dialect.name, max_texts=self.settings.max_patterns),
+            find_call_site=find,
+            held=pool.held,
+            wake=self.queries.wake,
+            slow_ns=round(self._least_threshold_ms() * _NS_PER_MS),
+            guard=guard,
+            always_find=self.settings.call_sites == "all",
+            keep_literals=self.settings.keep_literals,
+        )
+        attached = _Attached(ref(engine.dialect), statements, hooks, pool)
+        guard.give_up = lambda: _detach(attached)
+        self._attached.append(attached)
+        pool.set_reading(hooks.read)
+        if self.settings.health_check:
+            pool.set_health_check_callback(ping_of(engine, hooks, self.settings.health_check_timeout_s))
+        hooks.attach()
+        statements.attach()
+
+    def start(self) -> None:
+        """Has the flush thread drive this gauge."""
+        if not self._attached:
+            return
+        self._thread = flush_thread()
+        self.queries.start_delivery(self._thread.wake)
+        for attached in self._attached:
+            attached.pool.start_delivery()
+        self._thread.add(self)
+
+    def report(self) -> str:
+        """Everything worth knowing so far, laid out for reading."""
+        return render_report(self.report_data())
+
+    def report_data(self) -> ReportData:
+        """What the report is made of."""
+        pools = tuple(
+            PoolWindow(name, pool.get_current_snapshot(), pool.get_metrics()) for name, pool in self.pools.items()
+        )
+        return replace(self.queries.report_data(), pools=pools, self_metrics=self._self_metrics())
+
+    def snapshot(self) -> Snapshot:
+        """Everything counted since the gauge was made."""
+        data = self.report_data()
+        return Snapshot(
+            service=self.settings.service,
+            process=_process_name(),
+            started=datetime_of(self._started_us),
+            ended=datetime_of(self.clock.now_us()),
+            queries=data.stats,
+            slow_queries=data.slow_queries,
+            repetitions=data.repetitions,
+            pools=data.pools,
+            self_metrics=data.self_metrics,
+        )
+
+    def poll(self) -> None:
+        """Writes log lines and calls alert handlers that are due; the flush thread does it every second."""
+        self.queries.poll()
+        for attached in self._attached:
+            attached.pool.poll()
+        if self._ticks is not None:
+            self._ticks.reap()
+        if all(attached.dialect() is None for attached in self._attached):
+            self.close()
+
+    def flush(self) -> None:
+        """Takes what was counted since the last flush to the store, and starts a fold if one is due."""
+        self.finish()
+        if self._ticks is not None:
+            self._ticks.after_flush()
+
+    def finish(self) -> None:
+        """Takes what was counted since the last flush to the store, and no more: the process may be about to end."""
+        if self._outbox is None:
+            return
+        with self._lock:
+            snapshot = self._drain()
+            if snapshot is not None:
+                self._outbox.send(snapshot)
+
+    def close(self) -> None:
+        """Detaches, leaving every engine as it was found, and takes the rest to the store; idempotent."""
+        with self._lock:
+            was_closed, self.is_closed = self.is_closed, True
+        if was_closed:
+            return
+        self._on_close(self)
+        for attached in self._attached:
+            _detach(attached)
+        if self._thread is not None:
+            self._thread.remove(self)
+            self.queries.stop_delivery()
+            for attached in self._attached:
+                attached.pool.stop_delivery()
+        self.finish()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self.is_closed else "attached" if self._attached else "disabled"
+        return f"<Instrumentation service={self.settings.service!r} targets={list(self.pools)} {state}>"
+
+    def after_fork_in_child(self) -> None:
+        """Makes the lock anew, and leaves to the parent what the parent counted."""
+        self._lock = threading.Lock()
+        self._started_us = self._window_us = self.clock.now_us()
+        if self._outbox is not None:
+            self._outbox.forget()
+        if self._ticks is not None:
+            self._ticks.forget()
+
+    def _drain(self) -> Snapshot | None:
+        """What was counted since the last call; None if that is nothing and somebody said so lately."""
+        now_us = self.clock.now_us()
+        window = self.queries.drain()
+        pools = tuple(pool.drain() for pool in self.pools.values())
+        is_quiet = not window.queries and all(pool.metrics == _NO_POOL_METRICS for pool in map(_without_peaks, pools))
+        if is_quiet and 0 <= now_us - self._window_us < _HEARTBEAT_US:
+            return None
+        started_us, self._window_us = self._window_us, now_us
+        return Snapshot(
+            service=self.settings.service,
+            process=_process_name(),
+            started=datetime_of(min(started_us, now_us)),
+            ended=datetime_of(now_us),
+            queries=window.queries,
+            slow_queries=window.slow_queries,
+            repetitions=window.repetitions,
+            pools=pools,
+            self_metrics=self._self_metrics(),
+        )
+
+    def _self_metrics(self) -> SelfMetrics:
+        metrics = self.queries.self_metrics()
+        return replace(
+            metrics,
+            hook_errors=metrics.hook_errors + sum(attached.hook_errors for attached in self._attached),
+            alerts_dropped=metrics.alerts_dropped + sum(pool.alerts_dropped for pool in self.pools.values()),
+            snapshots_dropped=0 if self._outbox is None else self._outbox.dropped,
+        )
+
+    def _least_threshold_ms(self) -> float:
+        # From here on an execution may be kept one by one, so that its line is worth finding.
+        return min(self.settings.slow_query_threshold_ms, self.settings.effective_history_threshold_ms)
+
+
+_NO_POOL_METRICS: Final = PoolMetrics()
+
+
+def _without_peaks(window: PoolWindow) -> PoolWindow:
+    return replace(window, metrics=replace(window.metrics, peak_active=0, peak_waiting=0))
+
+
+def _detach(attached: _Attached) -> None:
+    attached.statements.detach()
+    attached.pool_hooks.detach()
+
+
+def _find_nothing() -> None:
+    """Looks for no call site."""
+
+
+def _process_name() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def _query_monitor(settings: Settings, clock: Clock) -> QueryMonitor:
+    return QueryMonitor(
+        settings.slow_query_threshold_ms,
+        settings.enable_alerting,
+        settings.enable_logging,
+        settings.max_history_size,
+        settings.stats_retention_hours,
+        history_threshold_ms=settings.effective_history_threshold_ms,
+        keep_literals=settings.keep_literals,
+        max_patterns=settings.max_patterns,
+        repetition_threshold=settings.repetition_threshold,
+        service=settings.service,
+        clock=clock,
+    )
+
+
+def _pool_monitor(settings: Settings, name: str, clock: Clock) -> ConnectionPoolMonitor:
+    return ConnectionPoolMonitor(
+        None,  # the pool tells
+        settings.health_check_interval,
+        settings.snapshot_history_size,
+        settings.exhaustion_threshold,
+        settings.high_wait_time_ms,
+        settings.enable_alerting,
+        name=name,
+        snapshot_interval_s=settings.snapshot_interval_s,
+        health_check_timeout_s=settings.health_check_timeout_s,
+        long_checkout_s=settings.long_checkout_s,
+        clock=clock,
+    )
+
+
+def _store_of(settings: Settings, clock: Clock) -> tuple[Outbox | None, Ticks | None]:
+    if settings.store is None or not settings.enabled:
+        return None, None
+    if settings.store.exists() and not settings.store.is_dir():
+        raise SettingsError(
+            f"store must be a directory; got the file {str(settings.store)!r}: name another, or None for memory only"
+        )
+    try:
+        return Outbox(SpoolSink(settings.store, settings.spool_max_mb)), Ticks(settings.store, settings, clock)
+    except StoreError as error:
+        log.warning("store_not_writable", error=str(error), effect="everything is kept in memory only")
+        return None, None

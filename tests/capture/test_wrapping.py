@@ -1,0 +1,75 @@
+"""Replacing methods on an instance, and putting back what was found."""
+
+from collections.abc import Callable
+from typing import Any
+
+from querygauge.capture.wrapping import Wraps
+
+
+class Owner:
+    def method(self) -> str:
+        """What will be replaced."""
+        return "original"
+
+
+def shout(original: Callable[..., Any]) -> tuple[Callable[..., Any], Callable[[], None]]:
+    """A replacement that anybody can hear."""
+    is_on = True
+
+    def replacement() -> str:
+        return original().upper() if is_on else original()
+
+    def pass_through() -> None:
+        nonlocal is_on
+        is_on = False
+
+    return replacement, pass_through
+
+
+def test_restores_the_class_method() -> None:
+    """A method that came from the class leaves no instance attribute behind."""
+    owner = Owner()
+    wraps = Wraps(owner)
+    wraps.replace("method", shout)
+    assert owner.method() == "ORIGINAL"
+    wraps.restore()
+    assert owner.method() == "original"
+    assert "method" not in vars(owner)
+
+
+def test_restores_an_instance_method() -> None:
+    """A method somebody put on the instance before us is back afterwards."""
+    owner = Owner()
+    theirs = lambda: "theirs"  # noqa: E731
+    owner.method = theirs  # type: ignore[method-assign]
+    wraps = Wraps(owner)
+    wraps.replace("method", shout)
+    assert owner.method() == "THEIRS"
+    wraps.restore()
+    assert vars(owner)["method"] is theirs
+
+
+def test_leaves_a_later_replacement_alone() -> None:
+    """What somebody put over ours stays; ours below it becomes a pass-through."""
+    owner = Owner()
+    wraps = Wraps(owner)
+    wraps.replace("method", shout)
+    ours = owner.method
+    owner.method = lambda: ours() + "!"  # type: ignore[method-assign]
+    wraps.restore()
+    assert owner.method() == "original!"
+
+
+def test_holds_its_owner_weakly() -> None:
+    """Wrapping keeps nobody alive: the owner goes as it would have gone."""
+    import gc
+    from weakref import ref
+
+    owner = Owner()
+    wraps = Wraps(owner)
+    wraps.replace("method", shout)
+    gone = ref(owner)
+    del owner
+    gc.collect()
+    assert gone() is None
+    wraps.restore()
