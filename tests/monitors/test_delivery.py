@@ -340,14 +340,15 @@ def test_publishing_before_start_warns_once(delivery: HandlerDelivery) -> None:
     assert seen.wait() == [3]
 
 
-def test_publishing_without_handlers_is_silent(delivery: HandlerDelivery) -> None:
+def test_publishing_without_handlers_is_silent() -> None:
     """Without a handler there is nothing to deliver, nothing to warn about, and no thread."""
+    delivery = HandlerDelivery("unheard")
     with capture_logs() as lines:
         delivery.publish(1)
         delivery.start(None)
         delivery.publish(2)
     assert lines == []
-    assert not any(thread.name == "querygauge-test-alerts" for thread in threading.enumerate())
+    assert not any(thread.name == "querygauge-unheard-alerts" for thread in threading.enumerate())
 
 
 def test_a_handler_is_called_once_however_often_it_was_added(delivery: HandlerDelivery) -> None:

@@ -476,6 +476,17 @@ class TestAlerts:
         assert [line["event"] for line in lines] == ["alert_loop_closed"]
 
 
+def test_what_could_not_be_counted_is_said_once(monitor: QueryMonitor) -> None:
+    """A malformed record is in the monitor's own metrics and in one warning."""
+    record = monitor.recorder("primary")
+    with capture_logs() as lines:
+        for _ in range(2):
+            record(None, 0, 0, 0, 0, None, None, None, None)  # type: ignore[arg-type]  # the mistake under test
+            monitor.poll()
+    assert [line["event"] for line in lines] == ["records_not_counted"]
+    assert monitor.self_metrics().hook_errors == 2
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [

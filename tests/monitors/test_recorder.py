@@ -415,6 +415,16 @@ class TestBounds:
         assert [stats.query_pattern for stats in recorder.view().queries] == ["SELECT new FROM t"]
         assert recorder.view().outcomes.total == 2
 
+    def test_a_pattern_that_came_back_is_not_dropped(self, recorder: Recorder, clock: SteppingClock) -> None:
+        """A pattern drained long ago keeps its old numbers when the window has new ones."""
+        record = recorder.recorder("primary")
+        execute(record, started_ns=clock.monotonic_ns())
+        recorder.drain()
+        clock.advance(3_600)
+        execute(record, started_ns=clock.monotonic_ns())
+        recorder.drop_unseen_since(clock.now_us() - 60_000_000)
+        assert only(recorder).execution_count == 2
+
     def test_dropping_makes_room(self, clock: SteppingClock) -> None:
         """A dropped pattern no longer counts against the limit, and starts anew when it comes back."""
         recorder = Recorder(clock, settings(max_patterns=1))

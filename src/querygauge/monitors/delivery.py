@@ -164,8 +164,7 @@ class HandlerDelivery:
 
     def _next(self) -> tuple[Any, ...] | None:
         with self._wake:
-            # A worker that `stop()` gave up on finds another in its place, or none, and ends.
-            while self._worker is threading.current_thread():
+            while not self._is_given_up():
                 if self._queue:
                     return self._queue.popleft()
                 if not self._is_started:
@@ -201,14 +200,17 @@ class HandlerDelivery:
         finished = threading.Event()
         future.add_done_callback(lambda _: finished.set())
         while not self._loop_is_blocked and not finished.wait(_LOOP_CHECK_S):
-            if self._worker is not threading.current_thread():
+            if self._is_given_up():
                 future.cancel()
-                return
-            if loop.is_closed():
+            elif loop.is_closed():
                 self._run_elsewhere(coroutine)
                 return
-        if finished.is_set():
+        if finished.is_set() and not self._is_given_up():
             future.result()
+
+    def _is_given_up(self) -> bool:
+        # A worker that `stop()` gave up on finds another in its place, or none.
+        return self._worker is not threading.current_thread()
 
     def _run_elsewhere(self, coroutine: Coroutine[Any, Any, Any]) -> None:
         if getcoroutinestate(coroutine) != CORO_CREATED:

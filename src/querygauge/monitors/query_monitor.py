@@ -29,24 +29,14 @@ from querygauge.rendering.ranking import ranked
 from querygauge.rendering.report import render_report
 from querygauge.rendering.report_data import ReportData
 from querygauge.settings import Settings
-from querygauge.values import (
-    ERROR,
-    OK,
-    Failure,
-    QueryStats,
-    Repetition,
-    SelfMetrics,
-    SlowQuery,
-)
+from querygauge.values import ERROR, OK, Failure, QueryStats, Repetition, SelfMetrics, SlowQuery
 
 __all__ = ["QueryMonitor", "initialize_query_monitor"]
 
 log = get_logger(__name__)
 
 _STOP_TIMEOUT_S: Final = 5.0
-_RETENTION_CHECK_NS: Final = (
-    60_000_000_000  # dropping walks over all patterns, and an hour's end is not a second's matter
-)
+_RETENTION_CHECK_NS: Final = 60_000_000_000  # looking walks over all patterns; retention is counted in hours
 _HOUR_US: Final = 3_600_000_000
 _NS_PER_MS: Final = 1e6
 
@@ -119,6 +109,7 @@ class QueryMonitor:
         self._poller = Poller("queries", self.poll)
         self._is_running = False
         self._has_warned = False
+        self._has_told_errors = False
         self._lock = threading.Lock()
         survive_forks(self)
 
@@ -176,6 +167,9 @@ class QueryMonitor:
             for alert in alerts:
                 self._delivery.publish(alert)
         self._retain()
+        if self._recorder.fold_errors and not self._has_told_errors:
+            self._has_told_errors = True
+            log.warning("records_not_counted", count=self._recorder.fold_errors, hint="please report it: this is a bug")
 
     async def track_query(
         self,
@@ -269,6 +263,8 @@ class QueryMonitor:
         Raises:
             SettingsError: If the threshold lies below `history_threshold_ms`: the answer would not be complete.
         """
+        if limit is not None and limit < 1:
+            raise SettingsError(f"limit must be >= 1 or None; got {limit!r}")
         if threshold_ms is None:
             threshold_ms = max(self._threshold_ms, self._history_threshold_ms)
         threshold_ns = nanoseconds("threshold_ms", threshold_ms)
@@ -279,7 +275,7 @@ class QueryMonitor:
             )
         kept = self._recorder.history(threshold_ns)
         kept.sort(key=lambda query: (query.duration_ms, query.timestamp), reverse=True)
-        return kept[: _limit(limit)]
+        return kept[:limit]
 
     def get_query_stats(self, order_by: str = "avg_duration", limit: int | None = None) -> list[QueryStats]:
         """
@@ -393,14 +389,8 @@ class QueryMonitor:
         self._has_warned = True
         log.warning(
             "query_monitor_not_started",
-            hint="queries are counted, but no alert is delivered and no slow query logged before start()",
+            hint="queries are counted, but until start() no alert is delivered and no slow query logged",
         )
-
-
-def _limit(limit: int | None) -> int | None:
-    if limit is not None and limit < 1:
-        raise SettingsError(f"limit must be >= 1 or None; got {limit!r}")
-    return limit
 
 
 async def initialize_query_monitor(**settings: Any) -> QueryMonitor:
