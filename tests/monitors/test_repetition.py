@@ -66,10 +66,13 @@ def test_the_first_execution_belongs_to_one_line_only() -> None:
 
 def test_executions_whose_line_was_not_found_stay_apart() -> None:
     """Only the very first execution may lack its line for want of looking; two without one are their own count."""
-    table, unit = RepetitionTable(2), Work()
+    table, unit = RepetitionTable(3), Work()
     repeat(table, unit, 2, call_site=None)
     repeat(table, unit, 2)
-    assert {finding.call_site: finding.execution_count for finding in found(table)} == {None: 2, LINE: 2}
+    assert found(table) == []
+    repeat(table, unit, 1, call_site=None)
+    repeat(table, unit, 1)
+    assert {finding.call_site: finding.execution_count for finding in found(table)} == {None: 3, LINE: 3}
 
 
 def test_without_lines_the_pattern_alone_is_the_finding() -> None:
