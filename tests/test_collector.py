@@ -163,14 +163,14 @@ def test_a_host_without_a_python_is_told_what_to_do(
 ) -> None:
     """A server that embeds Python names itself as the executable; it must not be started a second time."""
     monkeypatch.setattr(sys, "executable", executable)
-    with pytest.raises(StoreError, match="a tick needs a Python; .* set collector to 'external' or 'inline'"):
+    with pytest.raises(StoreError, match=r"a tick needs a Python; .* set collector to 'external' or 'inline'"):
         start_child(tmp_path)
 
 
 def test_a_python_that_cannot_be_started_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error names the program and the reason."""
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
-    with pytest.raises(StoreError, match="could not be started with '.*python': No such file or directory"):
+    with pytest.raises(StoreError, match=r"could not be started with '.*python': No such file or directory"):
         start_child(tmp_path)
 
 

@@ -146,11 +146,21 @@ _states = st.builds(
 @st.composite
 def _metrics(draw: st.DrawFn) -> PoolMetrics:
     checks = draw(_small)
-    waits, uses, creations = (draw(_histograms(draw(st.integers(0, 4)))) for _ in range(3))
-    counters = [draw(_counts) for _ in range(5)]
-    peaks = (draw(_small), draw(_small))
     return PoolMetrics(
-        *counters, waits, uses, creations, *peaks, checks, draw(st.integers(0, checks)), draw(_counts), draw(_counts)
+        total_requests=draw(_counts),
+        total_checkouts=draw(_counts),
+        total_checkins=draw(_counts),
+        total_timeouts=draw(_counts),
+        total_errors=draw(_counts),
+        wait=draw(_histograms(draw(st.integers(0, 4)))),
+        use=draw(_histograms(draw(st.integers(0, 4)))),
+        create=draw(_histograms(draw(st.integers(0, 4)))),
+        peak_active=draw(_small),
+        peak_waiting=draw(_small),
+        health_checks=checks,
+        health_checks_failed=draw(st.integers(0, checks)),
+        leaks=draw(_counts),
+        lost_to_cancellation=draw(_counts),
     )
 
 

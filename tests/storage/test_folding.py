@@ -234,7 +234,7 @@ def test_impossible_values_are_set_aside_and_named(
 def test_a_sound_rewritten_file_is_taken(paths: StorePaths) -> None:
     """What the other tests change is what their files are rejected for."""
     _write(paths, 7)
-    _rewrite(waiting_files(paths)[0], lambda row: None)
+    _rewrite(waiting_files(paths)[0], lambda _: None)
     assert fold(paths).rejected == ()
 
 
@@ -261,7 +261,7 @@ def test_an_abandoned_temporary_file_is_removed(paths: StorePaths) -> None:
     paths.create()
     for name, age_s in ((".old.ndjson.tmp", 4000), (".new.ndjson.tmp", 0)):
         (paths.spool / name).write_text("half")
-        moment = os.stat(paths.spool / name).st_mtime - age_s
+        moment = (paths.spool / name).stat().st_mtime - age_s
         os.utime(paths.spool / name, (moment, moment))
     fold(paths)
     assert [entry.name for entry in paths.spool.iterdir()] == [".new.ndjson.tmp"]

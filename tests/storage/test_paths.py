@@ -31,7 +31,7 @@ def test_a_relative_store_stays_where_it_was(tmp_path: Path, monkeypatch: pytest
 def test_a_store_path_that_is_a_file_is_an_error(tmp_path: Path) -> None:
     """The error names the path and the rule, and the file is not touched."""
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(StoreError, match="store must be a directory; got the file '.*file'"):
+    with pytest.raises(StoreError, match=r"store must be a directory; got the file '.*file'"):
         StorePaths(tmp_path / "file").create()
     assert (tmp_path / "file").read_text() == "mine"
 

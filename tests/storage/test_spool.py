@@ -63,7 +63,7 @@ def test_a_store_removed_meanwhile_is_made_again(paths: StorePaths) -> None:
 def test_a_disk_that_takes_no_more_is_an_error(paths: StorePaths) -> None:
     """A snapshot that does not fit is not kept, half a file is not left behind, and the next one works."""
     sink = SpoolSink(paths.root, 10)
-    with _files_limited_to(100), pytest.raises(StoreError, match="could not be written to .*spool.: File too large"):
+    with _files_limited_to(100), pytest.raises(StoreError, match=r"could not be written to .*spool.: File too large"):
         sink.write(snapshot())
     assert list(paths.spool.iterdir()) == []
     sink.write(snapshot())

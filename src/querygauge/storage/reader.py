@@ -65,7 +65,7 @@ sums AS (
 pairs AS (SELECT hour, target, pattern_id, unnest(bucket_k) AS k, unnest(bucket_n) AS n FROM keyed),
 counts AS (SELECT hour, target, pattern_id, k, sum(n)::BIGINT AS n FROM pairs GROUP BY hour, target, pattern_id, k),
 buckets AS (
-    SELECT hour, target, pattern_id, list(k ORDER BY k) AS bucket_k, list(n ORDER BY k) AS bucket_n
+    SELECT hour, target, pattern_id, list(k) AS bucket_k, list(n) AS bucket_n
     FROM counts GROUP BY hour, target, pattern_id
 )
 SELECT

@@ -20,12 +20,13 @@ _LONGEST_TEXT: Final = 100_000
 # Every reader of JSON keeps it exactly, and a thousand of them fit a BIGINT. In nanoseconds it is 104 days.
 _LARGEST_COUNT: Final = 2**53
 
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 
 def line(row: dict[str, Any]) -> bytes:
     """One line of a spool file."""
     # A statement may hold half a surrogate pair, which no JSON reader takes; `?` stands for it.
-    text = json.dumps(row, ensure_ascii=False, separators=(",", ":"))
-    return text.encode("utf-8", errors="replace") + b"\n"
+    return _encode(row).encode("utf-8", errors="replace") + b"\n"
 
 
 def rows(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
@@ -57,7 +58,10 @@ def _query_row(stats: QueryStats) -> dict[str, Any]:
     return {
         "target": stats.target,
         "pattern_id": stats.pattern.id,
-        **asdict(stats.outcomes),
+        "ok": stats.outcomes.ok,
+        "error": stats.outcomes.error,
+        "timeout": stats.outcomes.timeout,
+        "cancelled": stats.outcomes.cancelled,
         "slow": stats.slow_count,
         "rows": min(stats.rows, _LARGEST_COUNT),
         "rows_known": stats.rows_known_count,
