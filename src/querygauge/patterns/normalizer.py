@@ -40,7 +40,8 @@ _KEYWORDS_BEFORE_A_VALUE: Final = (
 _TOKEN_OF_A_LIST: Final = re.compile(r"__\[POSTCOMPILE_\S+?(?:~~.+?~~)?\]")
 _TOKEN_OF_NO_SCHEMA: Final = re.compile(r"\"?__\[SCHEMA__none\]\"?\.")
 _TOKEN_OF_A_SCHEMA: Final = re.compile(r"\"?__\[SCHEMA_([^\W\d]\w*)\]\"?")
-_PREFIXED: Final = re.compile(r"\?(?<=[\w&]\?)")
+# Something beside a `?` that may belong to it: a prefix, a sign, a point, a cast or another `?`.
+_NEIGHBOUR: Final = re.compile(r"\?(?:(?<=[\w&.+\-]\?)|(?<=[+\-] \?)|(?=, \?| ?::))")
 _PREFIX: Final = re.compile(r"(?<![\w.$@\"`])(?:[ENXBenxb]|[Uu]&|_[A-Za-z][A-Za-z0-9]*+)(?=\?(?![|&]))")
 _CHARSET: Final = re.compile(r"_(?<![\w.$@\"`]_)[A-Za-z][A-Za-z0-9]*+ (?=\?)")
 _BARE_POINT: Final = re.compile(r"(?<![\w)\]\"`?.])\.\?")
@@ -52,9 +53,11 @@ _CONSTANTS: Final = tuple(
     for name in ("NULL", "TRUE", "FALSE")
     for word in (name, name.lower(), name.title())
 )
-_SIGN: Final = re.compile(
-    rf"((?:[=<>(,*/%|&!~\[^{{;] ?|[-+] |(?<![\w\"`.])(?i:{_KEYWORDS_BEFORE_A_VALUE}) ))(?:[-+] ?)++(?=\?)"
-)
+_SIGNS: Final = re.compile(r"([-+] ?)(?:[-+] ?)*+\?")
+_BEFORE_A_SIGN: Final = re.compile(
+    rf"(?:^|[=<>(,*/%|&!~\[^{{;]|(?<![\w\"`.])(?i:{_KEYWORDS_BEFORE_A_VALUE})) ?\Z"
+).search
+_LONGEST_KEYWORD: Final = 10  # characters, and one before it
 _RUN: Final = re.compile(r"\?(?<![\w\"`]\?)(?:, \?(?![\w\"`]))++")
 _ROWS: Final = re.compile(r"\(\?\)(?:, \(\?\))++")
 _ROWS_CUT: Final = re.compile(r"(?<=\(\?\))(?:, \(\?\))*+,?(?: \((?:\?,?)?)?$")
@@ -65,10 +68,11 @@ _MODULO: Final = re.compile(r"(?<= )%%(?= )")
 _GLUED: Final = re.compile(r"\?(?<!\w\?)(?=[^\W_]|\$)")
 _DIGIT: Final = re.compile(r"[0-9]")
 # Begins with a digit, which is rare in a pattern: around it a run of eight may have begun up to seven letters before.
+# A run of eight has three characters after any of its own, or four before it; hardly a name passes that.
 _LOOSE_OR_LONG: Final = re.compile(
-    r"[0-9](?:(?<![\w$].)|(?<=_.)[0-9]|"
+    r"[0-9](?:(?<![\w$].)|(?<=_.)[0-9]|(?:(?=[0-9a-fA-F]{3})|(?<=[0-9a-fA-F]{4}.))(?:"
     + "|".join(rf"(?<=[0-9a-fA-F]{{{before}}}.)[0-9a-fA-F]{{{7 - before}}}" for before in range(8))
-    + ")"
+    + "))"
 )
 _LOOSE: Final = re.compile(r"[0-9](?<![\w$].)")
 _NUMBER_IN_A_NAME: Final = re.compile(r"(?<=_)[0-9]{2,}+|[0-9]{8,}+|(?<![^\W_])[0-9a-fA-F]{8,}+(?![^\W_])")
@@ -227,33 +231,38 @@ def _named(sign: str) -> str:
 
 def _spaced(text: str) -> str:
     """`text` with the spacing around parentheses and commas that most statements have."""
-    if "( " in text:
-        text = text.replace("( ", "(")
-    if " )" in text:
-        text = text.replace(" )", ")")
-    if " ," in text:
+    if "(" in text:
+        text = text.replace("( ", "(").replace(" )", ")")
+    if "," in text:
         text = text.replace(" ,", ",")
-    if text.count(",") != text.count(", "):
-        text = text.replace(", ", ",").replace(",", ", ").rstrip()
+        if text.count(",") != text.count(", "):
+            text = text.replace(", ", ",").replace(",", ", ").rstrip()
     return text
 
 
 def _folded(text: str, dialect: Dialect) -> str:
     """`text` with constants, prefixes, casts, signs and comma runs folded into the `?` they belong to."""
     text = _without_constants(text)
-    if _PREFIXED.search(text):
-        text = _PREFIX.sub("", text)
-    if dialect.charset_prefixes and " ?" in text:
-        text = _CHARSET.sub("", text)
-    if "%%" in text:
+    has_neighbours = _NEIGHBOUR.search(text) is not None
+    if has_neighbours:
+        text = _BARE_POINT.sub("?", _PREFIX.sub("", text))
+    if dialect.charset_prefixes and "_" in text:
+        text, folded = _CHARSET.subn("", text)
+        has_neighbours = has_neighbours or folded > 0
+    if "%" in text:
         text = _MODULO.sub("%", text)
-    if ".?" in text:
-        text = _BARE_POINT.sub("?", text)
+    if not has_neighbours:
+        return text
     if dialect.casts and "::" in text:
         text = _CAST.sub("?", text)
-    if "-?" in text or "+?" in text or "- ?" in text or "+ ?" in text:
-        text = _SIGN.sub(r"\1", text)
-    return _RUN.sub("?", text) if "?, ?" in text else text
+    if "-" in text or "+" in text:
+        text = _SIGNS.sub(_unsigned, text)
+    return _RUN.sub("?", text)
+
+
+def _unsigned(found: re.Match[str]) -> str:
+    before = found.string[max(0, found.start() - _LONGEST_KEYWORD - 2) : found.start()]
+    return "?" if _BEFORE_A_SIGN(before) else f"{found[1]}?"
 
 
 def _without_constants(text: str) -> str:
@@ -292,6 +301,11 @@ def _first_rows(text: str, *, is_cut: bool) -> str:
             continue
         end = _row_end(text, values.end())
         pieces.append(text[position:end])
+        alike = ", " + text[values.end() : end]
+        for times in (64, 1):
+            block = alike * times
+            while text.startswith(block, end):
+                end += len(block)
         while text.startswith(", (", end):
             end = _row_end(text, end + 2)
         position = end
@@ -330,7 +344,7 @@ def _without_session_name(text: str, dialect: Dialect) -> str:
 
 def _closed(text: str, dialect: Dialect) -> str:
     """`text`, or its first word alone if a value may have survived in it; numbers inside of names are folded."""
-    if any(quote in text for quote in dialect.string_quotes) or _GLUED.search(text):
+    if "'" in text or ('"' in text and '"' in dialect.string_quotes) or _GLUED.search(text):
         return _verb_alone(text)
     if not _LOOSE_OR_LONG.search(text):
         return text

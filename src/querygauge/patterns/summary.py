@@ -7,8 +7,7 @@ in a statement nobody foresaw the summary is shorter, never wrong about a value.
 """
 
 import re
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from querygauge.patterns.dialects import Dialect, dialect_of
 from querygauge.patterns.words import words
@@ -21,7 +20,22 @@ MAX_SUMMARY_CHARACTERS: Final = 255
 
 _WORD: Final = r"(?:\"[^\"]*\"|`[^`]*`|\[(?:[^\W\d][^\]]*|\?)\]|[@#]*[\w$?]+)"
 _TOKEN: Final = re.compile(rf"{_WORD}(?:\.{_WORD})*|[(),;]")
-_PLAIN_SELECT: Final = re.compile(r"(?i)(SELECT) [^()\"`';]*? FROM ")
+_SUMMARY_TOKEN: Final = rf"{_WORD}(?:\.{_WORD})*|\S+"
+
+_BARE: Final = r"[^\W\d][\w$?]*+(?:\.[^\W\d][\w$?]*+)*+"
+_EQUATION: Final = rf"{_BARE} = {_BARE}"
+# What SQLAlchemy puts after FROM when nothing is nested; group by group, so that a lower-case keyword is no alias.
+_PLAIN_TABLES: Final = re.compile(
+    rf"{_BARE}(?: AS \w+)?+(?:(?:,| (?:LEFT OUTER |INNER |LEFT )?JOIN) {_BARE}(?: AS \w+)?+"
+    rf"(?: ON {_EQUATION}(?: AND {_EQUATION})*+)?+)*+"
+).fullmatch
+_FIRST_TABLE: Final = re.compile(_BARE).match
+_FURTHER_TABLES: Final = re.compile(rf"[,N](?:(?<=,)|(?<=JOIN)) ({_BARE})").findall
+_AFTER_TABLES: Final = re.compile(r" (?:WHERE|GROUP BY|ORDER BY|HAVING|LIMIT|OFFSET|FOR|FETCH) ")
+_PLAIN_WRITE: Final = re.compile(
+    rf"(INSERT) INTO ({_BARE}) \(|(UPDATE) ({_BARE}) SET |(DELETE) FROM ({_BARE})(?: WHERE |\Z)"
+)
+_OTHER_TABLES: Final = re.compile(r" (?:FROM|USING|JOIN) ")
 _QUOTES: Final = re.compile(r"[\"`\[\]]")
 
 _TRANSACTION: Final = words("ABORT BEGIN COMMIT END RELEASE ROLLBACK SAVEPOINT START XA")
@@ -83,8 +97,7 @@ _NO_OPERATION_AFTER: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Description:
+class Description(NamedTuple):
     """
     What a pattern does.
 
@@ -117,29 +130,57 @@ def summarize(statement_or_pattern_text: str, dialect: str) -> str:
 
 def describe(text: str, dialect: str) -> Description:
     """What normalised text does."""
-    position = 0
-    first: list[str] = []
-    plain = _PLAIN_SELECT.match(text)
-    if plain:
-        # Most statements: nothing in a plain column list can be a table, so its words need not be looked at.
-        first = [plain[1]]
-        position = plain.end() - len("FROM ")
-    reader = _Reader([*first, *_TOKEN.findall(text, position)])
-    tables = tuple(dict.fromkeys(_QUOTES.sub("", table) for table in reader.tables))
+    operation, summary, tables = _read_plain(text) or _read(text)
     return Description(
-        summary=_joined(reader.summary),
-        operation=reader.operation,
+        summary=summary if len(summary) <= MAX_SUMMARY_CHARACTERS else _shortened(summary),
+        operation=operation,
         tables=tables,
-        category=_category(text, reader.operation, tables, dialect_of(dialect)),
+        category=_category(text, operation, tables, dialect_of(dialect)),
     )
 
 
-def _joined(parts: list[str]) -> str:
-    summary = " ".join(parts)
-    while len(summary) > MAX_SUMMARY_CHARACTERS:
-        parts = parts[:-1]
-        summary = " ".join(parts)
-    return summary
+def _read_plain(text: str) -> tuple[str, str, tuple[str, ...]] | None:
+    """
+    Operation, summary and tables of a statement of the most frequent kinds; None if it is of another.
+
+    Gives what `_read` gives, in a tenth of the time: one query only, nothing quoted, keywords in upper case.
+    """
+    if '"' in text or "`" in text or ";" in text or "[" in text or text.upper().find("SELECT", 6) >= 0:
+        return None
+    if not text.startswith("SELECT "):
+        return _read_plain_write(text)
+    start = text.find(" FROM ")
+    if start < 0 or "(" in text[:start] or " INTO " in text[:start] or text.endswith(" DISTINCT", 0, start):
+        return None
+    end = _AFTER_TABLES.search(text, start + 5)
+    clause = text[start + 6 : end.start() if end else len(text)]
+    first = _FIRST_TABLE(clause)
+    if not first or not _PLAIN_TABLES(clause):
+        return None
+    names = [first.group(), *_FURTHER_TABLES(clause)]
+    return "SELECT", "SELECT " + " ".join(names), tuple(dict.fromkeys(names))
+
+
+def _read_plain_write(text: str) -> tuple[str, str, tuple[str, ...]] | None:
+    found = _PLAIN_WRITE.match(text)
+    if found is None or _OTHER_TABLES.search(text.upper(), found.end() - 1):
+        return None
+    operation, table = (group for group in found.groups() if group)
+    return operation, f"{operation} {table}", (table,)
+
+
+def _read(text: str) -> tuple[str, str, tuple[str, ...]]:
+    """Operation, summary and tables of any statement."""
+    reader = _Reader(_TOKEN.findall(text))
+    tables = tuple(dict.fromkeys(_QUOTES.sub("", table) for table in reader.tables))
+    return reader.operation, " ".join(reader.summary), tables
+
+
+def _shortened(summary: str) -> str:
+    tokens = re.findall(_SUMMARY_TOKEN, summary)
+    while len(" ".join(tokens)) > MAX_SUMMARY_CHARACTERS:
+        tokens.pop()
+    return " ".join(tokens)
 
 
 def _category(text: str, operation: str, tables: tuple[str, ...], dialect: Dialect) -> Category:
