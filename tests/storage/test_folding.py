@@ -231,6 +231,15 @@ def test_impossible_values_are_set_aside_and_named(
     assert total(open_store(paths.root).query_stats()) == 3
 
 
+def test_a_row_that_is_no_object_is_set_aside(paths: StorePaths) -> None:
+    """A row without members could not be told apart from those of other files."""
+    _write(paths, 3, 7)
+    _rewrite(waiting_files(paths)[0], lambda _: None, extra=b"[1]\n")
+    with capture_logs() as logs:
+        assert len(fold(paths).rejected) == 1
+    assert logs[0]["reason"] == "every row must be an object; got something else"
+
+
 def test_a_sound_rewritten_file_is_taken(paths: StorePaths) -> None:
     """What the other tests change is what their files are rejected for."""
     _write(paths, 7)
@@ -279,11 +288,12 @@ def _executions_by_row(paths: StorePaths) -> list[int]:
     return [row[0] for row in found]
 
 
-def _rewrite(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
+def _rewrite(path: Path, change: Callable[[dict[str, Any]], None], extra: bytes = b"") -> None:
     """Changes rows and puts the header right again."""
     header, *rows = (json.loads(line) for line in path.read_bytes().splitlines())
     for row in (header, *rows):
         change(row)
-    rest = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+    rest = b"".join(json.dumps(row).encode() + b"\n" for row in rows) + extra
+    header["header"]["rows"] = rest.count(b"\n")
     header["header"]["checksum"] = hashlib.blake2b(rest, digest_size=16).hexdigest()
     path.write_bytes(json.dumps(header).encode() + b"\n" + rest)

@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 
 from querygauge.errors import StoreError
 from querygauge.storage.paths import StorePaths
-from querygauge.storage.spool import SpoolSink, read_header, waiting_files
+from querygauge.storage.spool import SpoolSink, read_spool_file, waiting_files
 from querygauge.values import SlowQuery, Snapshot
 from storage.making import NOON, pattern, snapshot, stats
 
@@ -25,7 +25,7 @@ def test_a_file_tells_whose_numbers_it_holds(paths: StorePaths) -> None:
     """The header names service, process and span, and agrees with the rest."""
     SpoolSink(paths.root, 10).write(snapshot(service="shop", process="web:7"))
     (path,) = waiting_files(paths)
-    header = read_header(path)
+    header, _ = read_spool_file(path)
     assert (header.service, header.process, header.rows) == ("shop", "web:7", 2)
     assert header.ended_us - header.started_us == 10_000_000
 
@@ -35,7 +35,7 @@ def test_files_sort_by_time(paths: StorePaths) -> None:
     sink = SpoolSink(paths.root, 10)
     for minutes in (3, 1, 2):
         sink.write(snapshot(ended=NOON + timedelta(minutes=minutes)))
-    ends = [read_header(path).ended_us for path in waiting_files(paths)]
+    ends = [read_spool_file(path)[0].ended_us for path in waiting_files(paths)]
     assert ends == sorted(ends)
 
 
@@ -80,7 +80,7 @@ def test_the_oldest_files_give_way(paths: StorePaths) -> None:
     assert sum(path.stat().st_size for path in kept) <= 3000
     assert sink.dropped == 20 - len(kept) > 1
     assert [entry["event"] for entry in logs] == ["spool_full"]
-    assert read_header(kept[-1]).ended_us == (int(NOON.timestamp()) + 19 * 60) * 1_000_000
+    assert read_spool_file(kept[-1])[0].ended_us == (int(NOON.timestamp()) + 19 * 60) * 1_000_000
 
 
 def test_the_newest_file_never_gives_way(paths: StorePaths) -> None:

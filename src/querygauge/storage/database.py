@@ -108,8 +108,6 @@ def scratch_connection(paths: StorePaths) -> Iterator[Connection]:
         yield connection
     finally:
         connection.close()
-        with suppress(OSError):
-            paths.scratch.rmdir()
 
 
 @contextmanager

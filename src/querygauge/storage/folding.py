@@ -9,7 +9,7 @@ Deliberately not here: when to fold, and what happens to rows that grow old.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -32,7 +32,7 @@ from querygauge.storage.database import (
     statements,
 )
 from querygauge.storage.paths import StorePaths
-from querygauge.storage.spool import TEMPORARY_SUFFIX, read_header, waiting_files
+from querygauge.storage.spool import TEMPORARY_SUFFIX, read_spool_file, waiting_files
 
 __all__ = ["FoldResult", "fold"]
 
@@ -136,15 +136,13 @@ class _Fold:
     def _fold_all(self, connection: Connection, waiting: list[Path]) -> None:
         fresh = self._without_folded(connection, waiting)
         for batch in _batches(fresh):
-            sound = {path: rows for path in batch if (rows := self._rows_if_sound(path)) is not None}
-            if not sound:
-                continue
+            sound = [found for path in batch if (found := self._if_sound(path)) is not None]
             try:
                 self._fold_together(connection, sound)
             except CONTENT_ERRORS:
                 # Nothing of the transaction is left; one bad file must not hold up the others.
-                for path, rows in sound.items():
-                    self._fold_alone(connection, path, rows)
+                for found in sound:
+                    self._fold_alone(connection, found)
 
     def _without_folded(self, connection: Connection, waiting: list[Path]) -> list[Path]:
         """Removes the files that a killed fold committed and could not remove, and gives the others."""
@@ -153,34 +151,38 @@ class _Fold:
         _remove(path for path in waiting if path.name in folded)
         return [path for path in waiting if path.name not in folded]
 
-    def _rows_if_sound(self, path: Path) -> int | None:
-        """How many rows a file has; None if it is of no use, or gone."""
+    def _if_sound(self, path: Path) -> "_SpoolFile | None":
+        """A file and what it holds; None if it is of no use, or gone."""
         try:
-            return read_header(path).rows
+            header, content = read_spool_file(path)
         except FileNotFoundError:
             return None  # its writer dropped it to keep the spool within its limit
         except StoreError as error:
             self._reject(path, str(error))
             return None
+        return _SpoolFile(path, header.rows, content)
 
-    def _fold_alone(self, connection: Connection, path: Path, rows: int) -> None:
+    def _fold_alone(self, connection: Connection, found: "_SpoolFile") -> None:
         try:
-            self._fold_together(connection, {path: rows})
+            self._fold_together(connection, [found])
         except CONTENT_ERRORS as error:
-            self._reject(path, first_line(error))
+            self._reject(found.path, first_line(error))
 
-    def _fold_together(self, connection: Connection, sound: dict[Path, int]) -> None:
-        present = {path: rows for path, rows in sound.items() if path.exists()}
-        for path, reason in _load(connection, list(present)):
-            if present.pop(path, None) is not None:
-                self._reject(path, reason)
-        if not present:
+    def _fold_together(self, connection: Connection, sound: "list[_SpoolFile]") -> None:
+        if not sound:
+            return
+        impossible = _load(connection, self._paths.folding, sound)
+        for number, reason in impossible.items():
+            self._reject(sound[number].path, reason)
+        good = [found for number, found in enumerate(sound) if number not in impossible]
+        if not good:
             return
         connection.execute(statements("merge.sql"))
-        self._commit(connection, list(present))
-        _remove(present)
-        self._files += len(present)
-        self._rows += sum(present.values())
+        files = [found.path for found in good]
+        self._commit(connection, files)
+        _remove(files)
+        self._files += len(good)
+        self._rows += sum(found.rows for found in good)
 
     def _commit(self, connection: Connection, files: Sequence[Path]) -> None:
         names = [path.name for path in files]
@@ -214,15 +216,34 @@ class _Fold:
         self._rejected.append(aside)
 
 
-def _load(connection: Connection, files: list[Path]) -> list[tuple[Path, str]]:
-    """Reads files into `spooled`, and gives those with impossible values, whose rows it takes out again."""
-    if not files:
-        return []
-    connection.execute(statements("load.sql"), {"files": [_glob_escaped(path) for path in files]})
-    bad = connection.execute(statements("check.sql")).fetchall()
-    if bad:
-        connection.execute("DELETE FROM spooled WHERE file IN (SELECT unnest(?))", [[file for file, _ in bad]])
-    return [(Path(file), reason) for file, reason in bad]
+@dataclass(frozen=True, slots=True)
+class _SpoolFile:
+    path: Path
+    rows: int
+    content: bytes
+
+
+def _load(connection: Connection, together: Path, files: list[_SpoolFile]) -> dict[int, str]:
+    """Reads files into `spooled`; gives those with impossible values by number, their rows taken out again."""
+    try:
+        with together.open("wb") as output:
+            output.writelines(_numbered(found.content, number) for number, found in enumerate(files))
+        connection.execute(statements("load.sql"), {"path": _glob_escaped(together)})
+    except OSError as error:
+        raise StoreError(f"{str(together)!r} could not be written: {error.strerror or error}") from error
+    finally:
+        with suppress(OSError):
+            together.unlink()
+    impossible = dict(connection.execute(statements("check.sql")).fetchall())
+    if impossible:
+        connection.execute("DELETE FROM spooled WHERE file IN (SELECT unnest(?))", [list(impossible)])
+    return impossible
+
+
+def _numbered(content: bytes, number: int) -> bytes:
+    """The rows with a member that tells their file; no text in JSON holds a line break."""
+    mark = b'{"file":%d,' % number
+    return mark + content[1:].replace(b"\n{", b"\n" + mark)
 
 
 def _glob_escaped(path: Path) -> str:
@@ -244,7 +265,7 @@ def _batches(files: list[Path]) -> Iterator[list[Path]]:
         yield batch
 
 
-def _remove(files: Iterator[Path] | dict[Path, int]) -> None:
+def _remove(files: Iterable[Path]) -> None:
     for path in files:
         try:
             path.unlink(missing_ok=True)

@@ -1,12 +1,13 @@
--- Spool files into one table in memory; the columns are the kinds of `spool_rows.py`. $files is a list of paths.
+-- The rows of spool files into one table in memory; `file` numbers the files, and the other columns are the kinds of
+-- `spool_rows.py`. $path is one file that holds the rows of all: DuckDB spends milliseconds and megabytes on each.
 -- A member that has the wrong type makes this fail; one that is absent is NULL, which `check.sql` finds.
 CREATE OR REPLACE TABLE spooled AS
 SELECT *
 FROM read_json(
-    $files,
+    $path,
     format = 'newline_delimited',
-    filename = 'file',
     columns = {
+        file: 'INTEGER',
         header: 'STRUCT(service VARCHAR, process VARCHAR, started_us BIGINT, ended_us BIGINT,
             self_metrics STRUCT(hook_errors BIGINT, patterns_folded BIGINT, slow_queries_dropped BIGINT,
                 alerts_dropped BIGINT, snapshots_dropped BIGINT))',

@@ -61,8 +61,13 @@ class StorePaths:
 
     @property
     def scratch(self) -> Path:
-        """Where a fold that outgrows its memory spills to; absent at rest."""
+        """Where DuckDB spills to when it outgrows its memory; absent at rest."""
         return self.root / "scratch"
+
+    @property
+    def folding(self) -> Path:
+        """The rows that a fold is just reading; absent at rest."""
+        return self.root / "folding.ndjson"
 
     def create(self) -> None:
         """

@@ -26,7 +26,7 @@ from querygauge.storage.paths import StorePaths
 from querygauge.storage.spool_rows import line, rows
 from querygauge.values import Snapshot
 
-__all__ = ["SUFFIX", "TEMPORARY_SUFFIX", "SpoolHeader", "SpoolSink", "read_header", "waiting_files"]
+__all__ = ["SUFFIX", "TEMPORARY_SUFFIX", "SpoolHeader", "SpoolSink", "read_spool_file", "waiting_files"]
 
 log = get_logger(__name__)
 
@@ -145,9 +145,9 @@ def waiting_files(paths: StorePaths) -> list[Path]:
         raise StoreError(f"spool {str(paths.spool)!r} could not be read: {error.strerror or error}") from error
 
 
-def read_header(path: Path) -> SpoolHeader:
+def read_spool_file(path: Path) -> tuple[SpoolHeader, bytes]:
     """
-    The header of a spool file, once the number of its lines and their checksum agree with it.
+    The header and the content of a spool file, once the number of its lines and their checksum agree.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -167,7 +167,9 @@ def read_header(path: Path) -> SpoolHeader:
         raise StoreError(f"must have {header.rows} rows; got {count}")
     if (checksum := _checksum(rest)) != header.checksum:
         raise StoreError(f"checksum must be {header.checksum}; got {checksum}")
-    return header
+    if content.count(b"\n{") != header.rows:
+        raise StoreError("every row must be an object; got something else")
+    return header, content
 
 
 def _parsed_header(first: bytes) -> tuple[SpoolHeader, Any]:
