@@ -24,6 +24,8 @@ class Dialect:
     Attributes:
         family: What patterns are kept apart by.
         string_quotes: Characters that open a literal and close it, doubled inside.
+        name_quotes_literals: Whether a literal in a name's quotes is accepted where no name fits, as SQLite does.
+        q_quotes_doubtful: Whether `q'[…]'` may be a literal of its own kind.
         name_quotes: By the character that opens a quoted name, the one that closes it.
         backslash: Whether a backslash escapes a quote: `never`, `always`, only in literals that begin with `E`
             (`prefixed`), or `doubtful`.
@@ -44,6 +46,8 @@ class Dialect:
     family: str
     string_quotes: str = "'"
     name_quotes: tuple[tuple[str, str], ...] = (('"', '"'),)
+    name_quotes_literals: bool = False
+    q_quotes_doubtful: bool = False
     backslash: Literal["never", "always", "prefixed", "doubtful"] = "never"
     dollar_quotes: bool = False
     nested_comments: Literal["yes", "no", "doubtful"] = "no"
@@ -87,6 +91,7 @@ _MYSQL: Final = Dialect(
 )
 _SQLITE: Final = Dialect(
     family="sqlite",
+    name_quotes_literals=True,
     name_quotes=(('"', '"'), ("`", "`"), ("[", "]")),
     named_placeholders=":$@",
     catalog_prefixes=("sqlite_",),
@@ -94,6 +99,7 @@ _SQLITE: Final = Dialect(
 # A literal of any dialect must go, and what only might be one too: quoted names in double quotes are lost here.
 _UNKNOWN: Final = Dialect(
     family="unknown",
+    q_quotes_doubtful=True,
     string_quotes="'\"",
     name_quotes=(("`", "`"),),
     backslash="doubtful",

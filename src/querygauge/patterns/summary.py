@@ -74,7 +74,7 @@ _ON_TABLES: Final = frozenset(
 # Words that may come between an operation or a clause and the name that follows.
 _BEFORE_A_NAME: Final = words(
     "INTO ONLY TABLE IGNORE LOW_PRIORITY HIGH_PRIORITY DELAYED QUICK LOCAL SESSION GLOBAL OR ABORT FAIL "
-    "ROLLBACK REPLACE LATERAL FULL MATERIALIZED VIEW CONCURRENTLY VERBOSE"
+    "ROLLBACK REPLACE LATERAL FULL MATERIALIZED VIEW CONCURRENTLY VERBOSE ANALYZE FREEZE"
 )
 _NEVER_A_NAME: Final = frozenset({"OUTFILE", "DUMPFILE", "STDIN", "STDOUT", "SELECT", "SET", "VALUES", "WHERE", "?"})
 _OBJECTS: Final = words(
@@ -271,8 +271,11 @@ class _Reader:
         elif self.operation == "WITH" and not self._stack:
             if upper not in _CTE_NOISE:
                 self._ctes.add(_QUOTES.sub("", token))
-        elif self._awaits in {"table", "target"} and upper not in _BEFORE_A_NAME:
+        elif self._awaits in {"table", "target"} and not self._comes_before_a_name(upper):
             self._name(token, upper, is_function=is_called)
+
+    def _comes_before_a_name(self, upper: str) -> bool:
+        return upper in _BEFORE_A_NAME or (upper == "TABLES" and self._verb == "LOCK")
 
     def _begin(self, tokens: list[str], place: int, upper: str) -> int:
         self.operation = self.operation or upper
