@@ -1,6 +1,10 @@
 """Snapshots for tests: small ones by hand, any by hypothesis."""
 
+import resource
+import signal
 import string
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import strategies as st
@@ -49,6 +53,19 @@ def snapshot(
 def total(found: list[QueryStats]) -> int:
     """All executions together."""
     return sum(entry.execution_count for entry in found)
+
+
+@contextmanager
+def files_limited_to(size: int) -> Iterator[None]:
+    """Files this process writes may grow to `size` bytes, as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
 # Half a surrogate pair cannot be stored; NUL and everything else can.

@@ -21,7 +21,7 @@ from querygauge.storage.folding import fold
 from querygauge.storage.paths import StorePaths
 from querygauge.storage.reader import open_store
 from querygauge.storage.spool import SpoolSink, waiting_files
-from storage.making import NOON, snapshot, total
+from storage.making import NOON, files_limited_to, snapshot, total
 
 Break = Callable[[bytes], bytes]
 
@@ -263,6 +263,22 @@ def test_a_file_dropped_meanwhile_is_passed_over(paths: StorePaths) -> None:
     _write(paths, 3)
     (paths.spool / "0.ndjson").symlink_to(paths.spool / "nowhere")
     assert fold(paths).files == 1
+
+
+def test_a_full_disk_loses_nothing(paths: StorePaths) -> None:
+    """A fold that cannot write says so; what is stored and what waits stay, and are there when it can."""
+    _write(paths, 3)
+    with files_limited_to(100_000), pytest.raises(StoreError, match="could not be made: "):
+        fold(paths)
+    fold(paths)
+    _write(paths, 4)
+    with files_limited_to(0), pytest.raises(StoreError, match="could not be written: "):
+        fold(paths)
+    assert len(waiting_files(paths)) == 1
+    # The log has room for the transaction, but the database not for the log.
+    with files_limited_to(100_000):
+        assert fold(paths).files == 1
+    assert total(open_store(paths.root).query_stats()) == 7
 
 
 def test_an_abandoned_temporary_file_is_removed(paths: StorePaths) -> None:

@@ -1,12 +1,8 @@
 """Writing spool files."""
 
 import os
-import resource
-import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -18,7 +14,7 @@ from querygauge.errors import StoreError
 from querygauge.storage.paths import StorePaths
 from querygauge.storage.spool import SpoolSink, read_spool_file, waiting_files
 from querygauge.values import SlowQuery, Snapshot
-from storage.making import NOON, pattern, snapshot, stats
+from storage.making import NOON, files_limited_to, pattern, snapshot, stats
 
 
 def test_a_file_tells_whose_numbers_it_holds(paths: StorePaths) -> None:
@@ -63,7 +59,7 @@ def test_a_store_removed_meanwhile_is_made_again(paths: StorePaths) -> None:
 def test_a_disk_that_takes_no_more_is_an_error(paths: StorePaths) -> None:
     """A snapshot that does not fit is not kept, half a file is not left behind, and the next one works."""
     sink = SpoolSink(paths.root, 10)
-    with _files_limited_to(100), pytest.raises(StoreError, match=r"could not be written to .*spool.: File too large"):
+    with files_limited_to(100), pytest.raises(StoreError, match=r"could not be written to .*spool.: File too large"):
         sink.write(snapshot())
     assert list(paths.spool.iterdir()) == []
     sink.write(snapshot())
@@ -127,19 +123,6 @@ def test_a_forked_child_writes_files_of_its_own(paths: StorePaths) -> None:
     sink.write(snapshot())
     assert os.waitpid(child, 0)[1] == 0
     assert len(waiting_files(paths)) == 2
-
-
-@contextmanager
-def _files_limited_to(size: int) -> Iterator[None]:
-    """Files this process writes may grow to `size` bytes, as on a disk that is full."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        signal.signal(signal.SIGXFSZ, handler)
 
 
 def test_every_pattern_is_written_once(paths: StorePaths) -> None:

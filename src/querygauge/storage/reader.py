@@ -19,6 +19,7 @@ from typing import Any, Final
 from querygauge.clock import microseconds_of
 from querygauge.errors import StoreError
 from querygauge.logs import get_logger
+from querygauge.storage import queries
 from querygauge.storage.database import Connection, DatabaseError, first_line, open_database
 from querygauge.storage.folding import FoldResult, fold
 from querygauge.storage.paths import StorePaths
@@ -40,73 +41,6 @@ log = get_logger(__name__)
 _TIMEOUT_S: Final = 10.0
 # Somebody else who folds is done within a second, and his result is as good as ours.
 _LOCK_TIMEOUT_S: Final = 2.0
-
-# Both bounds are whole minutes, as the rows are; NULL leaves one open. Values only ever arrive as parameters.
-_CHOSEN: Final = """
-    SELECT * FROM store.query_stats
-    WHERE ($since IS NULL OR "minute" >= date_trunc('minute', make_timestamp($since)))
-        AND ($until IS NULL OR "minute" < make_timestamp($until))
-        AND ($service IS NULL OR service = $service)
-        AND ($target IS NULL OR target = $target)
-        AND ($pattern_id IS NULL OR pattern_id = $pattern_id)
-"""
-_QUERY_STATS: Final = f"""
-WITH chosen AS ({_CHOSEN}),
-keyed AS (SELECT *, CASE WHEN $hourly THEN date_trunc('hour', "minute") END AS hour FROM chosen),
-sums AS (
-    SELECT
-        hour, target, pattern_id, sum(executions) AS executions, sum(ok) AS ok, sum(error) AS error,
-        sum(timeout) AS timeout, sum(cancelled) AS cancelled, sum(slow) AS slow, sum(rows) AS rows,
-        sum(rows_known) AS rows_known, sum(total_ns) AS total_ns,
-        coalesce(min(min_ns) FILTER (executions > 0), 0) AS min_ns, max(max_ns) AS max_ns,
-        min(first_seen) AS first_seen, max(last_seen) AS last_seen
-    FROM keyed GROUP BY hour, target, pattern_id
-),
-pairs AS (SELECT hour, target, pattern_id, unnest(bucket_k) AS k, unnest(bucket_n) AS n FROM keyed),
-counts AS (SELECT hour, target, pattern_id, k, sum(n)::BIGINT AS n FROM pairs GROUP BY hour, target, pattern_id, k),
-buckets AS (
-    SELECT hour, target, pattern_id, list(k) AS bucket_k, list(n) AS bucket_n
-    FROM counts GROUP BY hour, target, pattern_id
-)
-SELECT
-    s.*, b.bucket_k, b.bucket_n, p.text, p.summary, p.operation, p.tables, p.dialect, p.category
-FROM sums AS s
-LEFT JOIN buckets AS b
-    ON s.hour IS NOT DISTINCT FROM b.hour AND s.target = b.target AND s.pattern_id = b.pattern_id
-JOIN store.patterns AS p ON p.pattern_id = s.pattern_id
-ORDER BY s.hour, s.total_ns DESC, s.pattern_id, s.target
-"""  # noqa: S608  # built of constants
-_SLOW_QUERIES: Final = """
-SELECT * FROM store.slow_queries
-WHERE ($since IS NULL OR started_at >= make_timestamp($since))
-    AND ($service IS NULL OR service = $service)
-    AND ($pattern_id IS NULL OR pattern_id = $pattern_id)
-ORDER BY started_at DESC, duration_ms DESC
-LIMIT $limit
-"""
-_REPETITIONS: Final = """
-SELECT
-    p.*, r.target, r.call_site, max_by(struct_pack(name := r.scope), r.found_at).name AS scope,
-    sum(r.scopes) AS scopes, sum(r.executions) AS executions, max(r.max_per_scope) AS max_per_scope,
-    sum(r.total_ms ORDER BY r.found_at, r.total_ms) AS total_ms, max_by(r.fix, r.found_at) AS fix
-FROM store.repetitions AS r JOIN store.patterns AS p ON p.pattern_id = r.pattern_id
-WHERE ($since IS NULL OR r.found_at >= make_timestamp($since))
-    AND ($service IS NULL OR r.service = $service)
-    AND ($pattern_id IS NULL OR r.pattern_id = $pattern_id)
-GROUP BY ALL
-ORDER BY executions DESC, p.pattern_id, r.target, r.call_site
-"""
-_POOLS: Final = """
-SELECT * FROM store.pool_stats
-WHERE ($since IS NULL OR "minute" >= date_trunc('minute', make_timestamp($since)))
-    AND ($service IS NULL OR service = $service)
-ORDER BY service, pool
-"""
-_PATTERNS: Final = "SELECT * FROM store.patterns WHERE starts_with(pattern_id, $prefix) ORDER BY pattern_id LIMIT 10"
-_PATTERN_SERVICES: Final = "SELECT DISTINCT service FROM store.query_stats WHERE pattern_id = $pattern_id ORDER BY 1"
-_SERVICES: Final = "SELECT DISTINCT service FROM store.processes ORDER BY service"
-_SPAN: Final = "SELECT min(first_at) AS first_at, max(last_at) AS last_at FROM store.processes"
-_PROCESSES: Final = "SELECT * FROM store.processes ORDER BY service, last_at DESC, process"
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +161,7 @@ class Store:
             "hourly": False,
         }
         with self._open() as connection:
-            return [query_stats_of(row) for row in _rows(connection, _QUERY_STATS, parameters)]
+            return [query_stats_of(row) for row in _rows(connection, queries.QUERY_STATS, parameters)]
 
     def slow_queries(
         self, since: datetime | None = None, limit: int | None = None, service: str | None = None
@@ -235,13 +169,13 @@ class Store:
         """Executions kept one by one, newest first."""
         parameters = {"since": _microseconds(since), "service": service, "pattern_id": None, "limit": limit}
         with self._open() as connection:
-            return [slow_query_of(row) for row in _rows(connection, _SLOW_QUERIES, parameters)]
+            return [slow_query_of(row) for row in _rows(connection, queries.SLOW_QUERIES, parameters)]
 
     def repetitions(self, since: datetime | None = None, service: str | None = None) -> list[Repetition]:
         """Findings by pattern, target and line; most executions first."""
         parameters = {"since": _microseconds(since), "service": service, "pattern_id": None}
         with self._open() as connection:
-            return [repetition_of(row) for row in _rows(connection, _REPETITIONS, parameters)]
+            return [repetition_of(row) for row in _rows(connection, queries.REPETITIONS, parameters)]
 
     def pools(self, since: datetime | None = None, service: str | None = None) -> list[PoolWindow]:
         """
@@ -252,7 +186,7 @@ class Store:
         """
         parameters = {"since": _microseconds(since), "service": service}
         with self._open() as connection:
-            rows = _rows(connection, _POOLS, parameters)
+            rows = _rows(connection, queries.POOLS, parameters)
         return [pool_of(list(group)) for _, group in groupby(rows, key=lambda row: (row["service"], row["pool"]))]
 
     def pattern(self, prefix: str, since: datetime | None = None) -> PatternHistory:
@@ -267,33 +201,33 @@ class Store:
             pattern_id = row["pattern_id"]
             chosen = {"since": _microseconds(since), "service": None, "pattern_id": pattern_id}
             merged = {**chosen, "until": None, "target": None}
-            services = _rows(connection, _PATTERN_SERVICES, {"pattern_id": pattern_id})
+            services = _rows(connection, queries.PATTERN_SERVICES, {"pattern_id": pattern_id})
             return PatternHistory(
                 pattern_of(row),
                 utc(row["first_seen"]),
                 utc(row["last_seen"]),
                 tuple(service["service"] for service in services),
-                tuple(query_stats_of(r) for r in _rows(connection, _QUERY_STATS, {**merged, "hourly": False})),
-                _hours(_rows(connection, _QUERY_STATS, {**merged, "hourly": True})),
-                tuple(slow_query_of(r) for r in _rows(connection, _SLOW_QUERIES, {**chosen, "limit": None})),
-                tuple(repetition_of(r) for r in _rows(connection, _REPETITIONS, chosen)),
+                tuple(query_stats_of(r) for r in _rows(connection, queries.QUERY_STATS, {**merged, "hourly": False})),
+                _hours(_rows(connection, queries.QUERY_STATS, {**merged, "hourly": True})),
+                tuple(slow_query_of(r) for r in _rows(connection, queries.SLOW_QUERIES, {**chosen, "limit": None})),
+                tuple(repetition_of(r) for r in _rows(connection, queries.REPETITIONS, chosen)),
             )
 
     def services(self) -> list[str]:
         """Names of the applications that flushed into this store."""
         with self._open() as connection:
-            return [row["service"] for row in _rows(connection, _SERVICES, {})]
+            return [row["service"] for row in _rows(connection, queries.SERVICES, {})]
 
     def span(self) -> tuple[datetime, datetime] | None:
         """Start of the first snapshot and end of the last; None while there are none."""
         with self._open() as connection:
-            row = _rows(connection, _SPAN, {})[0]
+            row = _rows(connection, queries.SPAN, {})[0]
         return None if row["first_at"] is None else (utc(row["first_at"]), utc(row["last_at"]))
 
     def processes(self) -> list[ProcessState]:
         """Every process seen, the latest of each service first."""
         with self._open() as connection:
-            rows = _rows(connection, _PROCESSES, {})
+            rows = _rows(connection, queries.PROCESSES, {})
         return [
             ProcessState(
                 row["service"], row["process"], utc(row["first_at"]), utc(row["last_at"]), self_metrics_of(row)
@@ -323,7 +257,7 @@ def _microseconds(moment: datetime | None) -> int | None:
 def _one_pattern(connection: Connection, prefix: str) -> dict[str, Any]:
     if not re.fullmatch(r"[0-9a-fA-F]{1,16}", prefix):
         raise StoreError(f"a pattern id must be 1 to 16 hex digits; got {prefix!r}; a report shows them")
-    found = _rows(connection, _PATTERNS, {"prefix": prefix.lower()})
+    found = _rows(connection, queries.PATTERNS, {"prefix": prefix.lower()})
     if not found:
         raise StoreError(f"no pattern's id begins with {prefix!r} in this store; a report shows the ids")
     if len(found) > 1:

@@ -1,0 +1,86 @@
+"""
+What a reader asks a store: statements whose values only ever arrive as parameters, NULL where nothing is chosen.
+
+Deliberately not here: what becomes of the rows.
+"""
+
+from typing import Final
+
+__all__ = [
+    "PATTERNS",
+    "PATTERN_SERVICES",
+    "POOLS",
+    "PROCESSES",
+    "QUERY_STATS",
+    "REPETITIONS",
+    "SERVICES",
+    "SLOW_QUERIES",
+    "SPAN",
+]
+
+# Both bounds are whole minutes, as the rows are; NULL leaves one open.
+_CHOSEN: Final = """
+    SELECT * FROM store.query_stats
+    WHERE ($since IS NULL OR "minute" >= date_trunc('minute', make_timestamp($since)))
+        AND ($until IS NULL OR "minute" < make_timestamp($until))
+        AND ($service IS NULL OR service = $service)
+        AND ($target IS NULL OR target = $target)
+        AND ($pattern_id IS NULL OR pattern_id = $pattern_id)
+"""
+QUERY_STATS: Final = f"""
+WITH chosen AS ({_CHOSEN}),
+keyed AS (SELECT *, CASE WHEN $hourly THEN date_trunc('hour', "minute") END AS hour FROM chosen),
+sums AS (
+    SELECT
+        hour, target, pattern_id, sum(executions) AS executions, sum(ok) AS ok, sum(error) AS error,
+        sum(timeout) AS timeout, sum(cancelled) AS cancelled, sum(slow) AS slow, sum(rows) AS rows,
+        sum(rows_known) AS rows_known, sum(total_ns) AS total_ns,
+        coalesce(min(min_ns) FILTER (executions > 0), 0) AS min_ns, max(max_ns) AS max_ns,
+        min(first_seen) AS first_seen, max(last_seen) AS last_seen
+    FROM keyed GROUP BY hour, target, pattern_id
+),
+pairs AS (SELECT hour, target, pattern_id, unnest(bucket_k) AS k, unnest(bucket_n) AS n FROM keyed),
+counts AS (SELECT hour, target, pattern_id, k, sum(n)::BIGINT AS n FROM pairs GROUP BY hour, target, pattern_id, k),
+buckets AS (
+    SELECT hour, target, pattern_id, list(k) AS bucket_k, list(n) AS bucket_n
+    FROM counts GROUP BY hour, target, pattern_id
+)
+SELECT
+    s.*, b.bucket_k, b.bucket_n, p.text, p.summary, p.operation, p.tables, p.dialect, p.category
+FROM sums AS s
+LEFT JOIN buckets AS b
+    ON s.hour IS NOT DISTINCT FROM b.hour AND s.target = b.target AND s.pattern_id = b.pattern_id
+JOIN store.patterns AS p ON p.pattern_id = s.pattern_id
+ORDER BY s.hour, s.total_ns DESC, s.pattern_id, s.target
+"""  # noqa: S608  # built of constants
+SLOW_QUERIES: Final = """
+SELECT * FROM store.slow_queries
+WHERE ($since IS NULL OR started_at >= make_timestamp($since))
+    AND ($service IS NULL OR service = $service)
+    AND ($pattern_id IS NULL OR pattern_id = $pattern_id)
+ORDER BY started_at DESC, duration_ms DESC
+LIMIT $limit
+"""
+REPETITIONS: Final = """
+SELECT
+    p.*, r.target, r.call_site, max_by(struct_pack(name := r.scope), r.found_at).name AS scope,
+    sum(r.scopes) AS scopes, sum(r.executions) AS executions, max(r.max_per_scope) AS max_per_scope,
+    sum(r.total_ms ORDER BY r.found_at, r.total_ms) AS total_ms, max_by(r.fix, r.found_at) AS fix
+FROM store.repetitions AS r JOIN store.patterns AS p ON p.pattern_id = r.pattern_id
+WHERE ($since IS NULL OR r.found_at >= make_timestamp($since))
+    AND ($service IS NULL OR r.service = $service)
+    AND ($pattern_id IS NULL OR r.pattern_id = $pattern_id)
+GROUP BY ALL
+ORDER BY executions DESC, p.pattern_id, r.target, r.call_site
+"""
+POOLS: Final = """
+SELECT * FROM store.pool_stats
+WHERE ($since IS NULL OR "minute" >= date_trunc('minute', make_timestamp($since)))
+    AND ($service IS NULL OR service = $service)
+ORDER BY service, pool
+"""
+PATTERNS: Final = "SELECT * FROM store.patterns WHERE starts_with(pattern_id, $prefix) ORDER BY pattern_id LIMIT 10"
+PATTERN_SERVICES: Final = "SELECT DISTINCT service FROM store.query_stats WHERE pattern_id = $pattern_id ORDER BY 1"
+SERVICES: Final = "SELECT DISTINCT service FROM store.processes ORDER BY service"
+SPAN: Final = "SELECT min(first_at) AS first_at, max(last_at) AS last_at FROM store.processes"
+PROCESSES: Final = "SELECT * FROM store.processes ORDER BY service, last_at DESC, process"
