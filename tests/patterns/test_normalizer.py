@@ -96,3 +96,11 @@ def test_length_of_a_multi_row_insert_does_not_matter() -> None:
         for row in ("(?, ?)", "(%s, 'ann')", "(1,NULL)"):
             statement = "INSERT INTO t (a, b) VALUES " + ", ".join([row] * rows)
             assert normalize(statement, "mysql") == "INSERT INTO t (a, b) VALUES (?)"
+
+
+def test_a_summary_ends_between_tokens() -> None:
+    """Of a statement over many tables the summary names as many as fit into 255 characters, none of them cut."""
+    tables = [f'"a table of length {letter}"' for letter in "bcdefghijklmnopqrstuvwxyz"]
+    summary = summarize(f"SELECT a FROM {', '.join(tables)}", "postgresql")
+    assert summary == " ".join(["SELECT", *tables[:11]])
+    assert len(summary) <= 255

@@ -13,14 +13,16 @@ from querygauge.patterns.dialects import Dialect, dialect_of
 from querygauge.patterns.words import words
 from querygauge.values import Category
 
-__all__ = ["MAX_SUMMARY_CHARACTERS", "Description", "describe", "summarize"]
+__all__ = ["MAX_READ_CHARACTERS", "MAX_SUMMARY_CHARACTERS", "Description", "describe", "summarize"]
 
 # OpenTelemetry's limit; a token that does not fit is left out whole.
 MAX_SUMMARY_CHARACTERS: Final = 255
+# Operations and tables beyond this are not read; a pattern so long is a list that could not be folded.
+MAX_READ_CHARACTERS: Final = 16 * 1024
 
 _WORD: Final = r"(?:\"[^\"]*\"|`[^`]*`|\[(?:[^\W\d][^\]]*|\?)\]|[@#]*[\w$?]+)"
 _TOKEN: Final = re.compile(rf"{_WORD}(?:\.{_WORD})*|[(),;]")
-_SUMMARY_TOKEN: Final = rf"{_WORD}(?:\.{_WORD})*|\S+"
+_SUMMARY_TOKEN: Final = re.compile(rf"{_WORD}(?:\.{_WORD})*|\S+")
 
 _BARE: Final = r"[^\W\d][\w$?]*+(?:\.[^\W\d][\w$?]*+)*+"
 _EQUATION: Final = rf"{_BARE} = {_BARE}"
@@ -171,16 +173,18 @@ def _read_plain_write(text: str) -> tuple[str, str, tuple[str, ...]] | None:
 
 def _read(text: str) -> tuple[str, str, tuple[str, ...]]:
     """Operation, summary and tables of any statement."""
-    reader = _Reader(_TOKEN.findall(text))
+    reader = _Reader(_TOKEN.findall(text, 0, MAX_READ_CHARACTERS))
     tables = tuple(dict.fromkeys(_QUOTES.sub("", table) for table in reader.tables))
     return reader.operation, " ".join(reader.summary), tables
 
 
 def _shortened(summary: str) -> str:
-    tokens = re.findall(_SUMMARY_TOKEN, summary)
-    while len(" ".join(tokens)) > MAX_SUMMARY_CHARACTERS:
-        tokens.pop()
-    return " ".join(tokens)
+    end = 0
+    for token in _SUMMARY_TOKEN.finditer(summary, 0, 2 * MAX_SUMMARY_CHARACTERS):
+        if token.end() > MAX_SUMMARY_CHARACTERS:
+            break
+        end = token.end()
+    return summary[:end]
 
 
 def _category(text: str, operation: str, tables: tuple[str, ...], dialect: Dialect) -> Category:
