@@ -1,8 +1,8 @@
 """
 A driver's exception → how the execution ended, and why, with nothing personal in it.
 
-Read from attributes alone, so no driver is imported: SQLSTATE from `sqlstate` (psycopg, asyncpg) or `pgcode`
-(psycopg2), SQLite's `sqlite_errorname`, MySQL's error number as the first argument.
+Read from attributes alone, so no driver is imported: MySQL's error number as the first argument, SQLSTATE from
+`sqlstate` (psycopg, asyncpg) or `pgcode` (psycopg2), SQLite's `sqlite_errorname`.
 """
 
 import asyncio
@@ -50,12 +50,15 @@ def _driver_error(error: BaseException) -> BaseException:
 
 
 def _code_of(error: BaseException) -> str | None:
+    # MySQL's number first: some versions of its drivers tell a SQLSTATE too, and one of those stands for many errors.
+    number = error.args[0] if error.args else None
+    if isinstance(number, int) and not isinstance(number, bool):
+        return str(number)
     for name in ("sqlstate", "pgcode", "sqlite_errorname"):
         code: Any = getattr(error, name, None)
         if isinstance(code, str) and code:
             return code
-    number = error.args[0] if error.args else None
-    return str(number) if isinstance(number, int) and not isinstance(number, bool) else None
+    return None
 
 
 def _message_of(error: BaseException) -> str:
