@@ -110,7 +110,8 @@ class Instrumentation:
             find_call_site=find,
             dialect=engine.dialect.name,
             guard=guard,
-            remember_loop=engine.dialect.is_async and self.settings.health_check,
+            may_ping=self.settings.health_check,
+            is_async=engine.dialect.is_async,
         )
         statements = Statements(
             engine.dialect,

@@ -1,11 +1,11 @@
 """The seams between the rooms, as the callee's needs: whoever fits may stand there, tests included."""
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol
 
 from querygauge.values import Failure, Pattern, PoolGauges, Snapshot
 
-__all__ = ["Clock", "PoolReading", "PoolRecord", "Record", "SnapshotSink", "Unit"]
+__all__ = ["Clock", "PoolReading", "PoolRecord", "PoolSteps", "Record", "SnapshotSink", "Unit"]
 
 
 class Clock(Protocol):
@@ -39,15 +39,16 @@ class PoolReading(Protocol):
 
 class Unit(Protocol):
     """
-    What repeated queries are counted within: a named scope, else one transaction.
+    What repeated queries are counted within: a named scope, else one checkout of a connection.
 
     Attributes:
-        name: The scope's name; None for a transaction.
-        repeats: By "target pattern_id" and call site, executions and their nanoseconds; belongs to the fold alone.
+        name: The scope's name; None for a checkout.
+        repeats: By "target pattern_id" and call site, a tally `[executions, their nanoseconds, the fold's own]`;
+            belongs to the fold alone.
     """
 
     name: str | None
-    repeats: dict[tuple[str, str | None], list[int]]
+    repeats: dict[tuple[str, str | None], list[Any]]
 
 
 class Record(Protocol):
@@ -82,39 +83,55 @@ class Record(Protocol):
         """
 
 
+class PoolSteps(NamedTuple):
+    """
+    What every checkout uses: the hot path, so everything is positional and primitive, and gauges are dictionaries.
+
+    Attributes:
+        asked: By any token, since when somebody waits; the caller enters and removes it.
+        held: By token of the connection, `[since_ns, call_site, pattern_id, was_reported, ours, ours]`.
+        limits: Its one entry is how many connections there can be.
+        crowds: To be called after entering a token, if as many are asked for and held as there can be.
+        obtains: `(wait_ns, connection, entry)`: somebody got a connection; with a token of the connection this was a
+            checkout and `entry` is its place in `held`, with None the caller held it already.
+        returns: `(connection)`: it is no longer held; gives its entry, or None if it was not known.
+    """
+
+    asked: dict[Any, int]
+    held: dict[Any, list[Any]]
+    limits: list[int]
+    crowds: Callable[[], None]
+    obtains: Callable[[int, int | None, list[Any]], None]
+    returns: Callable[[int], list[Any] | None]
+
+
 class PoolRecord(Protocol):
     """Takes what happens in one pool from the host's thread; every method is thread-safe and does not raise."""
 
     @property
     def held(self) -> Mapping[Any, list[Any]]:
-        """What is checked out, by its `connection`; an entry is `[since_ns, call_site, pattern_id, …]`."""
+        """What is checked out, by its `connection`; an entry is `[since_ns, call_site, pattern_id, …, ours]`."""
 
-    def record_request(self, *, request: object, started_ns: int) -> None:
-        """Somebody began to ask for a connection."""
+    def steps(self) -> PoolSteps:
+        """The functions that every use of a connection calls."""
 
-    def record_obtained(self, *, request: object, wait_ns: int) -> None:
-        """That one has a connection."""
+    def record_request(self, request: object, *, started_ns: int) -> None:
+        """Somebody asked for a connection who did not get one; what became of it is told next."""
 
     def record_timeout(self, *, request: object, waited_ms: float) -> None:
         """That one gave up waiting."""
 
-    def record_error(self, text: str, *, request: object) -> None:
+    def record_error(self, text: Failure, *, request: object) -> None:
         """That one got an error instead."""
 
-    def record_abandoned(self, *, request: object) -> None:
+    def record_abandoned(self, request: object) -> None:
         """That one was cancelled while it waited."""
-
-    def record_checkout(self, *, connection: int, call_site: str | None) -> object:
-        """A connection was handed out; `held` has an entry for it."""
-
-    def record_checkin(self, *, connection: int) -> None:
-        """It is no longer held; an unknown one is ignored."""
 
     def record_create_time(self, duration_ns: int) -> None:
         """A connection was opened."""
 
-    def record_leak(self, *, connection: int) -> None:
-        """A connection was garbage-collected while it was held."""
+    def record_leak(self, *, checkout: list[Any] | None) -> None:
+        """A connection was garbage-collected while it was held; `checkout` is its entry."""
 
     def record_lost(self) -> None:
         """A connection was thrown away because a statement on it was cancelled."""

@@ -381,7 +381,7 @@ class Repetition(_Value):
         pattern: What was repeated.
         target: Name of the database.
         call_site: The line that sent it, as `path:line in function`; None if it is unknown.
-        scope: Name of the scope it was last found in; None if it was one transaction without a named scope.
+        scope: Name of the scope it was last found in; None if it was one use of a connection, without a named scope.
         scopes_count: Scopes it was found in.
         execution_count: Executions in those scopes, together.
         max_per_scope: Most executions within a single scope.

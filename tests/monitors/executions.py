@@ -27,7 +27,7 @@ class Work:
 
     def __init__(self, name: str | None = None) -> None:
         self.name = name
-        self.repeats: dict[tuple[str, str | None], list[int]] = {}
+        self.repeats: dict[tuple[str, str | None], list[Any]] = {}
 
 
 def pattern(text: str = "SELECT a FROM t WHERE id = ?", category: Category = "query") -> Pattern:

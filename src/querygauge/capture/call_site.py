@@ -23,7 +23,10 @@ __all__ = ["CallSiteFinder"]
 
 _LINES_LIMIT: Final = 10_000  # resolved lines kept; a program has fewer that send SQL
 _FRAMES_LIMIT: Final = 200  # a deep recursion is not worth walking to its end
-_SHORTCUTS_LIMIT: Final = 8  # ways into SQLAlchemy tried before walking
+_DEPTHS_LIMIT: Final = 8  # distances of the application's frame that are tried before walking
+# Places in what is known of an instruction: its line as text, and how deep it was found; 0 if beyond a greenlet.
+_TEXT: Final = 1
+_DEPTH: Final = 2
 
 _SKIPPED, _LIBRARY, _APPLICATION = 1, 2, 3
 
@@ -55,8 +58,8 @@ class CallSiteFinder:
         self._libraries = _library_folders()
         self._bases = (str(base) + os.sep, *self._libraries)
         self._kinds: dict[str, int] = {}
-        self._shortcuts: tuple[tuple[int, CodeType], ...] = ()
-        self._lines: dict[tuple[int, int], tuple[CodeType, str]] = {}
+        self._depths: tuple[int, ...] = ()
+        self._lines: dict[tuple[int, int], tuple[CodeType, str, int]] = {}
 
     def find(self) -> str | None:
         """
@@ -64,46 +67,36 @@ class CallSiteFinder:
 
         The path is relative to the folder that holds `app_root`, else to the working directory at the start.
         """
-        # Walking makes Python build an object for every frame, 0.3 µs each. A function of SQLAlchemy's that was the
-        # application's way in before, found as deep again, has the same frames of SQLAlchemy's below it.
+        # Walking makes Python build an object for every frame, 0.3 µs each. The same instruction of the application,
+        # found as deep again, has the same frames of SQLAlchemy's below it.
         try:
-            for depth, way_in in self._shortcuts:
+            for depth in self._depths:
                 frame = sys._getframe(depth)  # noqa: SLF001
-                if frame.f_code is way_in and frame.f_back is not None:
-                    caller = frame.f_back
-                    if self._kinds.get(caller.f_code.co_filename) == _APPLICATION:
-                        return self._line(caller)
+                known = self._lines.get((id(frame.f_code), frame.f_lasti))
+                if known is not None and known[_DEPTH] == depth:
+                    return known[_TEXT]
         except ValueError:
             pass  # the stack is not as deep as that
         return self._walk()
 
     def _walk(self) -> str | None:
-        kinds = self._kinds
         frame: FrameType | None = sys._getframe(2)  # noqa: SLF001  # inspect.currentframe() would be one more
         nearest: FrameType | None = None
-        inner: FrameType | None = None
         greenlet: Any = None
-        for depth in range(_FRAMES_LIMIT):
+        for depth in range(1, _FRAMES_LIMIT):
             if frame is None:
                 greenlet = _parent_of(greenlet)
                 frame = None if greenlet is None else greenlet.gr_frame
                 if frame is None:
                     break
             filename = frame.f_code.co_filename
-            kind = kinds.get(filename) or self._classify(filename)
+            kind = self._kinds.get(filename) or self._classify(filename)
             if kind == _APPLICATION:
-                if greenlet is None and inner is not None:
-                    self._remember(depth, inner.f_code)
-                return self._line(frame)
+                return self._line(frame, depth if greenlet is None else 0)
             if kind == _LIBRARY and nearest is None:
                 nearest = frame
-            inner, frame = frame, frame.f_back
-        return None if nearest is None else self._line(nearest)
-
-    def _remember(self, depth: int, way_in: CodeType) -> None:
-        # `depth` counts from find()'s caller, which is 1 for find() itself; the way in is one frame nearer.
-        if way_in.co_filename.startswith(_SKIPPED_FOLDERS[1]) and len(self._shortcuts) < _SHORTCUTS_LIMIT:
-            self._shortcuts = tuple(sorted({*self._shortcuts, (depth, way_in)}, key=lambda known: known[0]))
+            frame = frame.f_back
+        return None if nearest is None else self._line(nearest, 0)
 
     def _classify(self, filename: str) -> int:
         if filename.startswith(_SKIPPED_FOLDERS):
@@ -115,15 +108,17 @@ class CallSiteFinder:
         self._kinds[filename] = kind
         return kind
 
-    def _line(self, frame: FrameType) -> str:
+    def _line(self, frame: FrameType, depth: int) -> str:
         # The code object is kept with its line, so that its id is not given to another one meanwhile.
         code, instruction = frame.f_code, frame.f_lasti
         known = self._lines.get((id(code), instruction))
-        if known is not None:
-            return known[1]
+        if known is not None and known[_DEPTH] == depth:
+            return known[_TEXT]
         text = f"{self._shortened(code.co_filename)}:{frame.f_lineno} in {code.co_name}"
         if len(self._lines) < _LINES_LIMIT:
-            self._lines[id(code), instruction] = (code, text)
+            self._lines[id(code), instruction] = (code, text, depth)
+        if depth and depth not in self._depths and len(self._depths) < _DEPTHS_LIMIT:
+            self._depths = tuple(sorted((*self._depths, depth)))
         return text
 
     def _shortened(self, filename: str) -> str:

@@ -8,36 +8,39 @@ context. Deliberately not here: counting; the fold does that, in the `repeats` t
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Final
+from typing import Any, Final
 
 __all__ = ["CURRENT", "Scope", "Seen", "Streak", "continued", "scope"]
 
 # Patterns a unit remembers as seen; beyond it, repetitions of further patterns go unnoticed, and memory stays bounded.
 _SEEN_LIMIT: Final = 1_000
+_PAUSE_NS: Final = 1_000_000_000
 
 
 class Streak:
     """
-    Executions of one pattern within one scope or transaction, from the second on; fits `protocols.Unit`.
+    Executions of one pattern within one scope or checkout, from the second on; fits `protocols.Unit`.
 
     Attributes:
-        name: Name of the scope; None for a transaction.
+        name: Name of the scope; None for a checkout.
         repeats: Belongs to the fold; holds the first execution, which nobody knew to be the first of several.
         count: Executions so far, the first included.
+        last_ns: Start of the last one.
         call_site: The line found last.
     """
 
-    __slots__ = ("call_site", "count", "name", "repeats")
+    __slots__ = ("call_site", "count", "last_ns", "name", "repeats")
 
-    def __init__(self, name: str | None, key: str, first_ns: int) -> None:
+    def __init__(self, name: str | None, key: str, first_duration_ns: int, last_ns: int) -> None:
         self.name = name
-        self.repeats: dict[tuple[str, str | None], list[int]] = {(key, None): [1, first_ns]}
-        self.count = 1
+        self.repeats: dict[tuple[str, str | None], list[Any]] = {(key, None): [1, first_duration_ns, None]}
+        self.count = 2
+        self.last_ns = last_ns
         self.call_site: str | None = None
 
 
-Seen = dict[str, int | Streak]
-"""By "target pattern_id": how long the only execution so far took, or the streak from the second one on."""
+Seen = dict[str, tuple[int, int] | Streak]
+"""By pattern id: start and duration of the only execution so far, or the streak from the second one on."""
 
 
 class Scope:
@@ -48,7 +51,7 @@ class Scope:
         name: As given to `scope`.
         tags: As given to `scope`.
         repeats: Belongs to the fold.
-        seen: What was executed so far; belongs to the hot path.
+        seen: What was executed so far, by target; belongs to the hot path.
     """
 
     __slots__ = ("name", "repeats", "seen", "tags")
@@ -56,25 +59,46 @@ class Scope:
     def __init__(self, name: str, tags: Mapping[str, str]) -> None:
         self.name: str | None = name
         self.tags = tags
-        self.repeats: dict[tuple[str, str | None], list[int]] = {}
-        self.seen: Seen = {}
+        self.repeats: dict[tuple[str, str | None], list[Any]] = {}
+        self.seen: dict[str, Seen] = {}
 
     def __repr__(self) -> str:
-        return f"Scope({self.name!r}, patterns={len(self.seen)})"
+        return f"Scope({self.name!r}, patterns={sum(map(len, self.seen.values()))})"
 
 
-def continued(seen: Seen, scope: str | None, target: str, pattern_id: str, duration_ns: int) -> Streak | None:
-    """Takes note of one execution in `seen`; the streak it belongs to, or None if it is the first of its pattern."""
-    key = f"{target} {pattern_id}"
-    known = seen.get(key)
+def continued(
+    seen: Seen, scope: str | None, target: str, pattern_id: str, started_ns: int, duration_ns: int
+) -> Streak | None:
+    """
+    Takes note of one execution in `seen`; the streak it belongs to, or None if it is the first of its pattern.
+
+    Args:
+        seen: What the scope or the checkout executed so far on this target.
+        scope: The scope's name; None for a checkout, where a pause of a second ends a streak: what polls on a
+            connection of its own repeats nothing.
+        target: Name of the database.
+        pattern_id: What was executed.
+        started_ns: When.
+        duration_ns: How long it took.
+    """
+    known = seen.get(pattern_id)
     if known is None:
         if len(seen) < _SEEN_LIMIT:
-            seen[key] = duration_ns
+            seen[pattern_id] = (started_ns, duration_ns)
         return None
-    if isinstance(known, int):
-        known = seen[key] = Streak(scope, key, known)
-    known.count += 1
-    return known
+    if known.__class__ is Streak:  # faster than isinstance()
+        if scope is None and started_ns - known.last_ns > _PAUSE_NS:
+            seen[pattern_id] = (started_ns, duration_ns)
+            return None
+        known.last_ns = started_ns
+        known.count += 1
+        return known
+    first_ns, first_duration_ns = known  # type: ignore[misc]  # no Streak, whose class was compared above
+    if scope is None and started_ns - first_ns > _PAUSE_NS:
+        seen[pattern_id] = (started_ns, duration_ns)
+        return None
+    streak = seen[pattern_id] = Streak(scope, f"{target} {pattern_id}", first_duration_ns, started_ns)
+    return streak
 
 
 CURRENT: Final[ContextVar[Scope | None]] = ContextVar("querygauge_scope", default=None)

@@ -17,7 +17,7 @@ from weakref import ref
 from sqlalchemy.engine.interfaces import Dialect, ExecuteStyle
 
 from querygauge.capture.guard import Guard
-from querygauge.capture.scope import CURRENT, Streak, continued
+from querygauge.capture.scope import CURRENT, continued
 from querygauge.capture.wrapping import Replacement, Wraps
 from querygauge.patterns.cache import PatternCache
 from querygauge.patterns.failure import failure_of
@@ -31,12 +31,12 @@ _INSERTMANYVALUES: Final = ExecuteStyle.INSERTMANYVALUES
 _UNKNOWN_ROWS: Final = -1
 # MySQL's drivers tell "unknown" as an unsigned -1.
 _IMPOSSIBLE_ROWS: Final = 2**63
-# Places in a holder, the pool monitor's entry of a checkout: the last pattern's id, and what the transaction has sent.
+# Places in a holder, the pool monitor's entry of a checkout: the last pattern's id, and what was sent.
 _LAST_PATTERN: Final = 2
 _SEEN: Final = 4
 # Executions of a streak whose line is looked for: the first so many, then one in so many.
 _SITES_FOUND: Final = 8
-_SITES_SKIPPED: Final = 16
+_SITES_SKIPPED: Final = 32
 
 
 class _Batches:
@@ -91,82 +91,129 @@ class Statements:
         self._always_find = always_find
         self._keep_literals = keep_literals
         self._family = dialect.name
-        self._rows_of = _rows_of_sqlite3 if dialect.driver == "pysqlite" else _rows_of
+        # sqlite3 says 0 for a RETURNING whose rows were not fetched yet.
+        self._zero_is_unknown = dialect.driver == "pysqlite"
         self._wraps = Wraps(dialect)
 
     def attach(self) -> None:
         """Replaces the dialect's methods."""
-        succeeded, failed = self._succeeded(), self._failed
-        self._wraps.replace("do_execute", lambda original: _timed(original, succeeded, failed))
-        self._wraps.replace("do_execute_no_params", lambda original: _timed_no_params(original, succeeded, failed))
-        self._wraps.replace("do_executemany", lambda original: _timed(original, self._succeeded_many, failed))
-        self._wraps.replace("do_commit", self._ending)
-        self._wraps.replace("do_rollback", self._ending)
+        replace = self._wraps.replace
+        replace("do_execute", self._timed)
+        replace("do_execute_no_params", lambda original: _without_parameters(*self._timed(_with_parameters(original))))
+        replace("do_executemany", self._timed_many)
         if hasattr(self._dialect(), "_deliver_insertmanyvalues_batches"):
-            self._wraps.replace("_deliver_insertmanyvalues_batches", self._gathered)
+            replace("_deliver_insertmanyvalues_batches", self._gathered)
 
     def detach(self) -> None:
         """Restores what `attach` found."""
         self._wraps.restore()
 
-    def _succeeded(self) -> Callable[..., None]:  # noqa: C901  # see below
+    def _timed(self, original: Callable[..., Any]) -> Replacement:  # noqa: C901, PLR0915  # see below
+        """Wraps the method that sends one statement."""
         # The hot path. Everything constant is bound here, once, and what a statement passes through stands in one body:
-        # a call costs 0.1 µs in a loop, and up to three times that between an application's own work.
+        # between an application's own work every call costs 0.3 µs, and this has a budget of 3.
         now, record, find, wake, guard = time.perf_counter_ns, self._record, self._find, self._wake, self.guard
-        slow_ns, rows_of, pattern_of, literals_of = self._slow_ns, self._rows_of, self._pattern_of, self._literals_of
+        pattern_of, literals_of, failed = self._pattern_of, self._literals_of, self._failed
         holder_at, current_scope, target = self._held.get, CURRENT.get, self._target
-        site_of, find_first = (lambda _streak: find(), find) if self._always_find else (self._site_of, _find_nothing)
+        slow_ns, always_find, zero_is_unknown = self._slow_ns, self._always_find, self._zero_is_unknown
+        is_attached = True
 
-        def succeeded(cursor: Any, statement: str, parameters: Any, context: Any, started: int) -> None:  # noqa: C901
-            elapsed = now() - started
+        def timed(cursor: Any, statement: str, parameters: Any, context: Any = None) -> Any:  # noqa: C901, PLR0912, PLR0915
+            started = now()
             try:
-                rows = rows_of(cursor)
-                if context is None:
-                    record(pattern_of(statement, None), started, elapsed, rows, OK, None, find_first(), None, None)
-                    return
-                if context.execute_style is _INSERTMANYVALUES:
-                    batches = getattr(context, _KEY, None)
-                    if batches is not None:
-                        batches.add(elapsed, rows)
-                        return
-                holder = None
+                result = original(cursor, statement, parameters, context)
+            except BaseException as error:
+                if is_attached:
+                    failed(statement, parameters, context, started, error)
+                raise
+            elapsed = now() - started
+            if not is_attached:
+                return result
+            try:
+                holder = pattern = None
+                rows = _UNKNOWN_ROWS
                 try:
+                    rows = cursor.rowcount
+                    if rows >= _IMPOSSIBLE_ROWS or (not rows and zero_is_unknown and cursor.description is not None):
+                        rows = _UNKNOWN_ROWS
+                    if context.execute_style is _INSERTMANYVALUES:
+                        batches = getattr(context, _KEY, None)
+                        if batches is not None:
+                            batches.add(elapsed, rows)
+                            return result
+                    holder = holder_at(id(context._dbapi_connection._connection_record))  # noqa: SLF001
                     # A compiled statement remembers its pattern; whether it is the one under way, see _pattern_of.
                     # Never by `__dict__`: looking at one makes Python build it.
-                    holder = holder_at(id(context._dbapi_connection._connection_record))  # noqa: SLF001
                     pattern = context.compiled._querygauge if statement is context.statement else None  # noqa: SLF001
                 except AttributeError:
-                    pattern = None
+                    pass  # no context, no pooled connection, or a statement not met before
+                except Exception:  # noqa: BLE001  # whatever a driver does here, the execution still counts
+                    rows = _UNKNOWN_ROWS
                 if pattern is None:
                     pattern = pattern_of(statement, context)
-                scope, streak = current_scope(), None
-                if holder is not None:
-                    holder[_LAST_PATTERN] = pattern.id
-                    if scope is None:
-                        if holder[_SEEN] is None:
-                            holder[_SEEN] = {}
-                        streak = continued(holder[_SEEN], None, target, pattern.id, elapsed)
+                pattern_id = pattern.id
+                scope, streak, site = current_scope(), None, None
                 if scope is not None:
-                    streak = continued(scope.seen, scope.name, target, pattern.id, elapsed)
+                    seen = scope.seen.get(target) or scope.seen.setdefault(target, {})
+                    streak = continued(seen, scope.name, target, pattern_id, started, elapsed)
+                if holder is not None:
+                    holder[_LAST_PATTERN] = pattern_id
+                    if scope is None:
+                        seen = holder[_SEEN]
+                        if seen is None:
+                            holder[_SEEN] = {pattern_id: (started, elapsed)}
+                        else:
+                            streak = continued(seen, None, target, pattern_id, started, elapsed)
                 if elapsed >= slow_ns:
                     literals = literals_of(statement, parameters)
-                    record(pattern, started, elapsed, rows, OK, None, find(), streak or scope, literals)
+                    record(pattern, started, elapsed, rows, OK, None, find(), streak or _named_scope(), literals)
                     wake()
-                else:
-                    site = find_first() if streak is None else site_of(streak)
-                    record(pattern, started, elapsed, rows, OK, None, site, streak, None)
+                    return result
+                if streak is not None:
+                    # Walking the frames costs more than all the rest, so a long streak is looked at now and then.
+                    if streak.count <= _SITES_FOUND or not streak.count % _SITES_SKIPPED:
+                        streak.call_site = find()
+                    site = streak.call_site
+                if always_find:
+                    site = find()
+                record(pattern, started, elapsed, rows, OK, None, site, streak, None)
             except Exception as error:  # noqa: BLE001  # the host must not notice
                 guard.caught("statement", error)
+            return result
 
-        return succeeded
+        def pass_through() -> None:
+            nonlocal is_attached
+            is_attached = False
 
-    def _succeeded_many(self, cursor: Any, statement: str, parameters: Any, context: Any, started: int) -> None:
-        elapsed = time.perf_counter_ns() - started
-        try:
-            pattern = self._pattern_of(statement, context)
-            self._record_batch(pattern, started, elapsed, self._rows_of(cursor), statement, parameters)
-        except Exception as error:  # noqa: BLE001  # the host must not notice
-            self.guard.caught("executemany", error)
+        return timed, pass_through
+
+    def _timed_many(self, original: Callable[..., Any]) -> Replacement:
+        """Wraps the method that sends one statement with many sets of parameters."""
+        is_attached = True
+
+        def timed_many(cursor: Any, statement: str, parameters: Any, context: Any = None) -> Any:
+            started = time.perf_counter_ns()
+            try:
+                result = original(cursor, statement, parameters, context)
+            except BaseException as error:
+                if is_attached:
+                    self._failed(statement, parameters, context, started, error)
+                raise
+            elapsed = time.perf_counter_ns() - started
+            if is_attached:
+                try:
+                    pattern = self._pattern_of(statement, context)
+                    rows = getattr(cursor, "rowcount", _UNKNOWN_ROWS)
+                    self._record_batch(pattern, started, elapsed, rows, statement, parameters)
+                except Exception as error:  # noqa: BLE001  # the host must not notice
+                    self.guard.caught("executemany", error)
+            return result
+
+        def pass_through() -> None:
+            nonlocal is_attached
+            is_attached = False
+
+        return timed_many, pass_through
 
     def _record_batch(
         self, pattern: Pattern, started: int, elapsed: int, rows: int, statement: str, parameters: Any
@@ -175,7 +222,7 @@ class Statements:
         is_slow = elapsed >= self._slow_ns
         site = self._find() if is_slow or self._always_find else None
         literals = self._literals_of(statement, parameters) if is_slow else None
-        self._record(pattern, started, elapsed, rows, OK, None, site, CURRENT.get() if is_slow else None, literals)
+        self._record(pattern, started, elapsed, rows, OK, None, site, _named_scope(), literals)
         if is_slow:
             self._wake()
 
@@ -190,30 +237,13 @@ class Statements:
             outcome, failure = failure_of(error, self._family)
             is_slow = elapsed >= self._slow_ns
             # What failed goes on with no streak: its caller stops, or tries again on purpose.
-            scope = CURRENT.get() if is_slow else None
             literals = self._literals_of(statement, parameters) if is_slow else None
-            self._record(pattern, started, elapsed, _UNKNOWN_ROWS, outcome, failure, self._find(), scope, literals)
+            site, scope = self._find(), _named_scope()
+            self._record(pattern, started, elapsed, _UNKNOWN_ROWS, outcome, failure, site, scope, literals)
             if is_slow:
                 self._wake()
         except Exception as own:  # noqa: BLE001  # the host's exception must arrive as it is
             self.guard.caught("failure", own)
-
-    def _ending(self, original: Callable[[Any], None]) -> Replacement:
-        """Wraps commit and rollback: what is sent after them belongs to another transaction."""
-        holder_at, is_attached = self._held.get, True
-
-        def end(connection: Any) -> None:
-            original(connection)
-            if is_attached:
-                holder = holder_at(id(getattr(connection, "_connection_record", None)))
-                if holder is not None:
-                    holder[_SEEN] = None
-
-        def pass_through() -> None:
-            nonlocal is_attached
-            is_attached = False
-
-        return end, pass_through
 
     def _gathered(self, original: Callable[..., Iterator[Any]]) -> Replacement:
         """Wraps the generator of insertmanyvalues batches, so that they are recorded as the one operation they are."""
@@ -262,67 +292,34 @@ class Statements:
             setattr(compiled, _KEY, pattern)
         return pattern
 
-    def _site_of(self, streak: Streak) -> str | None:
-        # Walking the frames costs more than all the rest, so a long streak is looked at now and then.
-        if streak.count <= _SITES_FOUND or not streak.count % _SITES_SKIPPED:
-            streak.call_site = self._find()
-        return streak.call_site
-
     def _literals_of(self, statement: str, parameters: Any) -> tuple[str, Any] | None:
         return (statement, parameters) if self._keep_literals else None
 
 
-def _timed(original: Callable[..., Any], succeeded: Callable[..., None], failed: Callable[..., None]) -> Replacement:
-    now = time.perf_counter_ns
+class _Named:
+    """Tells the fold which scope a slow execution was in, and makes no repetition of it."""
 
-    def timed(cursor: Any, statement: str, parameters: Any, context: Any = None) -> Any:
-        started = now()
-        try:
-            result = original(cursor, statement, parameters, context)
-        except BaseException as error:
-            failed(statement, parameters, context, started, error)
-            raise
-        succeeded(cursor, statement, parameters, context, started)
-        return result
+    __slots__ = ("name", "repeats")
 
-    def pass_through() -> None:
-        nonlocal succeeded, failed
-        succeeded = failed = _ignore
-
-    return timed, pass_through
+    def __init__(self, name: str | None) -> None:
+        self.name = name
+        self.repeats: dict[tuple[str, str | None], list[Any]] = {}
 
 
-def _timed_no_params(
-    original: Callable[..., Any], succeeded: Callable[..., None], failed: Callable[..., None]
-) -> Replacement:
+def _named_scope() -> _Named | None:
+    scope = CURRENT.get()
+    return None if scope is None else _Named(scope.name)
+
+
+def _with_parameters(original: Callable[..., Any]) -> Callable[..., Any]:
     def execute(cursor: Any, statement: str, _parameters: Any, context: Any) -> Any:
         return original(cursor, statement, context)
 
-    timed, pass_through = _timed(execute, succeeded, failed)
+    return execute
 
-    def timed_no_params(cursor: Any, statement: str, context: Any = None) -> Any:
+
+def _without_parameters(timed: Callable[..., Any], pass_through: Callable[[], None]) -> Replacement:
+    def execute(cursor: Any, statement: str, context: Any = None) -> Any:
         return timed(cursor, statement, (), context)
 
-    return timed_no_params, pass_through
-
-
-def _find_nothing() -> None:
-    """Leaves the line of an execution unknown: it is neither slow nor repeated."""
-
-
-def _ignore(*_arguments: Any) -> None:
-    """Takes the place of the hooks in a replacement that could not be removed."""
-
-
-def _rows_of(cursor: Any) -> int:
-    try:
-        rows: int = cursor.rowcount
-        is_told = rows < _IMPOSSIBLE_ROWS
-    except Exception:  # noqa: BLE001  # whatever a driver does here, the execution still counts
-        return _UNKNOWN_ROWS
-    return rows if is_told else _UNKNOWN_ROWS
-
-
-def _rows_of_sqlite3(cursor: Any) -> int:
-    # sqlite3 says 0 for a RETURNING whose rows were not fetched yet.
-    return _rows_of(cursor) if cursor.description is None else _UNKNOWN_ROWS
+    return execute, pass_through

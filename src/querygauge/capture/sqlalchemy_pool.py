@@ -5,8 +5,8 @@ SQLAlchemy fires no event when a caller begins to wait for a connection, nor whe
 the pool *instance* is the only place to see either, so it is replaced. `dispose()` makes a new pool through `recreate`:
 listeners move over to it, replaced methods do not, so `recreate` is replaced as well and attaches the new pool.
 
-Counting checkouts and checkins drifts as soon as a connection is detached, invalidated or dropped. So what is in use is
-read from the pool where it can tell, and idle connections are those seen to come back and not to leave since.
+Counting checkouts and checkins drifts as soon as a connection is detached, invalidated or dropped. So what is in use
+and what is idle is read from the pool where it can tell, and else from the connections opened and not closed since.
 
 Deliberately not here: totals and alerts.
 """
@@ -23,12 +23,14 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import Pool
 
 from querygauge.capture.guard import Guard
-from querygauge.capture.wrapping import Wraps
+from querygauge.capture.wrapping import Replacement, Wraps
 from querygauge.patterns.failure import failure_of
 from querygauge.protocols import PoolRecord
 from querygauge.values import CANCELLED, PoolGauges
 
 __all__ = ["PINGING", "PoolHooks"]
+
+_FAIRY: Final = 5  # place in a holder: a weak reference to what SQLAlchemy handed out
 
 PINGING: Final[ContextVar[bool]] = ContextVar("querygauge_pinging", default=False)
 """True inside our own health check, whose checkout belongs in no statistics."""
@@ -51,21 +53,23 @@ class PoolHooks:
         find_call_site: Callable[[], str | None],
         dialect: str,
         guard: Guard,
-        remember_loop: bool = False,
+        may_ping: bool = False,
+        is_async: bool = False,
     ) -> None:
         self.guard = guard
         self.loop: asyncio.AbstractEventLoop | None = None
         self._pool = ref(pool)
         self._record = record
+        self._returns = record.steps().returns
         self._find = find_call_site
         self._dialect = dialect
-        self._remember_loop = remember_loop
+        self._may_ping = may_ping
+        self._is_async = is_async
         self._wraps: list[Wraps] = []
         # By the id of the pool's entry: a reference would keep the connections of a forgotten engine open.
-        self._fairies: dict[int, ref[Any]] = {}
-        self._idle: set[int] = set()
+        self._open: set[int] = set()
         self._listeners: tuple[tuple[str, Callable[..., None]], ...] = (
-            ("checkin", self._on_checkin),
+            ("connect", self._guarded("connect", self._on_connect)),
             ("close", self._guarded("close", self._on_close)),
             ("detach", self._guarded("detach", self._on_detach)),
             ("invalidate", self._guarded("invalidate", self._on_invalidate)),
@@ -76,7 +80,6 @@ class PoolHooks:
         pool = self._pool()
         if pool is None:
             return
-        self._idle.update(_idle_entries(pool))
         for name, listener in self._listeners:
             event.listen(pool, name, listener)
         self._wrap(pool)
@@ -99,45 +102,55 @@ class PoolHooks:
         if pool is None:
             return PoolGauges(size=None, max_overflow=None, in_use=0, idle=0)
         size = getattr(pool, "size", None)
-        limit = (size() if callable(size) else size) or None
+        # A size that is no method is SingletonThreadPool's, which limits what it keeps and not what is in use.
+        limit = (size() or None) if callable(size) else None
         checked_out = getattr(pool, "checkedout", None)
         in_use = len(self._record.held) if checked_out is None else checked_out()
-        return PoolGauges(limit, getattr(pool, "_max_overflow", None), in_use, len(self._idle))
+        queued = _queued(pool)
+        idle = max(0, len(self._open) - in_use) if queued is None else queued
+        return PoolGauges(limit, getattr(pool, "_max_overflow", None), in_use, idle)
 
     def _wrap(self, pool: Any) -> None:
         wraps = Wraps(pool)
         wraps.replace("connect", self._timed_connect)
         wraps.replace("recreate", self._followed_recreate)
-        if "_invoke_creator" in pool.__dict__:
-            wraps.replace("_invoke_creator", self._timed_creator)
+        wraps.replace("_return_conn", self._noted_return)
+        wraps.replace("_invoke_creator", self._timed_creator)
         self._wraps.append(wraps)
 
-    def _timed_connect(self, original: Callable[[], Any]) -> tuple[Callable[[], Any], Callable[[], None]]:
-        record, guard, now = self._record, self.guard, time.perf_counter_ns
-        is_attached = True
+    def _timed_connect(self, original: Callable[[], Any]) -> Replacement:
+        guard, now, find, is_pinging = self.guard, time.perf_counter_ns, self._find, PINGING.get
+        asked, held, limits, crowds, obtains, _ = self._record.steps()
+        is_attached, may_ping, is_async = True, self._may_ping, self._is_async
 
         def connect() -> Any:
-            if not is_attached:
+            if not is_attached or (may_ping and is_pinging()):
                 return original()
-            if PINGING.get():
-                return self._ping_checked_out(original())
-            request = object()
-            started = now()
+            request, started = object(), now()
+            asked[request] = started
             try:
-                record.record_request(request=request, started_ns=started)
+                if len(asked) + len(held) > limits[0]:
+                    crowds()
             except Exception as error:  # noqa: BLE001  # the host must not notice
                 guard.caught("request", error)
             try:
-                obtained = original()
+                fairy = original()
             except BaseException as error:
+                del asked[request]
                 self._not_obtained(request, started, error)
                 raise
+            ended = now()
+            del asked[request]
             try:
-                record.record_obtained(request=request, wait_ns=now() - started)
-                self._checked_out(obtained)
+                # A pool that hands the same connection out again while it is held counts on the fairy; that is no
+                # checkout. The event that says the same costs a microsecond more.
+                key = id(fairy._connection_record) if fairy._counter == 1 else None  # noqa: SLF001
+                obtains(ended - started, key, [ended, find(), None, False, None, ref(fairy)])
+                if may_ping and is_async:
+                    self.loop = asyncio.get_running_loop()
             except Exception as error:  # noqa: BLE001  # the host must not notice
                 guard.caught("obtained", error)
-            return obtained
+            return fairy
 
         def pass_through() -> None:
             nonlocal is_attached
@@ -148,19 +161,20 @@ class PoolHooks:
     def _not_obtained(self, request: object, started: int, error: BaseException) -> None:
         waited_ns = time.perf_counter_ns() - started
         try:
+            self._record.record_request(request, started_ns=started)
             if isinstance(error, PoolTimeoutError):
                 self._record.record_timeout(request=request, waited_ms=waited_ns / 1e6)
                 return
             # SQLAlchemy wraps a driver's error later; here it is still the driver's own.
             outcome, failure = failure_of(error, self._dialect)
             if outcome == CANCELLED:
-                self._record.record_abandoned(request=request)
+                self._record.record_abandoned(request)
             else:
-                self._record.record_error(str(failure), request=request)
+                self._record.record_error(failure, request=request)
         except Exception as own:  # noqa: BLE001  # the host's exception must arrive as it is
             self.guard.caught("not obtained", own)
 
-    def _followed_recreate(self, original: Callable[[], Pool]) -> tuple[Callable[[], Pool], Callable[[], None]]:
+    def _followed_recreate(self, original: Callable[[], Pool]) -> Replacement:
         is_attached = True
 
         def recreate() -> Pool:
@@ -181,10 +195,10 @@ class PoolHooks:
     def _follow(self, made: Pool) -> None:
         """Goes on with the pool that takes the place of the present one; its listeners came along."""
         self._pool = ref(made)
-        self._idle.clear()
+        self._open.clear()
         self._wrap(made)
 
-    def _timed_creator(self, original: Callable[..., Any]) -> tuple[Callable[..., Any], Callable[[], None]]:
+    def _timed_creator(self, original: Callable[..., Any]) -> Replacement:
         record, guard, now = self._record, self.guard, time.perf_counter_ns
         is_attached = True
 
@@ -215,55 +229,50 @@ class PoolHooks:
 
         return listener
 
-    def _checked_out(self, fairy: Any) -> None:
-        # A pool that hands the same connection out again while it is held counts on the fairy; that is no checkout.
-        if fairy._counter == 1:  # noqa: SLF001  # the checkout event, which says the same, costs a microsecond more
-            key = id(fairy._connection_record)  # noqa: SLF001
-            self._idle.discard(key)
-            self._fairies[key] = ref(fairy)
-            self._record.record_checkout(connection=key, call_site=self._find())
-        if self._remember_loop:
-            self.loop = asyncio.get_running_loop()
+    def _noted_return(self, original: Callable[[Any], None]) -> Replacement:
+        # The event of the same moment costs a microsecond more.
+        returns, is_attached = self._returns, True
 
-    def _ping_checked_out(self, fairy: Any) -> Any:
-        self._idle.discard(id(fairy._connection_record))  # noqa: SLF001
-        return fairy
+        def return_connection(entry: Any) -> None:
+            if is_attached:
+                try:
+                    checkout = returns(id(entry))
+                    if checkout is not None and checkout[_FAIRY]() is None:
+                        self._record.record_leak(checkout=checkout)
+                except Exception as error:  # noqa: BLE001  # the host must not notice
+                    self.guard.caught("return", error)
+            original(entry)
 
-    def _on_checkin(self, dbapi_connection: Any, entry: Any) -> None:
-        # The one event that comes with every use of a connection, so it is guarded here and not by one more call.
-        try:
-            key = id(entry)
-            self._given_back(key)
-            if dbapi_connection is not None and self._is_ours(entry):
-                self._idle.add(key)
-        except Exception as error:  # noqa: BLE001  # the host must not notice
-            self.guard.caught("checkin", error)
+        def pass_through() -> None:
+            nonlocal is_attached
+            is_attached = False
+
+        return return_connection, pass_through
+
+    def _on_connect(self, _dbapi_connection: Any, entry: Any) -> None:
+        self._open.add(id(entry))
 
     def _on_close(self, _dbapi_connection: Any, entry: Any) -> None:
-        self._idle.discard(id(entry))
+        self._open.discard(id(entry))
 
     def _on_detach(self, _dbapi_connection: Any, entry: Any) -> None:
         # An asynchronous connection that was garbage-collected is detached as well, having nobody to await its close.
-        self._given_back(id(entry))
+        self._open.discard(id(entry))
+        checkout = self._returns(id(entry))
+        if checkout is not None and checkout[_FAIRY]() is None:
+            self._record.record_leak(checkout=checkout)
 
     def _on_invalidate(self, _dbapi_connection: Any, _entry: Any, error: BaseException | None) -> None:
         if isinstance(error, asyncio.CancelledError):
             self._record.record_lost()
 
-    def _given_back(self, key: int) -> None:
-        fairy = self._fairies.pop(key, None)
-        if fairy is not None and fairy() is None:
-            self._record.record_leak(connection=key)
-        self._record.record_checkin(connection=key)
 
-    def _is_ours(self, entry: Any) -> bool:
-        # A connection of a pool that was disposed of goes back there, out of everybody's reach.
-        owner = getattr(entry, "_ConnectionRecord__pool", None)
-        return owner is None or owner is self._pool()
-
-
-def _idle_entries(pool: Any) -> list[int]:
-    """Ids of the queue pool's entries that hold an open connection; none where a pool has no such queue."""
-    waiting = getattr(pool, "_pool", None)
-    entries = getattr(waiting, "queue", None) or getattr(getattr(waiting, "_queue", None), "_queue", None) or ()
-    return [id(entry) for entry in tuple(entries) if getattr(entry, "dbapi_connection", None) is not None]
+def _queued(pool: Any) -> int | None:
+    """Open connections that wait in the pool's queue; None for a pool that has no such queue."""
+    queue = getattr(pool, "_pool", None)
+    entries = getattr(queue, "queue", None)  # threads wait on the one, tasks on the other
+    if entries is None:
+        entries = getattr(getattr(queue, "_queue", None), "_queue", None)
+    if entries is None:
+        return None
+    return sum(getattr(entry, "dbapi_connection", None) is not None for entry in tuple(entries))

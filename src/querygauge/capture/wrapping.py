@@ -35,23 +35,30 @@ class Wraps:
             wrap: Takes the method found; gives the replacement, and a function that turns it into a pass-through.
         """
         owner = self._owner()
-        found = owner.__dict__.get(name, _ABSENT)
-        replacement, pass_through = wrap(getattr(owner, name))
+        found = getattr(owner, name)
+        replacement, pass_through = wrap(found)
         setattr(owner, name, replacement)
-        self._replaced.append((name, ref(replacement), found, pass_through))
+        own = _ABSENT if _is_of_class(owner, name, found) else found
+        self._replaced.append((name, ref(replacement), own, pass_through))
 
     def restore(self) -> None:
         """Puts back what was found, wherever ours is still what stands there."""
         owner = self._owner()
         while self._replaced:
-            name, replacement, found, pass_through = self._replaced.pop()
+            name, replacement, own, pass_through = self._replaced.pop()
             pass_through()
-            if owner is None or owner.__dict__.get(name, _ABSENT) is not replacement():
+            if owner is None or getattr(owner, name, None) is not replacement():
                 continue
-            if found is _ABSENT:
+            if own is _ABSENT:
                 delattr(owner, name)
             else:
-                setattr(owner, name, found)
+                setattr(owner, name, own)
 
 
 _ABSENT = object()
+
+
+def _is_of_class(owner: Any, name: str, found: Callable[..., Any]) -> bool:
+    # Not by `__dict__`: looking at one makes Python build it, and every later access to the owner slower.
+    of_class = getattr(type(owner), name, None)
+    return of_class is not None and getattr(found, "__func__", found) is of_class

@@ -15,9 +15,9 @@ from querygauge.histogram import EMPTY, Histogram, bucket_of
 from querygauge.protocols import Clock
 from querygauge.values import PoolMetrics
 
-__all__ = ["Counter", "DurationCounter", "PoolCounters"]
+__all__ = ["FOLD_AT", "Counter", "DurationCounter", "PoolCounters"]
 
-_FOLD_AT: Final = 256  # durations; a fold of so many takes some 60 µs, and one caller in so many pays it
+FOLD_AT: Final = 256  # durations; a fold of so many takes some 60 µs, and one caller in so many pays it
 _MINUTE_NS: Final = 60_000_000_000
 _SLICE_NS: Final = 5_000_000_000  # the last minute is known to within so much, in some 13 slices
 
@@ -27,6 +27,8 @@ class PoolCounters:
     Counts since the beginning and since the last `drain()`.
 
     Attributes:
+        wait: Waits of requests that are told of in steps.
+        handed: Waits that are a request and a checkout as well, so that capture counts all three at once.
         peak_active: Whoever sees more connections in use calls `see`.
         peak_waiting: Whoever sees more callers waiting calls `see`.
     """
@@ -47,6 +49,8 @@ class PoolCounters:
         self.health_checks = Counter()
         self.health_checks_failed = Counter()
         self.wait = DurationCounter(self._clock, self._lock)
+        self.handed = DurationCounter(self._clock, self._lock)
+        self._handed_drained = self._handed_in_window = 0
         self.use = DurationCounter(self._clock, self._lock)
         self.create = DurationCounter(self._clock, self._lock)
         self.peak_active = self.peak_waiting = 0
@@ -73,7 +77,7 @@ class PoolCounters:
     def fold(self) -> None:
         """Sorts the durations that wait into their buckets."""
         with self._lock:
-            for durations in (self.wait, self.use, self.create):
+            for durations in (self.wait, self.handed, self.use, self.create):
                 durations.fold()
 
     def totals(self) -> PoolMetrics:
@@ -91,7 +95,8 @@ class PoolCounters:
         """
         with self._lock:
             window = self._window()
-            for durations in (self.wait, self.use, self.create):
+            self._handed_drained += self._handed_in_window
+            for durations in (self.wait, self.handed, self.use, self.create):
                 durations.drain()
             self._drained = self._drained.merged(window)
             self._peaks = self.peak_active, self.peak_waiting = active, waiting
@@ -100,19 +105,21 @@ class PoolCounters:
     def recent_waits(self) -> Histogram:
         """The waits of the last minute, to within five seconds."""
         with self._lock:
-            return self.wait.recent()
+            return self.wait.recent().merged(self.handed.recent())
 
     def _window(self) -> PoolMetrics:
         drained = self._drained
         peak_active, peak_waiting = self._fold_peaks()
-        use = self.use.window()
+        use, handed = self.use.window(), self.handed.window()
+        self._handed_in_window = handed.count
+        handed_count = self._handed_drained + handed.count
         return PoolMetrics(
-            total_requests=self.requests.value() - drained.total_requests,
-            total_checkouts=self.checkouts.value() - drained.total_checkouts,
+            total_requests=self.requests.value() + handed_count - drained.total_requests,
+            total_checkouts=self.checkouts.value() + handed_count - drained.total_checkouts,
             total_checkins=use.count,
             total_timeouts=self.timeouts.value() - drained.total_timeouts,
             total_errors=self.errors.value() - drained.total_errors,
-            wait=self.wait.window(),
+            wait=self.wait.window().merged(handed),
             use=use,
             create=self.create.window(),
             peak_active=peak_active,
@@ -149,21 +156,25 @@ class Counter:
 class DurationCounter:
     """Durations of one kind; all but `add` are for whoever holds the lock."""
 
-    __slots__ = ("_clock", "_closed", "_lock", "_open", "_queue", "_recent", "_window")
+    __slots__ = ("_clock", "_closed", "_lock", "_open", "_recent", "_window", "queue")
 
     def __init__(self, clock: Clock, lock: threading.Lock) -> None:
         self._clock = clock
         self._lock = lock
-        self._queue: collections.deque[int] = collections.deque()
+        self.queue: collections.deque[int] = collections.deque()
         self._open = _Slice(clock.monotonic_ns())
         self._recent: collections.deque[tuple[int, Histogram]] = collections.deque()
         self._window = EMPTY
 
     def add(self, duration_ns: int) -> None:
         """Counts one duration; from any thread, without the lock."""
-        queue = self._queue
-        queue.append(duration_ns)
-        if len(queue) >= _FOLD_AT and self._lock.acquire(blocking=False):
+        self.queue.append(duration_ns)
+        if len(self.queue) >= FOLD_AT:
+            self.fold_if_free()
+
+    def fold_if_free(self) -> None:
+        """Folds unless somebody holds the lock, who folds anyway."""
+        if self._lock.acquire(blocking=False):
             try:
                 self.fold()
             finally:
@@ -174,9 +185,9 @@ class DurationCounter:
         now_ns = self._clock.monotonic_ns()
         if now_ns - self._open.started_ns >= _SLICE_NS:
             self._close(now_ns)
-        popleft = self._queue.popleft
+        popleft = self.queue.popleft
         # What arrives meanwhile is for the next fold, or this one might never end.
-        self._open.add([popleft() for _ in range(len(self._queue))])
+        self._open.add([popleft() for _ in range(len(self.queue))])
 
     def _close(self, now_ns: int) -> None:
         """Turns the open slice into a value of the window and of the last minute."""

@@ -11,11 +11,11 @@ from typing import Any, Final
 
 from querygauge.logs import get_logger
 from querygauge.monitors.pool_alerts import CONNECTION_TIMEOUT, HIGH_WAIT_TIME, POOL_EXHAUSTION, PoolAlerts
-from querygauge.monitors.pool_counters import PoolCounters
+from querygauge.monitors.pool_counters import FOLD_AT, PoolCounters
 from querygauge.monitors.pool_state import MOMENT, WAS_REPORTED, Held, PoolState, holder_of, pop_oldest
 from querygauge.monitors.pool_status import is_exhausted
 from querygauge.patterns.failure import failure_of
-from querygauge.protocols import Clock
+from querygauge.protocols import Clock, PoolSteps
 from querygauge.values import Failure, Holder, PoolSnapshot
 
 __all__ = ["PoolRecorder"]
@@ -82,7 +82,7 @@ class PoolRecorder:
         else:
             asked = self._asked
             asked[request] = started_ns
-            waiting = len(asked) + len(self._held) - self._state.limit
+            waiting = len(asked) + len(self._held) - self._state.limits[0]
         counters = self._counters
         counters.requests.add()
         if waiting > 0:
@@ -93,6 +93,44 @@ class PoolRecorder:
         """A request that had a token got its connection after `wait_ns`."""
         self._asked.pop(request, None)
         self._record_wait(wait_ns)
+
+    def steps(self) -> PoolSteps:  # noqa: C901  # three functions
+        """What capture uses at every checkout: what it needs is bound, and nothing optional."""
+        # Each of these stands in one body for the sake of the host, between whose own work a call costs 0.3 µs.
+        asked, held, state, counters = self._asked, self._held, self._state, self._counters
+        now, armed, high_wait_ns = self._now, self._alerts.armed, self._high_wait_ns
+
+        def crowds() -> None:
+            counters.see(0, min(len(asked), len(asked) + len(held) - state.limits[0]))
+            self._check_exhaustion()
+
+        def obtains(wait_ns: int, connection: int | None, entry: Held) -> None:
+            if connection is None:
+                counters.requests.add()
+                self._record_wait(wait_ns)
+                return
+            held[connection] = entry
+            if len(held) > counters.peak_active:
+                counters.see(len(held), 0)
+            queue = counters.handed.queue
+            queue.append(wait_ns)
+            if len(queue) >= FOLD_AT:
+                counters.handed.fold_if_free()
+            if wait_ns >= high_wait_ns or HIGH_WAIT_TIME not in armed:
+                self._judge_wait(wait_ns)
+
+        def returns(connection: int) -> Held | None:
+            checkout = held.pop(connection, None)
+            if checkout is not None:
+                queue = counters.use.queue
+                queue.append(now() - checkout[MOMENT])
+                if len(queue) >= FOLD_AT:
+                    counters.use.fold_if_free()
+            if POOL_EXHAUSTION not in armed:
+                self._check_exhaustion()
+            return checkout
+
+        return PoolSteps(asked, held, state.limits, crowds, obtains, returns)
 
     def record_abandoned(self, request: Hashable) -> None:
         """A request that had a token was cancelled while it waited: nobody waits any more, and nothing failed."""
@@ -116,6 +154,10 @@ class PoolRecorder:
 
     def _record_wait(self, wait_ns: int) -> None:
         self._counters.wait.add(wait_ns)
+        self._judge_wait(wait_ns)
+
+    def _judge_wait(self, wait_ns: int) -> None:
+        """Tells of a high wait, and notes that high waits ended."""
         if wait_ns >= self._high_wait_ns:
             self._high_waits_end_ns = self._now() + _MINUTE_NS
             if HIGH_WAIT_TIME in self._alerts.armed:
@@ -224,10 +266,16 @@ class PoolRecorder:
         """A connection was opened within so many nanoseconds."""
         self._counters.create.add(duration_ns)
 
-    def record_leak(self, connection: Hashable) -> None:
-        """A connection was garbage-collected instead of given back; it is held no more."""
+    def record_leak(self, connection: Hashable = None, *, checkout: Held | None = None) -> None:
+        """
+        A connection was garbage-collected instead of given back; it is held no more.
+
+        Args:
+            connection: Token of the connection.
+            checkout: Its entry instead, if it was taken from `held` already.
+        """
         self._counters.leaks.add()
-        checkout = self._held.pop(connection, None)
+        checkout = checkout or self._held.pop(connection, None)
         self._alerts.connection_leak(Holder(0.0) if checkout is None else holder_of(checkout, self._now()))
 
     def record_lost(self) -> None:

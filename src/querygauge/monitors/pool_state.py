@@ -19,7 +19,8 @@ __all__ = ["CALL_SITE", "MOMENT", "PATTERN_ID", "WAS_REPORTED", "Held", "PoolSta
 
 Held = list[Any]
 """
-One checkout: its moment in nanoseconds, its call site, the last pattern id, and whether it was reported as long.
+One checkout: its moment in nanoseconds, its call site, the last pattern id, whether it was reported as long, and a
+place for whoever feeds the monitor.
 
 A list, because capture writes the pattern id with every statement. The call site may be any object whose `str()` is
 the line, so that it is worked out only if somebody looks.
@@ -48,7 +49,7 @@ class PoolState:
         asked: Since when requests wait, by their token.
         asked_unnamed: Since when requests without a token wait, oldest first.
         max_connections: Connections there can be; 0 if there is no limit.
-        limit: The same for comparisons: without a limit it is never reached.
+        limits: The same for comparisons, as its one entry: without a limit it is never reached.
     """
 
     def __init__(self, clock: Clock, pool_size: int | None, max_overflow: int) -> None:
@@ -60,6 +61,7 @@ class PoolState:
         self.held_unnamed: deque[Held] = deque()
         self.asked: dict[Hashable, int] = {}
         self.asked_unnamed: deque[int] = deque()
+        self.limits = [_UNLIMITED]
         self._limit_to(pool_size, max_overflow)
 
     def forget(self) -> None:
@@ -82,7 +84,7 @@ class PoolState:
         waiting = 0
         if self.asked:
             count = len(self.asked)
-            waiting = max(sum(self._are_opening()), min(count, count + active - self.limit))
+            waiting = max(sum(self._are_opening()), min(count, count + active - self.limits[0]))
         return waiting + len(self.asked_unnamed)
 
     def is_waited_for(self, active: int) -> bool:
@@ -90,7 +92,7 @@ class PoolState:
         if self.asked_unnamed:
             return True
         count = len(self.asked)
-        return count > 0 and (count + active > self.limit or any(self._are_opening()))
+        return count > 0 and (count + active > self.limits[0] or any(self._are_opening()))
 
     def _are_opening(self) -> Iterator[bool]:
         began_before_ns = self._clock.monotonic_ns() - _OPENING_NS
@@ -135,7 +137,7 @@ class PoolState:
         # Without a limit on the overflow nobody ever waits for a connection to come back, so no share of a limit is
         # told either: one above 100 % would look like trouble.
         self.max_connections = size + max_overflow if size and max_overflow >= 0 else 0
-        self.limit = self.max_connections or _UNLIMITED
+        self.limits[0] = self.max_connections or _UNLIMITED
 
 
 def _moment(held: Held) -> int:

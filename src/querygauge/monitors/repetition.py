@@ -1,14 +1,14 @@
 """
 The same query from the same line, again and again within one unit of work: what an N+1 looks like from below.
 
-In goes every execution that belongs to a unit (a named scope, else one transaction), out come `Repetition` findings,
+In goes every execution that belongs to a unit (a named scope, else one checkout), out come `Repetition` findings,
 those of the current window and those of all windows. The counts per unit ride on the unit itself and end with it.
 Deliberately not here: the lock (the recorder has it), and why a query is repeated.
 """
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from querygauge.protocols import Unit
 from querygauge.values import Pattern, Repetition
@@ -21,6 +21,10 @@ Finding = tuple[str, str, str | None]
 _FINDINGS_LIMIT: Final = 1_000  # distinct findings kept; a program has fewer lines that send SQL in loops
 _UNIT_LIMIT: Final = 2_000  # patterns and lines counted within one unit, which may live as long as a batch job
 _NS_PER_MS: Final = 1e6
+# Places in a tally, which a unit keeps for each of its patterns and lines: executions, their time, and their finding.
+_COUNT: Final = 0
+_NS: Final = 1
+_FOUND: Final = 2
 
 _MANY_AT_ONCE: Final = "send all rows in one executemany instead of one statement each"
 _FIXES: Final[Mapping[str, str]] = MappingProxyType(
@@ -51,11 +55,12 @@ class RepetitionTable:
 
     def __init__(self, threshold: int) -> None:
         self._threshold = threshold
+        self.window: dict[Finding, _Counts] = {}
         self.clear()
 
     def clear(self) -> None:
         """Forgets every finding; what units have counted so far stays with them."""
-        self.window: dict[Finding, _Counts] = {}
+        self._close_window()
         self.totals: dict[Finding, Repetition] = {}
         self.dropped = 0
         self._distinct = 0
@@ -71,26 +76,36 @@ class RepetitionTable:
                 return
             # A line is looked for from the second execution on; the first one belongs to the first line that is known.
             first = repeats.get((unit_key, None)) if call_site is not None else None
-            if first is None or first[0] != 1:
-                repeats[unit_key, call_site] = [1, duration_ns]
+            if first is None or first[_COUNT] != 1:
+                repeats[unit_key, call_site] = [1, duration_ns, None]
                 return
             tally = repeats[unit_key, call_site] = repeats.pop((unit_key, None))
-        tally[0] += 1
-        tally[1] += duration_ns
-        if tally[0] >= self._threshold:
+        count = tally[_COUNT] = tally[_COUNT] + 1
+        tally[_NS] += duration_ns
+        found = tally[_FOUND]
+        if found is not None and found.is_open:
+            found.executions += 1
+            found.total_ns += duration_ns
+            found.scope = unit.name
+            if count > found.max:  # noqa: PLR1730  # this runs with every repeated statement, and max() is a call
+                found.max = count
+        elif count >= self._threshold:
             self._find(target, pattern, call_site, unit, duration_ns, tally)
 
     def _find(
-        self, target: str, pattern: Pattern, call_site: str | None, unit: Unit, duration_ns: int, tally: list[int]
+        self, target: str, pattern: Pattern, call_site: str | None, unit: Unit, duration_ns: int, tally: list[Any]
     ) -> None:
-        counts = self._counts(target, pattern, call_site)
-        count, total_ns = tally
-        if counts is None:
+        """Enters a tally into its finding in this window, all of it if it has just reached the threshold."""
+        found = tally[_FOUND] = self._counts(target, pattern, call_site)
+        if found is None:
             self.dropped += 1
-        elif count == self._threshold:
-            counts.add(unit.name, count, count, total_ns, scopes=1)
-        else:
-            counts.add(unit.name, count, 1, duration_ns)
+            return
+        is_new = tally[_COUNT] == self._threshold
+        found.scope = unit.name
+        found.scopes += is_new
+        found.executions += tally[_COUNT] if is_new else 1
+        found.total_ns += tally[_NS] if is_new else duration_ns
+        found.max = max(found.max, tally[_COUNT])
 
     def _counts(self, target: str, pattern: Pattern, call_site: str | None) -> "_Counts | None":
         key = (target, pattern.id, call_site)
@@ -107,9 +122,14 @@ class RepetitionTable:
     def drain(self) -> tuple[Repetition, ...]:
         """The window as values, which move into the totals."""
         drained = self.frozen_window()
-        self.window = {}
+        self._close_window()
         self.totals = merged(self.totals, drained)
         return tuple(drained.values())
+
+    def _close_window(self) -> None:
+        for counts in self.window.values():
+            counts.is_open = False
+        self.window = {}
 
     def drop(self, patterns: Iterable[tuple[str, str]]) -> None:
         """Forgets the findings about these targets and pattern ids, unless the window has more of them."""
@@ -120,34 +140,33 @@ class RepetitionTable:
 
 
 class _Counts:
-    """One finding within a window."""
+    """
+    One finding within a window.
 
-    __slots__ = ("_call_site", "_executions", "_max", "_pattern", "_scope", "_scopes", "_target", "_total_ns")
+    Attributes:
+        is_open: Whether the window goes on.
+    """
+
+    __slots__ = ("_call_site", "_pattern", "_target", "executions", "is_open", "max", "scope", "scopes", "total_ns")
 
     def __init__(self, pattern: Pattern, target: str, call_site: str | None) -> None:
         self._pattern = pattern
         self._target = target
         self._call_site = call_site
-        self._scope: str | None = None
-        self._scopes = self._executions = self._max = self._total_ns = 0
-
-    def add(self, scope: str | None, count: int, executions: int, duration_ns: int, scopes: int = 0) -> None:
-        self._scope = scope
-        self._scopes += scopes
-        self._executions += executions
-        self._max = max(self._max, count)
-        self._total_ns += duration_ns
+        self.scope: str | None = None
+        self.scopes = self.executions = self.max = self.total_ns = 0
+        self.is_open = True
 
     def frozen(self) -> Repetition:
         return Repetition(
             self._pattern,
             self._target,
             self._call_site,
-            self._scope,
-            self._scopes,
-            self._executions,
-            self._max,
-            self._total_ns / _NS_PER_MS,
+            self.scope,
+            self.scopes,
+            self.executions,
+            self.max,
+            self.total_ns / _NS_PER_MS,
             fix_for(self._pattern.operation),
         )
 

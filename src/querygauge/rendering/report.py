@@ -211,7 +211,7 @@ class _Page:
         return [*lines, *_rest(len(found) - self._limit)]
 
     def _repetition(self, place: int, repetition: Repetition) -> Iterator[str]:
-        scope = f"one {visible(repetition.scope)!r} scope" if repetition.scope else "one transaction"
+        scope = f"one {visible(repetition.scope)!r} scope" if repetition.scope else "one use of a connection"
         scopes = "scope" if repetition.scopes_count == 1 else "scopes"
         yield f"  {place:>2}  {repetition.pattern.id[:ID_DIGITS]}  {visible(repetition.pattern.summary)}"
         yield (

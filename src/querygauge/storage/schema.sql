@@ -123,7 +123,7 @@ CREATE TABLE repetitions (
     target VARCHAR NOT NULL,            -- name of the database; empty if it has none
     pattern_id VARCHAR NOT NULL,        -- its row in patterns
     call_site VARCHAR,                  -- path:line in function; NULL if unknown
-    scope VARCHAR,                      -- the scope it was last found in; NULL for one transaction without a name
+    scope VARCHAR,                      -- the scope it was last found in; NULL for one use of a connection without a name
     scopes BIGINT NOT NULL,             -- scopes it was found in
     executions BIGINT NOT NULL,         -- executions in those scopes
     max_per_scope BIGINT NOT NULL,      -- most executions within a single scope
