@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Final
 
-__all__ = ["CURRENT", "Scope", "Seen", "Streak", "continued", "scope"]
+__all__ = ["CURRENT", "PAUSE_NS", "Scope", "Seen", "Streak", "continued", "scope"]
 
 # Patterns a unit remembers as seen; beyond it, repetitions of further patterns go unnoticed, and memory stays bounded.
 _SEEN_LIMIT: Final = 1_000
-_PAUSE_NS: Final = 1_000_000_000
+PAUSE_NS: Final = 1_000_000_000  # ends a streak outside a named scope
 
 
 class Streak:
@@ -87,14 +87,14 @@ def continued(
             seen[pattern_id] = (started_ns, duration_ns)
         return None
     if known.__class__ is Streak:  # faster than isinstance()
-        if scope is None and started_ns - known.last_ns > _PAUSE_NS:
+        if scope is None and started_ns - known.last_ns > PAUSE_NS:
             seen[pattern_id] = (started_ns, duration_ns)
             return None
         known.last_ns = started_ns
         known.count += 1
         return known
     first_ns, first_duration_ns = known  # type: ignore[misc]  # no Streak, whose class was compared above
-    if scope is None and started_ns - first_ns > _PAUSE_NS:
+    if scope is None and started_ns - first_ns > PAUSE_NS:
         seen[pattern_id] = (started_ns, duration_ns)
         return None
     streak = seen[pattern_id] = Streak(scope, f"{target} {pattern_id}", first_duration_ns, started_ns)

@@ -17,7 +17,7 @@ from weakref import ref
 from sqlalchemy.engine.interfaces import Dialect, ExecuteStyle
 
 from querygauge.capture.guard import Guard
-from querygauge.capture.scope import CURRENT, continued
+from querygauge.capture.scope import CURRENT, PAUSE_NS, Streak, continued
 from querygauge.capture.wrapping import Replacement, Wraps
 from querygauge.patterns.cache import PatternCache
 from querygauge.patterns.failure import failure_of
@@ -163,7 +163,12 @@ class Statements:
                         if seen is None:
                             holder[_SEEN] = {pattern_id: (started, elapsed)}
                         else:
-                            streak = continued(seen, None, target, pattern_id, started, elapsed)
+                            streak = seen.get(pattern_id)
+                            if streak.__class__ is Streak and started - streak.last_ns <= PAUSE_NS:
+                                streak.last_ns = started
+                                streak.count += 1
+                            else:
+                                streak = continued(seen, None, target, pattern_id, started, elapsed)
                 if elapsed >= slow_ns:
                     literals = literals_of(statement, parameters)
                     record(pattern, started, elapsed, rows, OK, None, find(), streak or _named_scope(), literals)
