@@ -91,8 +91,9 @@ def wait_until(condition: Callable[[], Any]) -> Any:
 
 def begun(assistant: Engine, beginning: str) -> int:
     """The server's id of the session in which a statement that begins like this runs; waits until there is one."""
-    query = text(_RUNNING[assistant.dialect.name].format(beginning.replace(":", "\\:")))
-    with assistant.connect() as connection:
+    query = text(_RUNNING[assistant.dialect.name].format(beginning))
+    # Within a transaction PostgreSQL would give the same answer over and over.
+    with assistant.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         return int(wait_until(lambda: connection.execute(query).scalar()))
 
 
