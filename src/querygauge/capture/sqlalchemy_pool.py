@@ -60,7 +60,7 @@ class PoolHooks:
         self.loop: asyncio.AbstractEventLoop | None = None
         self._pool = ref(pool)
         self._record = record
-        self._returns = record.steps().returns
+        self._held, self._returns = record.steps().held, record.steps().returns
         self._find = find_call_site
         self._dialect = dialect
         self._may_ping = may_ping
@@ -231,16 +231,11 @@ class PoolHooks:
 
     def _noted_return(self, original: Callable[[Any], None]) -> Replacement:
         # The event of the same moment costs a microsecond more.
-        returns, is_attached = self._returns, True
+        end, is_attached = self._end_checkout, True
 
         def return_connection(entry: Any) -> None:
             if is_attached:
-                try:
-                    checkout = returns(id(entry))
-                    if checkout is not None and checkout[_FAIRY]() is None:
-                        self._record.record_leak(checkout=checkout)
-                except Exception as error:  # noqa: BLE001  # the host must not notice
-                    self.guard.caught("return", error)
+                end(entry)
             original(entry)
 
         def pass_through() -> None:
@@ -248,6 +243,18 @@ class PoolHooks:
             is_attached = False
 
         return return_connection, pass_through
+
+    def _end_checkout(self, entry: Any) -> None:
+        try:
+            checkout = self._held.pop(id(entry), None)
+            if checkout is None:
+                return  # of a ping, or out before we came
+            if checkout[_FAIRY]() is None:
+                self._record.record_leak(checkout=checkout)
+            else:
+                self._returns(checkout)
+        except Exception as error:  # noqa: BLE001  # the host must not notice
+            self.guard.caught("return", error)
 
     def _on_connect(self, _dbapi_connection: Any, entry: Any) -> None:
         self._open.add(id(entry))
@@ -258,9 +265,7 @@ class PoolHooks:
     def _on_detach(self, _dbapi_connection: Any, entry: Any) -> None:
         # An asynchronous connection that was garbage-collected is detached as well, having nobody to await its close.
         self._open.discard(id(entry))
-        checkout = self._returns(id(entry))
-        if checkout is not None and checkout[_FAIRY]() is None:
-            self._record.record_leak(checkout=checkout)
+        self._end_checkout(entry)
 
     def _on_invalidate(self, _dbapi_connection: Any, _entry: Any, error: BaseException | None) -> None:
         if isinstance(error, asyncio.CancelledError):
