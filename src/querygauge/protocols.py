@@ -19,7 +19,14 @@ class Clock(Protocol):
 
 
 class SnapshotSink(Protocol):
-    """Where flushed snapshots go."""
+    """
+    Where flushed snapshots go.
+
+    Attributes:
+        dropped: Snapshots it kept at first and had to give up since, for want of room.
+    """
+
+    dropped: int
 
     def write(self, snapshot: Snapshot) -> None:
         """
@@ -89,12 +96,13 @@ class PoolSteps(NamedTuple):
 
     Attributes:
         asked: By any token, since when somebody waits; the caller enters and removes it.
-        held: By token of the connection, `[since_ns, call_site, pattern_id, was_reported, ours, ours]`.
+        held: By token of the connection, `[since_ns, call_site, pattern_id, was_reported, ours, ours]`; whoever calls
+            `returns` removes it first.
         limits: Its one entry is how many connections there can be.
         crowds: To be called after entering a token, if as many are asked for and held as there can be.
         obtains: `(wait_ns, connection, entry)`: somebody got a connection; with a token of the connection this was a
             checkout and `entry` is its place in `held`, with None the caller held it already.
-        returns: `(connection)`: it is no longer held; gives its entry, or None if it was not known.
+        returns: `(entry)`: that one was given back.
     """
 
     asked: dict[Any, int]
@@ -102,7 +110,7 @@ class PoolSteps(NamedTuple):
     limits: list[int]
     crowds: Callable[[], None]
     obtains: Callable[[int, int | None, list[Any]], None]
-    returns: Callable[[int], list[Any] | None]
+    returns: Callable[[list[Any]], None]
 
 
 class PoolRecord(Protocol):
