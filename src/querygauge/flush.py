@@ -2,9 +2,9 @@
 The host's one thread: polls the gauges of this process, and takes what they counted to a sink every interval.
 
 It survives a fork (the child gets a thread of its own), a sink that fails (snapshots wait, in bounded number), a member
-that raises (logged once), and a clock that is set. At the end of the process everything still in memory is flushed,
-by `atexit` and by multiprocessing's finalizers, whose children run no `atexit`; never from a signal handler, which may
-interrupt the very code it would call.
+that raises (logged once), and a clock that is set. At the end of the process every member is closed, by `atexit` and
+by multiprocessing's finalizers, whose children run no `atexit`; never from a signal handler, which may interrupt the
+very code it would call.
 
 Deliberately not here: what is counted, and what the sink does with it.
 """
@@ -43,30 +43,39 @@ class Member(Protocol):
         """Once a second, and when woken."""
 
     def flush(self) -> None:
-        """Every `flush_interval_s`, and at the end of the process."""
+        """Every `flush_interval_s`."""
+
+    def close(self) -> None:
+        """At the end of the process."""
 
 
 class Outbox:
     """
     Snapshots on their way to a sink.
 
-    Attributes:
-        dropped: Snapshots given up because too many were waiting.
+    Args:
+        open_sink: Makes the sink; asked at once, and again at every `send` while it raises `StoreError`.
     """
 
-    def __init__(self, sink: SnapshotSink) -> None:
-        self.dropped = 0
-        self._sink = sink
+    def __init__(self, open_sink: Callable[[], SnapshotSink]) -> None:
+        self._dropped = 0
+        self._open_sink = open_sink
+        self._sink: SnapshotSink | None = None
         self._waiting: deque[Snapshot] = deque()
         self._is_failing = False
+        self.send(None)
 
-    def send(self, snapshot: Snapshot) -> bool:
+    @property
+    def dropped(self) -> int:
+        """Snapshots given up: too many were waiting, one could not be written, or the sink had no more room."""
+        return self._dropped + (0 if self._sink is None else self._sink.dropped)
+
+    def send(self, snapshot: Snapshot | None) -> bool:
         """Writes what waits and then `snapshot`; False if the sink failed, and they wait for the next time."""
-        self._waiting.append(snapshot)
+        if snapshot is not None:
+            self._waiting.append(snapshot)
         try:
-            while self._waiting:
-                self._sink.write(self._waiting[0])
-                self._waiting.popleft()
+            self._write_all()
         except StoreError as error:
             self._note_failure(error)
             return False
@@ -75,14 +84,30 @@ class Outbox:
             log.info("store_writable_again")
         return True
 
+    def _write_all(self) -> None:
+        sink = self._sink = self._sink or self._open_sink()
+        while self._waiting:
+            try:
+                sink.write(self._waiting[0])
+            except StoreError:
+                raise
+            except Exception:
+                # Not the disk's fault: trying again would hold up all that follow.
+                self._waiting.popleft()
+                self._dropped += 1
+                raise
+            self._waiting.popleft()
+
     def forget(self) -> None:
-        """Drops what waits; a forked child does, since its parent has the same."""
+        """Drops what waits, and counts from zero; a forked child does, since its parent has the same."""
         self._waiting.clear()
+        self._dropped = 0
+        self._sink = None
 
     def _note_failure(self, error: StoreError) -> None:
         while len(self._waiting) > _BACKLOG:
             self._waiting.popleft()
-            self.dropped += 1
+            self._dropped += 1
         if not self._is_failing:
             self._is_failing = True
             log.warning("store_not_writable", error=str(error), effect="nothing is kept on disk until it is")
@@ -95,23 +120,26 @@ class FlushThread:
         self._members: dict[int, Member] = {}
         self._due_us: dict[int, int] = {}
         self._failed: set[int] = set()
+        self._lock = threading.Lock()  # for the one question whether the thread is to run
         self._wake = threading.Event()
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
-        survive_forks(self)
+        survive_forks(self, is_driver=True)
 
     def add(self, member: Member) -> None:
         """Drives `member` from now on."""
-        self._members[id(member)] = member
-        self._start()
+        with self._lock:
+            self._members[id(member)] = member
+            self._start()
 
     def remove(self, member: Member) -> None:
-        """Drives `member` no longer; does not flush it."""
-        self._members.pop(id(member), None)
-        self._due_us.pop(id(member), None)
-        self._failed.discard(id(member))
-        if not self._members:
-            self._stop()
+        """Drives `member` no longer, and waits for a round under way; does not flush it."""
+        with self._lock:
+            self._members.pop(id(member), None)
+            self._due_us.pop(id(member), None)
+            self._failed.discard(id(member))
+            ended = None if self._members else self._halt()
+        _join(ended)
 
     def wake(self) -> None:
         """Has the members polled now; cheap, and may be called from any thread."""
@@ -119,14 +147,17 @@ class FlushThread:
             self._wake.set()
 
     def finish(self) -> None:
-        """Ends the thread and flushes every member, for the end of the process."""
-        self._stop()
+        """Ends the thread and closes every member, for the end of the process."""
+        with self._lock:
+            ended = self._halt()
+        _join(ended)
         for key, member in list(self._members.items()):
-            self._guarded(key, member.flush)
+            self._guarded(key, member.close)
 
     def after_fork_in_child(self) -> None:
         """Starts a thread of the child's own, if the parent had one."""
-        self._wake = threading.Event()
+        self._lock = threading.Lock()
+        self._wake, self._stopped = threading.Event(), threading.Event()
         self._due_us.clear()
         self._thread = None
         if self._members:
@@ -165,17 +196,21 @@ class FlushThread:
         if self._thread is not None and self._thread.is_alive():
             return
         self._wake, self._stopped = threading.Event(), threading.Event()
-        self._thread = threading.Thread(
+        thread = threading.Thread(
             target=self._run, args=(self._wake, self._stopped), name="querygauge-flush", daemon=True
         )
-        self._thread.start()
+        try:
+            thread.start()
+        except RuntimeError as error:  # the system's limit, or the interpreter is ending
+            log.warning("flush_thread_not_started", error=str(error), effect="nothing is kept on disk until close()")
+            return
+        self._thread = thread
 
-    def _stop(self) -> None:
+    def _halt(self) -> threading.Thread | None:
         thread, self._thread = self._thread, None
         self._stopped.set()
         self._wake.set()
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(_JOIN_S)
+        return thread
 
     def _run(self, wake: threading.Event, stopped: threading.Event) -> None:
         while not stopped.is_set():
@@ -184,6 +219,11 @@ class FlushThread:
             wake.clear()
             if not stopped.is_set():
                 self.drive()
+
+
+def _join(thread: threading.Thread | None) -> None:
+    if thread is not None and thread is not threading.current_thread():
+        thread.join(_JOIN_S)
 
 
 _thread: FlushThread | None = None
@@ -195,6 +235,7 @@ def flush_thread() -> FlushThread:
     if _thread is None:
         _thread = FlushThread()
         atexit.register(_thread.finish)
+        _finish_with_worker(_thread)
         multiprocessing_util.register_after_fork(_thread, _finish_with_worker)
     return _thread
 

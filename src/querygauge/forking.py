@@ -21,15 +21,22 @@ class SurvivesFork(Protocol):
 
 
 _members: WeakSet[SurvivesFork] = WeakSet()
+_drivers: WeakSet[SurvivesFork] = WeakSet()
 
 
-def survive_forks(member: SurvivesFork) -> None:
-    """Calls `member.after_fork_in_child()` in every forked child for as long as `member` lives."""
-    _members.add(member)
+def survive_forks(member: SurvivesFork, *, is_driver: bool = False) -> None:
+    """
+    Calls `member.after_fork_in_child()` in every forked child for as long as `member` lives.
+
+    Args:
+        member: Whoever has something to make anew.
+        is_driver: Whether it starts a thread that calls other members, which must all be ready by then.
+    """
+    (_drivers if is_driver else _members).add(member)
 
 
 def _after_fork_in_child() -> None:
-    for member in list(_members):
+    for member in (*_members, *_drivers):
         member.after_fork_in_child()
 
 

@@ -11,6 +11,7 @@ import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 from weakref import ref
@@ -45,6 +46,7 @@ log = get_logger(__name__)
 
 _NS_PER_MS: Final = 1e6
 _HEARTBEAT_US: Final = 60_000_000  # a process without traffic says once a minute that it lives
+_WRITE_S: Final = 5.0  # a disk that hangs must not keep a host from closing
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +87,8 @@ class Instrumentation:
         self.pools: dict[str, ConnectionPoolMonitor] = {}
         self._on_close = on_close
         self._attached: list[_Attached] = []
-        self._finder = CallSiteFinder(settings.app_root)
-        self._lock = threading.Lock()
+        self._flushing = threading.Lock()
+        self._closing = threading.Lock()  # taken once, never given back
         self._started_us = self._window_us = clock.now_us()
         self._outbox, self._ticks = _store_of(settings, clock)
         self._thread: FlushThread | None = None
@@ -102,12 +104,11 @@ class Instrumentation:
         pool = self.pools[name] = _pool_monitor(self.settings, name, self.clock)
         if not self.settings.enabled:
             return
-        find = _find_nothing if self.settings.call_sites == "off" else self._finder.find
         guard = Guard(name)
         hooks = PoolHooks(
             engine.pool,
             record=pool,
-            find_call_site=find,
+            find_call_site=self._finder(),
             dialect=engine.dialect.name,
             guard=guard,
             may_ping=self.settings.health_check,
@@ -118,7 +119,7 @@ class Instrumentation:
             name,
             record=self.queries.recorder(name),
             patterns=PatternCache(engine.dialect.name, max_texts=self.settings.max_patterns),
-            find_call_site=find,
+            find_call_site=self._finder(),
             held=pool.held,
             wake=self.queries.wake,
             slow_ns=round(self._least_threshold_ms() * _NS_PER_MS),
@@ -183,25 +184,29 @@ class Instrumentation:
 
     def flush(self) -> None:
         """Takes what was counted since the last flush to the store, and starts a fold if one is due."""
-        self.finish()
-        if self._ticks is not None:
+        if self.finish() and self._ticks is not None:
             self._ticks.after_flush()
 
-    def finish(self) -> None:
-        """Takes what was counted since the last flush to the store, and no more: the process may be about to end."""
-        if self._outbox is None:
-            return
-        with self._lock:
+    def finish(self) -> bool:
+        """
+        Takes what was counted since the last flush to the store, and no more: the process may be about to end.
+
+        False if it could not be written, and waits in memory.
+        """
+        if not self._flushing.acquire(timeout=_WRITE_S):
+            log.warning("flush_skipped", store=str(self.settings.store), error="another flush has not ended")
+            return False
+        try:
             snapshot = self._drain()
-            if snapshot is not None:
-                self._outbox.send(snapshot)
+            return self._outbox is None or self._outbox.send(snapshot)
+        finally:
+            self._flushing.release()
 
     def close(self) -> None:
         """Detaches, leaving every engine as it was found, and takes the rest to the store; idempotent."""
-        with self._lock:
-            was_closed, self.is_closed = self.is_closed, True
-        if was_closed:
+        if not self._closing.acquire(blocking=False):
             return
+        self.is_closed = True
         self._on_close(self)
         for attached in self._attached:
             _detach(attached)
@@ -226,7 +231,7 @@ class Instrumentation:
 
     def after_fork_in_child(self) -> None:
         """Makes the lock anew, and leaves to the parent what the parent counted."""
-        self._lock = threading.Lock()
+        self._flushing = threading.Lock()
         self._started_us = self._window_us = self.clock.now_us()
         if self._outbox is not None:
             self._outbox.forget()
@@ -262,6 +267,10 @@ class Instrumentation:
             alerts_dropped=metrics.alerts_dropped + sum(pool.alerts_dropped for pool in self.pools.values()),
             snapshots_dropped=0 if self._outbox is None else self._outbox.dropped,
         )
+
+    def _finder(self) -> Callable[[], str | None]:
+        # One for each hook: it remembers how deep the application's frame lies, seen from there.
+        return _find_nothing if self.settings.call_sites == "off" else CallSiteFinder(self.settings.app_root).find
 
     def _least_threshold_ms(self) -> float:
         # From here on an execution may be kept one by one, so that its line is worth finding.
@@ -323,12 +332,26 @@ def _pool_monitor(settings: Settings, name: str, clock: Clock) -> ConnectionPool
 def _store_of(settings: Settings, clock: Clock) -> tuple[Outbox | None, Ticks | None]:
     if settings.store is None or not settings.enabled:
         return None, None
-    if settings.store.exists() and not settings.store.is_dir():
+    # Not Path.exists(), which raises for a folder that this user may not look into.
+    if os.path.exists(settings.store) and not os.path.isdir(settings.store):  # noqa: PTH110, PTH112
         raise SettingsError(
             f"store must be a directory; got the file {str(settings.store)!r}: name another, or None for memory only"
         )
+    root = _absolute(settings.store)
+    outbox = Outbox(lambda: _open_spool(root, settings.spool_max_mb))
+    return outbox, Ticks(root, settings, clock)
+
+
+def _absolute(path: Path) -> Path:
+    # Now, since the host may change its working directory before the store can be made.
     try:
-        return Outbox(SpoolSink(settings.store, settings.spool_max_mb)), Ticks(settings.store, settings, clock)
-    except StoreError as error:
-        log.warning("store_not_writable", error=str(error), effect="everything is kept in memory only")
-        return None, None
+        return path.absolute()
+    except OSError:  # the working directory was removed
+        return path
+
+
+def _open_spool(root: Path, max_mb: float) -> SpoolSink:
+    try:
+        return SpoolSink(root, max_mb)
+    except (OSError, ValueError) as error:  # a folder not to be looked into, a path that cannot be one
+        raise StoreError(f"store {str(root)!r} could not be made: {error}") from error

@@ -7,7 +7,7 @@ Deliberately not here: what a gauge does.
 import itertools
 import threading
 from collections.abc import Iterable
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any, Final
 from weakref import ref
 
@@ -17,14 +17,40 @@ from sqlalchemy.engine.interfaces import Dialect
 from querygauge.capture.sqlalchemy_target import engines_of, target_name
 from querygauge.clock import SystemClock
 from querygauge.errors import SettingsError
+from querygauge.forking import survive_forks
 from querygauge.gauge import Instrumentation
 from querygauge.settings import Settings, load_settings
 
 __all__ = ["instrument", "uninstrument"]
 
-# By the id of the dialect, which an engine shares with its `execution_options` copies and with the AsyncEngine over it.
-_gauges: Final[dict[int, tuple[ref[Dialect], Instrumentation]]] = {}
-_lock: Final = threading.RLock()
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One instrumented engine, known by its dialect, under its name."""
+
+    dialect: ref[Dialect]
+    name: str
+    gauge: Instrumentation
+
+
+class _Registry:
+    """
+    The gauges of this process.
+
+    By the id of the dialect, which an engine shares with its `execution_options` copies and the AsyncEngine over it.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.entries: dict[int, _Entry] = {}
+        survive_forks(self)
+
+    def after_fork_in_child(self) -> None:
+        """Replaces the lock, which another thread may have held."""
+        self.lock = threading.RLock()
+
+
+_registry: Final = _Registry()
 
 
 def instrument(*targets: Any, name: str | None = None, **settings: Any) -> Instrumentation:
@@ -46,9 +72,11 @@ def instrument(*targets: Any, name: str | None = None, **settings: Any) -> Instr
     engines = _distinct(engine for target in targets for engine in engines_of(target))
     if not engines:
         raise SettingsError("instrument() needs an engine; got nothing")
+    if name is not None and not (isinstance(name, str) and name.strip()):
+        raise SettingsError(f"name must be a text that is not empty; got {name!r}")
     if name is not None and len(engines) > 1:
         raise SettingsError(f"name must be left out for several engines; got {name!r} for {len(engines)}")
-    with _lock:
+    with _registry.lock:
         known = [_gauge_of(engine) for engine in engines]
         if known[0] is not None and all(gauge is known[0] for gauge in known):
             _check_agrees(known[0], name, settings, wanted)
@@ -76,9 +104,10 @@ def _made(engines: list[Engine], name: str | None, settings: Settings) -> Instru
     gauge = Instrumentation(settings, _forget, SystemClock())
     try:
         for engine in engines:
-            gauge.attach(engine, _free_name(name or target_name(engine), gauge))
+            free_name = _free_name(name or target_name(engine), gauge)
+            gauge.attach(engine, free_name)
             if settings.enabled:
-                _gauges[id(engine.dialect)] = ref(engine.dialect), gauge
+                _registry.entries[id(engine.dialect)] = _Entry(ref(engine.dialect), free_name, gauge)
         gauge.start()
     except BaseException:
         gauge.close()
@@ -92,19 +121,22 @@ def _distinct(engines: Iterable[Engine]) -> list[Engine]:
 
 
 def _gauge_of(engine: Engine) -> Instrumentation | None:
-    dialect_of, gauge = _gauges.get(id(engine.dialect), (None, None))
-    # An id is given again once its owner is gone.
-    return gauge if dialect_of is not None and dialect_of() is engine.dialect else None
+    entry = _registry.entries.get(id(engine.dialect))
+    # An id is given again once its owner is gone, and a gauge may be closing in another thread.
+    if entry is None or entry.dialect() is not engine.dialect or entry.gauge.is_closed:
+        return None
+    return entry.gauge
 
 
 def _free_name(name: str, gauge: Instrumentation) -> str:
-    taken = {target for _, other in _gauges.values() for target in other.pools} | set(gauge.pools)
+    taken = {entry.name for entry in _registry.entries.values() if entry.dialect() is not None} | set(gauge.pools)
     numbered = (f"{name}#{number}" for number in itertools.count(2))
     return next(candidate for candidate in itertools.chain([name], numbered) if candidate not in taken)
 
 
 def _check_agrees(gauge: Instrumentation, name: str | None, given: dict[str, Any], wanted: Settings) -> None:
-    if name is not None and name not in gauge.pools:
+    # The name asked for at first may have been given away, and then got a number.
+    if name is not None and not any(name in {target, target.rpartition("#")[0]} for target in gauge.pools):
         raise SettingsError(f"name must stay {next(iter(gauge.pools))!r} until the gauge is closed; got {name!r}")
     for setting in fields(Settings):
         mine, theirs = getattr(gauge.settings, setting.name), getattr(wanted, setting.name)
@@ -113,6 +145,6 @@ def _check_agrees(gauge: Instrumentation, name: str | None, given: dict[str, Any
 
 
 def _forget(gauge: Instrumentation) -> None:
-    with _lock:
-        for key in [key for key, (_, other) in _gauges.items() if other is gauge]:
-            del _gauges[key]
+    with _registry.lock:
+        for key in [key for key, entry in _registry.entries.items() if entry.gauge is gauge]:
+            del _registry.entries[key]

@@ -1,11 +1,12 @@
 """The seams between the rooms, as the callee's needs: whoever fits may stand there, tests included."""
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from querygauge.values import Failure, Pattern, PoolGauges, Snapshot
 
-__all__ = ["Clock", "PoolReading", "PoolRecord", "PoolSteps", "Record", "SnapshotSink", "Unit"]
+__all__ = ["Clock", "PoolLedger", "PoolReading", "PoolRecord", "Record", "SnapshotSink", "Unit"]
 
 
 class Clock(Protocol):
@@ -90,27 +91,36 @@ class Record(Protocol):
         """
 
 
-class PoolSteps(NamedTuple):
+class PoolLedger(NamedTuple):
     """
-    What every checkout uses: the hot path, so everything is positional and primitive, and gauges are dictionaries.
+    What capture writes at every checkout: the hot path, so these are plain containers, each changed in single steps.
 
     Attributes:
-        asked: By any token, since when somebody waits; the caller enters and removes it.
-        held: By token of the connection, `[since_ns, call_site, pattern_id, was_reported, ours, ours]`; whoever calls
-            `returns` removes it first.
+        asked: By any token, since when somebody waits; entered before asking, removed after.
+        held: By token of the connection, `[since_ns, call_site, pattern_id, was_reported, ours, ours]`; entered when it
+            is handed out, removed when it is given back.
         limits: Its one entry is how many connections there can be.
-        crowds: To be called after entering a token, if as many are asked for and held as there can be.
-        obtains: `(wait_ns, connection, entry)`: somebody got a connection; with a token of the connection this was a
-            checkout and `entry` is its place in `held`, with None the caller held it already.
-        returns: `(entry)`: that one was given back.
+        peaks: Its first entry is the most connections held so far.
+        handed: The wait of a request that got a connection is appended.
+        used: The time a connection was held is appended.
+        fold_at: Durations in a queue from which `folds` is to be called.
+        high_wait_ns: A wait from which `judges` is to be called.
+        sees: To be called when as many or more are held than `limits` or `peaks` say.
+        folds: Empties the queues.
+        judges: Takes a high wait.
     """
 
     asked: dict[Any, int]
     held: dict[Any, list[Any]]
     limits: list[int]
-    crowds: Callable[[], None]
-    obtains: Callable[[int, int | None, list[Any]], None]
-    returns: Callable[[list[Any]], None]
+    peaks: list[int]
+    handed: deque[int]
+    used: deque[int]
+    fold_at: int
+    high_wait_ns: int
+    sees: Callable[[], None]
+    folds: Callable[[], None]
+    judges: Callable[[int], None]
 
 
 class PoolRecord(Protocol):
@@ -120,11 +130,14 @@ class PoolRecord(Protocol):
     def held(self) -> Mapping[Any, list[Any]]:
         """What is checked out, by its `connection`; an entry is `[since_ns, call_site, pattern_id, …, ours]`."""
 
-    def steps(self) -> PoolSteps:
-        """The functions that every use of a connection calls."""
+    def ledger(self) -> PoolLedger:
+        """What every use of a connection writes."""
 
     def record_request(self, request: object, *, started_ns: int) -> None:
         """Somebody asked for a connection who did not get one; what became of it is told next."""
+
+    def record_obtained(self, request: object, wait_ns: int) -> None:
+        """Somebody asked for a connection and got one it holds already, so that this is no checkout."""
 
     def record_timeout(self, *, request: object, waited_ms: float) -> None:
         """That one gave up waiting."""

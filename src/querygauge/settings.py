@@ -5,6 +5,7 @@ Every error names the setting, the rule, the value and where the value came from
 that depend on the engine (the target's name), which `instrument` knows.
 """
 
+import math
 import os
 import sys
 import tomllib
@@ -99,6 +100,10 @@ class Settings:
     health_check_timeout_s: float = 5.0
 
     def __post_init__(self) -> None:
+        for name in _NAMES:
+            value = getattr(self, name)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise SettingsError(f"{name} must be a finite number; got {value!r}")
         for name in _POSITIVE:
             value = getattr(self, name)
             if not value > 0:
@@ -185,18 +190,20 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _from_pyproject(directory: Path) -> dict[str, Any]:
-    for folder in (directory, *directory.parents):
-        path = folder / "pyproject.toml"
-        if path.is_file():
-            break
-    else:
+    candidates = (folder / "pyproject.toml" for folder in (directory, *directory.parents))
+    # Not Path.is_file(), which raises for a folder that this user may not look into.
+    path = next(filter(os.path.isfile, candidates), None)
+    if path is None:
         return {}
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {}).get("querygauge", {})
+        tools = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {})
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         # Somebody else's broken file must not stop the host from starting.
         log.warning("pyproject_not_read", path=str(path), error=str(error))
         return {}
+    table = tools.get("querygauge", {}) if isinstance(tools, dict) else {}
+    if not isinstance(table, dict):
+        raise SettingsError(f"[tool.querygauge] of {path} must be a table; got {table!r}")
     found = {}
     for name, value in table.items():
         if isinstance(value, dict):
@@ -243,7 +250,7 @@ def _checked(name: str, value: Any, source: str) -> Any:
             return Path(value)
         raise SettingsError(f"{source} must be a path or None; got an empty text")
     if float in kinds and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
+        return float(value) if abs(value) <= sys.float_info.max else math.copysign(math.inf, value)
     if int in kinds and isinstance(value, int) and not isinstance(value, bool):
         return value
     if (bool in kinds and isinstance(value, bool)) or (str in kinds and isinstance(value, str)):

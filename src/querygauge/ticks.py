@@ -45,24 +45,35 @@ class Ticks:
             if collector.claim_tick(self._store, self._interval_s, self._clock.now_us()):
                 self._tick()
         except StoreError as error:
-            self._note(error)
+            self._note(str(error))
 
     def reap(self) -> None:
         """Takes note of a child that ended, so that no zombie stays."""
-        if self._child is not None and self._child.poll() is not None:
-            self._child = None
+        status = None if self._child is None else self._child.poll()
+        if status is None:
+            return
+        self._child = None
+        if status:
+            self._note(f"the process ended with status {status}")
+        else:
+            self._has_failed = False
 
     def forget(self) -> None:
         """Lets go of the parent's child, in a forked process."""
-        self._child = None
+        if self._child is not None:
+            self._child.returncode = 0  # or it would be waited for, and complained about, as a child of ours
+            self._child = None
 
     def _tick(self) -> None:
         if self._mode == "inline":
             collector.tick(self._store)
+            self._has_failed = False
         else:
             self._child = collector.start_child(self._store)
 
-    def _note(self, error: StoreError) -> None:
+    def _note(self, error: str) -> None:
         if not self._has_failed:
             self._has_failed = True
-            log.warning("tick_failed", store=str(self._store), error=str(error), remedy="run 'querygauge collect'")
+            log.warning(
+                "tick_failed", store=str(self._store), error=error, remedy="run 'querygauge collect --once' to see why"
+            )

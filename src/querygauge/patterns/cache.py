@@ -3,8 +3,8 @@ Statement → `Pattern`, remembered: one dictionary lookup for a statement seen 
 
 In goes a statement as it was sent, out comes the one `Pattern` object of all statements that are alike. Memory is
 bounded by the number of texts and by their length; a flood of texts that are all different cannot push out the ones
-that repeat. Nothing here needs care after a fork: there is no state beyond the two maps, and the lock is held only
-while a map is written, never while somebody else's code runs.
+that repeat. The lock is held only while a map is written, never while somebody else's code runs; a forked child makes
+it anew, and keeps the maps.
 
 Deliberately not here: the limit on distinct patterns that are counted apart. Who counts beyond it counts under `OTHER`.
 """
@@ -14,6 +14,7 @@ import threading
 from hashlib import blake2b
 from typing import Final
 
+from querygauge.forking import survive_forks
 from querygauge.patterns.dialects import dialect_of
 from querygauge.patterns.normalizer import normalize
 from querygauge.patterns.summary import describe
@@ -102,6 +103,11 @@ class PatternCache:
         self._seen_once: set[int] = set()
         self._lock = threading.Lock()
         self._get = self._by_statement.get
+        survive_forks(self)
+
+    def after_fork_in_child(self) -> None:
+        """Replaces the lock, which another thread may have held; what is remembered is as true in the child."""
+        self._lock = threading.Lock()
 
     def pattern_for(self, statement: str, tables: tuple[str, ...] | None = None) -> Pattern:
         """The pattern of a statement; the same object for all statements that are alike, while it is remembered."""
