@@ -103,7 +103,8 @@ class Settings:
         for name in _NAMES:
             value = getattr(self, name)
             if isinstance(value, float) and not math.isfinite(value):
-                raise SettingsError(f"{name} must be a finite number; got {value!r}")
+                rule = "> 0" if name in _POSITIVE else ">= 0"
+                raise SettingsError(f"{name} must be a finite number {rule}; got {value!r}")
         for name in _POSITIVE:
             value = getattr(self, name)
             if not value > 0:
