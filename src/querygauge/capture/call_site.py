@@ -30,9 +30,10 @@ _DEPTH: Final = 2
 
 _SKIPPED, _LIBRARY, _APPLICATION = 1, 2, 3
 
-_SKIPPED_FOLDERS: Final = (
+_SKIPPED_FILES: Final = (
     str(Path(__file__).parents[1]) + os.sep,
     str(Path(sqlalchemy.__file__).parent) + os.sep,
+    "<sqlalchemy ",  # code that SQLAlchemy generates
 )
 
 
@@ -46,7 +47,7 @@ def _library_folders() -> tuple[str, ...]:
 
 class CallSiteFinder:
     """
-    Finds call sites; one per gauge, since `app_root` is a setting of the gauge.
+    Finds call sites, from one hook.
 
     It remembers for each file whose it is, and for each instruction which line it is: looking a line number up costs
     microseconds in a long function, reading the instruction's offset does not.
@@ -99,7 +100,7 @@ class CallSiteFinder:
         return None if nearest is None else self._line(nearest, 0)
 
     def _classify(self, filename: str) -> int:
-        if filename.startswith(_SKIPPED_FOLDERS):
+        if filename.startswith(_SKIPPED_FILES):
             kind = _SKIPPED
         elif self._root is not None:
             kind = _APPLICATION if filename.startswith(self._root) else _LIBRARY

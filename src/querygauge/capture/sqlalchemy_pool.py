@@ -30,7 +30,9 @@ from querygauge.values import CANCELLED, PoolGauges
 
 __all__ = ["PINGING", "PoolHooks"]
 
-_FAIRY: Final = 5  # place in a holder: a weak reference to what SQLAlchemy handed out
+# Places in a holder: since when, and SQLAlchemy's weak reference to what it handed out, dead if nobody gave it back.
+_SINCE: Final = 0
+_FAIRY: Final = 5
 
 PINGING: Final[ContextVar[bool]] = ContextVar("querygauge_pinging", default=False)
 """True inside our own health check, whose checkout belongs in no statistics."""
@@ -60,7 +62,7 @@ class PoolHooks:
         self.loop: asyncio.AbstractEventLoop | None = None
         self._pool = ref(pool)
         self._record = record
-        self._held, self._returns = record.steps().held, record.steps().returns
+        self._ledger = record.ledger()
         self._find = find_call_site
         self._dialect = dialect
         self._may_ping = may_ping
@@ -105,7 +107,7 @@ class PoolHooks:
         # A size that is no method is SingletonThreadPool's, which limits what it keeps and not what is in use.
         limit = (size() or None) if callable(size) else None
         checked_out = getattr(pool, "checkedout", None)
-        in_use = len(self._record.held) if checked_out is None else checked_out()
+        in_use = len(self._ledger.held) if checked_out is None else checked_out()
         queued = _queued(pool)
         idle = max(0, len(self._open) - in_use) if queued is None else queued
         return PoolGauges(limit, getattr(pool, "_max_overflow", None), in_use, idle)
@@ -118,9 +120,10 @@ class PoolHooks:
         wraps.replace("_invoke_creator", self._timed_creator)
         self._wraps.append(wraps)
 
-    def _timed_connect(self, original: Callable[[], Any]) -> Replacement:
-        guard, now, find, is_pinging = self.guard, time.perf_counter_ns, self._find, PINGING.get
-        asked, held, limits, crowds, obtains, _ = self._record.steps()
+    def _timed_connect(self, original: Callable[[], Any]) -> Replacement:  # noqa: C901  # in one body on purpose
+        guard, now, find, is_pinging, ledger = self.guard, time.perf_counter_ns, self._find, PINGING.get, self._ledger
+        asked, held, limits, peaks = ledger.asked, ledger.held, ledger.limits, ledger.peaks
+        high_wait_ns, handed = ledger.high_wait_ns, ledger.handed.append
         is_attached, may_ping, is_async = True, self._may_ping, self._is_async
 
         def connect() -> Any:
@@ -129,8 +132,8 @@ class PoolHooks:
             request, started = object(), now()
             asked[request] = started
             try:
-                if len(asked) + len(held) > limits[0]:
-                    crowds()
+                if len(held) >= limits[0]:
+                    ledger.sees()
             except Exception as error:  # noqa: BLE001  # the host must not notice
                 guard.caught("request", error)
             try:
@@ -144,8 +147,17 @@ class PoolHooks:
             try:
                 # A pool that hands the same connection out again while it is held counts on the fairy; that is no
                 # checkout. The event that says the same costs a microsecond more.
-                key = id(fairy._connection_record) if fairy._counter == 1 else None  # noqa: SLF001
-                obtains(ended - started, key, [ended, find(), None, False, None, ref(fairy)])
+                if fairy._counter != 1:  # noqa: SLF001
+                    self._record.record_request(request, started_ns=started)
+                    self._record.record_obtained(request, ended - started)
+                    return fairy
+                entry = fairy._connection_record  # noqa: SLF001
+                held[id(entry)] = [ended, find(), None, False, None, entry.fairy_ref]
+                handed(ended - started)
+                if len(held) > peaks[0]:
+                    ledger.sees()
+                if ended - started >= high_wait_ns:
+                    ledger.judges(ended - started)
                 if may_ping and is_async:
                     self.loop = asyncio.get_running_loop()
             except Exception as error:  # noqa: BLE001  # the host must not notice
@@ -231,11 +243,23 @@ class PoolHooks:
 
     def _noted_return(self, original: Callable[[Any], None]) -> Replacement:
         # The event of the same moment costs a microsecond more.
-        end, is_attached = self._end_checkout, True
+        now, held, used, fold_at = time.perf_counter_ns, self._ledger.held, self._ledger.used, self._ledger.fold_at
+        is_attached = True
 
         def return_connection(entry: Any) -> None:
             if is_attached:
-                end(entry)
+                try:
+                    checkout = held.pop(id(entry), None)
+                    if checkout is None:
+                        pass  # of a ping, or out before we came
+                    elif checkout[_FAIRY]() is None:
+                        self._record.record_leak(checkout=checkout)
+                    else:
+                        used.append(now() - checkout[_SINCE])
+                        if len(used) >= fold_at:
+                            self._ledger.folds()
+                except Exception as error:  # noqa: BLE001  # the host must not notice
+                    self.guard.caught("return", error)
             original(entry)
 
         def pass_through() -> None:
@@ -243,18 +267,6 @@ class PoolHooks:
             is_attached = False
 
         return return_connection, pass_through
-
-    def _end_checkout(self, entry: Any) -> None:
-        try:
-            checkout = self._held.pop(id(entry), None)
-            if checkout is None:
-                return  # of a ping, or out before we came
-            if checkout[_FAIRY]() is None:
-                self._record.record_leak(checkout=checkout)
-            else:
-                self._returns(checkout)
-        except Exception as error:  # noqa: BLE001  # the host must not notice
-            self.guard.caught("return", error)
 
     def _on_connect(self, _dbapi_connection: Any, entry: Any) -> None:
         self._open.add(id(entry))
@@ -265,7 +277,11 @@ class PoolHooks:
     def _on_detach(self, _dbapi_connection: Any, entry: Any) -> None:
         # An asynchronous connection that was garbage-collected is detached as well, having nobody to await its close.
         self._open.discard(id(entry))
-        self._end_checkout(entry)
+        checkout = self._ledger.held.pop(id(entry), None)
+        if checkout is not None and checkout[_FAIRY]() is None:
+            self._record.record_leak(checkout=checkout)
+        elif checkout is not None:
+            self._ledger.used.append(time.perf_counter_ns() - checkout[_SINCE])
 
     def _on_invalidate(self, _dbapi_connection: Any, _entry: Any, error: BaseException | None) -> None:
         if isinstance(error, asyncio.CancelledError):

@@ -11,6 +11,9 @@ from weakref import ref
 __all__ = ["Replacement", "Wraps"]
 
 Replacement = tuple[Callable[..., Any], Callable[[], None]]
+"""A replacement, and a function that turns it into a pass-through."""
+
+_Replaced = tuple[str, ref[Callable[..., Any]], ref[Callable[..., Any]] | None, Callable[[], None]]
 
 
 class Wraps:
@@ -22,9 +25,9 @@ class Wraps:
     """
 
     def __init__(self, owner: Any) -> None:
-        # Weak, both: a replacement holds the bound original, and with it the owner, which must stay free to go.
+        # Weak, all: a replacement holds the bound original, and with it the owner, which must stay free to go.
         self._owner = ref(owner)
-        self._replaced: list[tuple[str, ref[Callable[..., Any]], Any, Callable[[], None]]] = []
+        self._replaced: list[_Replaced] = []
 
     def replace(self, name: str, wrap: Callable[[Callable[..., Any]], Replacement]) -> None:
         """
@@ -38,7 +41,7 @@ class Wraps:
         found = getattr(owner, name)
         replacement, pass_through = wrap(found)
         setattr(owner, name, replacement)
-        own = _ABSENT if _is_of_class(owner, name, found) else found
+        own = None if _is_of_class(owner, name, found) else ref(found)
         self._replaced.append((name, ref(replacement), own, pass_through))
 
     def restore(self) -> None:
@@ -49,13 +52,11 @@ class Wraps:
             pass_through()
             if owner is None or getattr(owner, name, None) is not replacement():
                 continue
-            if own is _ABSENT:
+            # The replacement holds what it replaced, so that it is alive as long as there is anything to restore.
+            if own is None:
                 delattr(owner, name)
             else:
-                setattr(owner, name, own)
-
-
-_ABSENT = object()
+                setattr(owner, name, own())
 
 
 def _is_of_class(owner: Any, name: str, found: Callable[..., Any]) -> bool:

@@ -29,12 +29,13 @@ class PoolCounters:
     Attributes:
         wait: Waits of requests that are told of in steps.
         handed: Waits that are a request and a checkout as well, so that capture counts all three at once.
-        peak_active: Whoever sees more connections in use calls `see`.
-        peak_waiting: Whoever sees more callers waiting calls `see`.
+        peaks: Most connections in use, and most callers waiting; whoever sees more calls `see`.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self.peaks = [0, 0]
+        self.wait, self.handed, self.use, self.create = (DurationCounter(clock) for _ in range(4))
         self.reset()
 
     def reset(self) -> None:
@@ -48,23 +49,22 @@ class PoolCounters:
         self.lost = Counter()
         self.health_checks = Counter()
         self.health_checks_failed = Counter()
-        self.wait = DurationCounter(self._clock, self._lock)
-        self.handed = DurationCounter(self._clock, self._lock)
+        # In place, as capture holds on to the queues and the peaks.
+        for durations in (self.wait, self.handed, self.use, self.create):
+            durations.reset(self._lock)
+        self.peaks[:] = 0, 0
         self._handed_drained = self._handed_in_window = 0
-        self.use = DurationCounter(self._clock, self._lock)
-        self.create = DurationCounter(self._clock, self._lock)
-        self.peak_active = self.peak_waiting = 0
         self._peaks = (0, 0)
         self._seen: collections.deque[tuple[int, int]] = collections.deque()
         self._drained = PoolMetrics()
 
     def see(self, active: int, waiting: int) -> None:
         """Takes note of gauges, for the peaks; from any thread, without the lock."""
-        if active > self.peak_active or waiting > self.peak_waiting:
+        peaks = self.peaks
+        if active > peaks[0] or waiting > peaks[1]:
             self._seen.append((active, waiting))
             # Two threads may leave the lower one here. Then more is taken note of than need be, and nothing is lost.
-            self.peak_active = max(active, self.peak_active)
-            self.peak_waiting = max(waiting, self.peak_waiting)
+            peaks[:] = max(active, peaks[0]), max(waiting, peaks[1])
 
     def _fold_peaks(self) -> tuple[int, int]:
         active, waiting = self._peaks
@@ -99,7 +99,8 @@ class PoolCounters:
             for durations in (self.wait, self.handed, self.use, self.create):
                 durations.drain()
             self._drained = self._drained.merged(window)
-            self._peaks = self.peak_active, self.peak_waiting = active, waiting
+            self._peaks = active, waiting
+            self.peaks[:] = active, waiting
         return window
 
     def recent_waits(self) -> Histogram:
@@ -158,11 +159,15 @@ class DurationCounter:
 
     __slots__ = ("_clock", "_closed", "_lock", "_open", "_recent", "_window", "queue")
 
-    def __init__(self, clock: Clock, lock: threading.Lock) -> None:
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._lock = lock
         self.queue: collections.deque[int] = collections.deque()
-        self._open = _Slice(clock.monotonic_ns())
+
+    def reset(self, lock: threading.Lock) -> None:
+        """Forgets everything; the queue stays the same object."""
+        self._lock = lock
+        self.queue.clear()
+        self._open = _Slice(self._clock.monotonic_ns())
         self._recent: collections.deque[tuple[int, Histogram]] = collections.deque()
         self._window = EMPTY
 

@@ -15,7 +15,7 @@ from querygauge.monitors.pool_counters import FOLD_AT, PoolCounters
 from querygauge.monitors.pool_state import MOMENT, WAS_REPORTED, Held, PoolState, holder_of, pop_oldest
 from querygauge.monitors.pool_status import is_exhausted
 from querygauge.patterns.failure import failure_of
-from querygauge.protocols import Clock, PoolSteps
+from querygauge.protocols import Clock, PoolLedger
 from querygauge.values import Failure, Holder, PoolSnapshot
 
 __all__ = ["PoolRecorder"]
@@ -94,40 +94,33 @@ class PoolRecorder:
         self._asked.pop(request, None)
         self._record_wait(wait_ns)
 
-    def steps(self) -> PoolSteps:
-        """What capture uses at every checkout: what it needs is bound, and nothing optional."""
-        # Each of these stands in one body for the sake of the host, between whose own work a call costs 0.3 µs.
-        asked, held, state, counters = self._asked, self._held, self._state, self._counters
-        now, armed, high_wait_ns = self._now, self._alerts.armed, self._high_wait_ns
+    def ledger(self) -> PoolLedger:
+        """What capture writes at every checkout, without a call: between a host's own work each costs 0.3 µs."""
+        counters, state = self._counters, self._state
+        return PoolLedger(
+            asked=self._asked,
+            held=self._held,
+            limits=state.limits,
+            peaks=counters.peaks,
+            handed=counters.handed.queue,
+            used=counters.use.queue,
+            fold_at=FOLD_AT,
+            high_wait_ns=self._high_wait_ns,
+            sees=self._see,
+            folds=self._fold,
+            judges=self._judge_wait,
+        )
 
-        def crowds() -> None:
-            counters.see(0, min(len(asked), len(asked) + len(held) - state.limits[0]))
+    def _see(self) -> None:
+        asked, held = len(self._asked), len(self._held)
+        waiting = asked + held - self._state.limits[0]
+        self._counters.see(held, max(0, min(asked, waiting)))
+        if waiting > 0:
             self._check_exhaustion()
 
-        def obtains(wait_ns: int, connection: int | None, entry: Held) -> None:
-            if connection is None:
-                counters.requests.add()
-                self._record_wait(wait_ns)
-                return
-            held[connection] = entry
-            if len(held) > counters.peak_active:
-                counters.see(len(held), 0)
-            queue = counters.handed.queue
-            queue.append(wait_ns)
-            if len(queue) >= FOLD_AT:
-                counters.handed.fold_if_free()
-            if wait_ns >= high_wait_ns or HIGH_WAIT_TIME not in armed:
-                self._judge_wait(wait_ns)
-
-        def returns(checkout: Held) -> None:
-            queue = counters.use.queue
-            queue.append(now() - checkout[MOMENT])
-            if len(queue) >= FOLD_AT:
-                counters.use.fold_if_free()
-            if POOL_EXHAUSTION not in armed:
-                self._check_exhaustion()
-
-        return PoolSteps(asked, held, state.limits, crowds, obtains, returns)
+    def _fold(self) -> None:
+        self._counters.handed.fold_if_free()
+        self._counters.use.fold_if_free()
 
     def record_abandoned(self, request: Hashable) -> None:
         """A request that had a token was cancelled while it waited: nobody waits any more, and nothing failed."""
@@ -195,7 +188,7 @@ class PoolRecorder:
             if not has_waited:
                 counters.requests.add()
         active = len(self._held) + len(state.held_unnamed)
-        if active > counters.peak_active:
+        if active > counters.peaks[0]:
             counters.see(active, 0)
         return checkout
 
