@@ -37,10 +37,12 @@ def environment(**variables: str) -> dict[str, str]:
     return {**kept, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **variables}
 
 
-def start(program: str, *arguments: object, folder: Path, **variables: str) -> "subprocess.Popen[str]":
-    """The program, started in `folder`, with pipes."""
+def start(
+    program: str, *arguments: object, folder: Path, is_bare: bool = False, **variables: str
+) -> "subprocess.Popen[str]":
+    """The program, started in `folder`, with pipes; a bare one begins with nothing of ours."""
     file = folder / f"program{len(list(folder.glob('program*')))}.py"
-    file.write_text(_TOOLS + textwrap.dedent(program), encoding="utf-8")
+    file.write_text(("" if is_bare else _TOOLS) + textwrap.dedent(program), encoding="utf-8")
     return subprocess.Popen(
         [sys.executable, "-W", "error", str(file), *map(str, arguments)],
         stdin=subprocess.PIPE,
@@ -52,9 +54,11 @@ def start(program: str, *arguments: object, folder: Path, **variables: str) -> "
     )
 
 
-def run(program: str, *arguments: object, folder: Path, status: int = 0, **variables: str) -> tuple[str, str]:
+def run(
+    program: str, *arguments: object, folder: Path, status: int = 0, is_bare: bool = False, **variables: str
+) -> tuple[str, str]:
     """What the program wrote to its output and to its errors, once it ended with that status."""
-    process = start(program, *arguments, folder=folder, **variables)
+    process = start(program, *arguments, folder=folder, is_bare=is_bare, **variables)
     with process:
         try:
             output, errors = process.communicate(timeout=_TIMEOUT_S)
