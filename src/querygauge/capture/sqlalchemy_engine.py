@@ -152,7 +152,8 @@ class Statements:
                 if pattern is None:
                     pattern = pattern_of(statement, context)
                 pattern_id = pattern.id
-                scope, streak, site = current_scope(), None, None
+                scope, site = current_scope(), None
+                streak: Any = None
                 if scope is not None:
                     seen = scope.seen.get(target) or scope.seen.setdefault(target, {})
                     streak = continued(seen, scope.name, target, pattern_id, started, elapsed)
@@ -161,8 +162,11 @@ class Statements:
                     if scope is None:
                         seen = holder[_SEEN]
                         if seen is None:
-                            holder[_SEEN] = {pattern_id: (started, elapsed)}
+                            # Most checkouts send one statement, for which a dictionary is not worth making.
+                            holder[_SEEN] = (pattern_id, started, elapsed)
                         else:
+                            if seen.__class__ is tuple:
+                                seen = holder[_SEEN] = {seen[0]: seen[1:]}
                             streak = seen.get(pattern_id)
                             if streak.__class__ is Streak and started - streak.last_ns <= PAUSE_NS:
                                 streak.last_ns = started

@@ -11,7 +11,7 @@ import itertools
 import threading
 from typing import Final
 
-from querygauge.histogram import EMPTY, Histogram, bucket_of
+from querygauge.histogram import EMPTY, Histogram, buckets_of
 from querygauge.protocols import Clock
 from querygauge.values import PoolMetrics
 
@@ -240,7 +240,7 @@ class _Slice:
             self.max_ns = max(self.max_ns, *durations_ns)
             self.count += len(durations_ns)
             self.total_ns += sum(durations_ns)
-            self.buckets.update(map(bucket_of, durations_ns))
+            self.buckets.update(buckets_of(durations_ns))
 
     def histogram(self) -> Histogram:
         if not self.count:
