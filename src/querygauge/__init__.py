@@ -1,7 +1,7 @@
 """Which SQL an application sends, how often, how slow and from where."""
 
 from querygauge.capture.scope import scope
-from querygauge.errors import ClosedError, MissingExtraError, QueryGaugeError, SettingsError, StoreError
+from querygauge.errors import MissingExtraError, QueryGaugeError, SettingsError, StoreError
 from querygauge.gauge import Instrumentation
 from querygauge.instrument import instrument, uninstrument
 from querygauge.monitors.delivery import RateLimitedAlertHandler
@@ -22,7 +22,6 @@ from querygauge.values import (
 __version__ = "0.1.0"
 
 __all__ = [
-    "ClosedError",
     "ConnectionPoolMonitor",
     "Instrumentation",
     "MissingExtraError",

@@ -1,6 +1,6 @@
 """The errors of this package: what happened, the rule, the value, and what to do."""
 
-__all__ = ["ClosedError", "MissingExtraError", "QueryGaugeError", "SettingsError", "StoreError"]
+__all__ = ["MissingExtraError", "QueryGaugeError", "SettingsError", "StoreError"]
 
 
 class QueryGaugeError(Exception):
@@ -17,7 +17,3 @@ class MissingExtraError(QueryGaugeError, ImportError):
 
 class StoreError(QueryGaugeError):
     """A store that cannot be opened, read or written; nothing in it was changed."""
-
-
-class ClosedError(QueryGaugeError):
-    """Something was used after its `close()`."""

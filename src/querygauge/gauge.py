@@ -11,6 +11,7 @@ import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -87,6 +88,7 @@ class Instrumentation:
         self.pools: dict[str, ConnectionPoolMonitor] = {}
         self._on_close = on_close
         self._attached: list[_Attached] = []
+        self._unpinged: list[tuple[PoolHooks, Callable[[], None]]] = []
         self._flushing = threading.Lock()
         self._closing = threading.Lock()  # taken once, never given back
         self._started_us = self._window_us = clock.now_us()
@@ -132,7 +134,13 @@ class Instrumentation:
         self._attached.append(attached)
         pool.set_reading(hooks.read)
         if self.settings.health_check:
-            pool.set_health_check_callback(ping_of(engine, hooks, self.settings.health_check_timeout_s))
+            ping = ping_of(engine, hooks, self.settings.health_check_timeout_s)
+            # An asynchronous engine is pinged on the loop that uses it, and none does yet.
+            begin = partial(pool.set_health_check_callback, ping)
+            if engine.dialect.is_async:
+                self._unpinged.append((hooks, begin))
+            else:
+                begin()
         hooks.attach()
         statements.attach()
 
@@ -175,6 +183,10 @@ class Instrumentation:
     def poll(self) -> None:
         """Writes log lines and calls alert handlers that are due; the flush thread does it every second."""
         self.queries.poll()
+        for hooks, begin in self._unpinged:
+            if hooks.loop is not None:
+                begin()
+        self._unpinged = [(hooks, begin) for hooks, begin in self._unpinged if hooks.loop is None]
         for attached in self._attached:
             attached.pool.poll()
         if self._ticks is not None:

@@ -13,6 +13,7 @@ from weakref import ref
 from sqlalchemy.engine import Engine
 
 from querygauge.capture.sqlalchemy_pool import PINGING, PoolHooks
+from querygauge.errors import QueryGaugeError
 
 __all__ = ["ping_of"]
 
@@ -22,7 +23,7 @@ def ping_of(engine: Engine, hooks: PoolHooks, timeout_s: float) -> Callable[[], 
     A function that pings the engine's database through its pool, from any thread but an event loop's.
 
     An asynchronous engine is pinged on the loop that last obtained a connection from it, since its connections belong
-    to that loop.
+    to that loop; whoever calls this waits until `hooks.loop` is known.
 
     Args:
         engine: Held weakly; once it is gone, nothing is pinged and the answer is True.
@@ -42,7 +43,7 @@ def ping_of(engine: Engine, hooks: PoolHooks, timeout_s: float) -> Callable[[], 
             return _ping(alive)
         loop = hooks.loop
         if loop is None or loop.is_closed():
-            raise RuntimeError("no event loop of the application uses this engine now")
+            raise QueryGaugeError("the event loop that last used this engine is closed; use the engine again")
         return asyncio.run_coroutine_threadsafe(_ping_async(alive), loop).result(timeout_s)
 
     return ping

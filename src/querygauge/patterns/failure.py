@@ -8,6 +8,7 @@ Read from attributes alone, so no driver is imported: MySQL's error number as th
 import asyncio
 from typing import Any, Final
 
+from querygauge.errors import QueryGaugeError
 from querygauge.patterns.redaction import redact
 from querygauge.values import CANCELLED, ERROR, TIMEOUT, Failure
 
@@ -33,7 +34,9 @@ def failure_of(error: BaseException, dialect: str) -> tuple[int, Failure]:
     """
     own = _driver_error(error)
     code = _code_of(own) or _code_of(error)
-    failure = Failure(type(own).__name__, code, redact(_message_of(own), dialect))
+    # What this package says itself has no value of the application's in it.
+    message = str(own) if isinstance(own, QueryGaugeError) else redact(_message_of(own), dialect)
+    failure = Failure(type(own).__name__, code, message)
     if code in _TIMEOUT_CODES or isinstance(own, TimeoutError):
         return TIMEOUT, failure
     if isinstance(own, asyncio.CancelledError) or not isinstance(own, Exception):
