@@ -13,14 +13,15 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import AssertionPool, NullPool, Pool, QueuePool, SingletonThreadPool, StaticPool
 
+from capture.scenarios import wait_until
 from databases.engines import NewEngine
 from querygauge.gauge import Instrumentation
 from querygauge.instrument import instrument
 
 ONE = text("SELECT 1")
 SESSIONS = text(
-    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
-    "AND backend_type = 'client backend'"
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+    "AND backend_type = 'client backend' AND application_name <> 'assistant'"
 )
 POOLS = (QueuePool, NullPool, StaticPool, SingletonThreadPool, AssertionPool)
 USERS = 50
@@ -36,7 +37,7 @@ class Watched:
     events: Counter[str]
 
     def sessions(self) -> int:
-        """Connections that the server has, our question aside."""
+        """Connections that the server has, the assistant's aside."""
         with self.assistant.connect() as connection:
             return int(connection.execute(SESSIONS).scalar_one())
 
@@ -61,7 +62,10 @@ class Watched:
         snapshot = self.gauge.pool.get_current_snapshot()
         pool: Any = self.engine.pool
         assert snapshot.active_connections == (pool.checkedout() if isinstance(pool, QueuePool) else in_use) == in_use
-        assert snapshot.active_connections + snapshot.idle_connections == self.sessions() - elsewhere
+        expected = snapshot.active_connections + snapshot.idle_connections + elsewhere
+        # A session that was closed lives on at the server for a moment; one too few would never be made up for.
+        wait_until(lambda: self.sessions() <= expected)
+        assert self.sessions() == expected
         assert snapshot.waiting_count == 0
         assert self.gauge.report_data().self_metrics.hook_errors == 0
 
@@ -84,7 +88,10 @@ def watch(new_engine: NewEngine) -> Iterator[Watch]:
         events: Counter[str] = Counter()
         for name in ("checkout", "checkin", "detach", "connect"):
             event.listen(engine, name, counting(events, name))
-        return Watched(engine, gauges[-1], new_engine("psycopg", url=engine.url, poolclass=NullPool), events)
+        assistant = new_engine(
+            "psycopg", url=engine.url, poolclass=NullPool, connect_args={"application_name": "assistant"}
+        )
+        return Watched(engine, gauges[-1], assistant, events)
 
     yield made
     for gauge in gauges:
@@ -149,7 +156,7 @@ def test_dispose_without_closing(watch: Watch, pool: type[Pool]) -> None:
     old_pool = watched.engine.pool
     with watched.engine.connect() as connection:
         connection.execute(ONE)
-    left = watched.sessions()
+    left = 0 if pool is NullPool else 1
     watched.engine.dispose(close=False)
     watched.check(0, elsewhere=left)
     with watched.engine.connect() as connection:
