@@ -216,7 +216,7 @@ async def test_tasks(driver: str, new_async_engine: NewAsyncEngine, monkeypatch:
     with instrument(engine, store=None, enable_logging=False) as gauge:
         running = [asyncio.create_task(work(task)) for task in range(tasks)]
         drained: Counter[str] = Counter()
-        pending = True
+        pending = set(running)
         while pending:
             _, pending = await asyncio.wait(running, timeout=0.05)
             for stats in gauge.queries.drain().queries:
@@ -257,8 +257,8 @@ def test_failing_batch_is_one_error(new_engine: NewEngine) -> None:
     """When the second batch fails, the operation is one error, and its time is that of both batches."""
     engine = new_engine("psycopg")
     metadata.create_all(engine)
-    rows = [{"id": i, "name": "x", "age": 1} for i in range(1_500)]
-    rows[1_200]["age"] = None  # type: ignore[assignment]
+    rows: list[dict[str, Any]] = [{"id": i, "name": "x", "age": 1} for i in range(1_500)]
+    rows[1_200]["age"] = None
     with instrument(engine, store=None) as gauge:
         with engine.begin() as connection, pytest.raises(DBAPIError):
             connection.execute(insert(people).returning(people.c.id), rows)

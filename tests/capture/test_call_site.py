@@ -3,7 +3,9 @@
 import asyncio
 import inspect
 import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, Engine, text
@@ -66,7 +68,7 @@ def test_generator(sync_engine: Engine) -> None:
     """Inside a generator the line is the generator's."""
     found: list[str] = []
 
-    def rows():  # type: ignore[no-untyped-def]
+    def rows() -> Iterator[Any]:
         with sync_engine.connect() as connection:
             yield from connection.execute(ONE)
             found.append(here(1))

@@ -50,7 +50,7 @@ def test_a_refused_ping_is_a_failure(sync_engine: Engine) -> None:
         def refuse() -> None:
             raise ConnectionRefusedError("no server at mark-7f3a9c")
 
-        sync_engine.pool._invoke_creator = lambda _entry: refuse()  # type: ignore[method-assign,assignment,return-value]
+        sync_engine.pool._invoke_creator = lambda _entry: refuse()  # type: ignore[assignment]
         until(lambda: pinged(gauge))
         (check,) = gauge.pool.get_health_checks()
         assert check.error is not None

@@ -1,7 +1,6 @@
 """Replacing methods on an instance, and putting back what was found."""
 
 from collections.abc import Callable
-from typing import Any
 
 from querygauge.capture.wrapping import Wraps
 
@@ -12,7 +11,7 @@ class Owner:
         return "original"
 
 
-def shout(original: Callable[..., Any]) -> tuple[Callable[..., Any], Callable[[], None]]:
+def shout(original: Callable[..., str]) -> tuple[Callable[..., str], Callable[[], None]]:
     """A replacement that anybody can hear."""
     is_on = True
 
@@ -40,7 +39,10 @@ def test_restores_the_class_method() -> None:
 def test_restores_an_instance_method() -> None:
     """A method somebody put on the instance before us is back afterwards."""
     owner = Owner()
-    theirs = lambda: "theirs"  # noqa: E731
+
+    def theirs() -> str:
+        return "theirs"
+
     owner.method = theirs  # type: ignore[method-assign]
     wraps = Wraps(owner)
     wraps.replace("method", shout)
@@ -54,7 +56,7 @@ def test_leaves_a_later_replacement_alone() -> None:
     owner = Owner()
     wraps = Wraps(owner)
     wraps.replace("method", shout)
-    ours = owner.method
+    ours: Callable[[], str] = owner.method
     owner.method = lambda: ours() + "!"  # type: ignore[method-assign]
     wraps.restore()
     assert owner.method() == "original!"
