@@ -17,7 +17,7 @@ from multiprocessing import util as multiprocessing_util
 from typing import Final, Protocol
 
 from querygauge.errors import StoreError
-from querygauge.forking import survive_forks
+from querygauge.forking import call_soon, survive_forks
 from querygauge.logs import get_logger
 from querygauge.protocols import Clock, SnapshotSink
 from querygauge.values import Snapshot
@@ -161,7 +161,7 @@ class FlushThread:
         self._due_us.clear()
         self._thread = None
         if self._members:
-            self._start()
+            call_soon(self._start_again)
 
     def drive(self) -> None:
         """One round: polls every member, and flushes those that are due."""
@@ -205,6 +205,11 @@ class FlushThread:
             log.warning("flush_thread_not_started", error=str(error), effect="nothing is kept on disk until close()")
             return
         self._thread = thread
+
+    def _start_again(self) -> None:
+        with self._lock:
+            if self._members:
+                self._start()
 
     def _halt(self) -> threading.Thread | None:
         thread, self._thread = self._thread, None

@@ -6,11 +6,14 @@ for ever. So whoever counts, locks or runs a thread registers here once, and emp
 Nothing is locked before the fork: the child throws away what it inherited instead of trusting it.
 """
 
+import _thread
 import os
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 from weakref import WeakSet
 
-__all__ = ["SurvivesFork", "survive_forks"]
+__all__ = ["SurvivesFork", "call_soon", "survive_forks"]
 
 
 class SurvivesFork(Protocol):
@@ -33,6 +36,17 @@ def survive_forks(member: SurvivesFork, *, is_driver: bool = False) -> None:
         is_driver: Whether it starts a thread that calls other members, which must all be ready by then.
     """
     (_drivers if is_driver else _members).add(member)
+
+
+def call_soon(start: Callable[[], None]) -> None:
+    """
+    Calls `start`, which starts a thread, from another thread; for `after_fork_in_child()`, which must not wait.
+
+    `Thread.start()` waits until the new thread runs. Under gevent that lets the parent's greenlets run in the child,
+    on the parent's connections, even between the fork and the exec of a `subprocess.Popen`.
+    """
+    with suppress(RuntimeError):  # no more threads, or the interpreter is ending
+        _thread.start_new_thread(start, ())
 
 
 def _after_fork_in_child() -> None:

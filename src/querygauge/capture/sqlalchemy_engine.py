@@ -262,15 +262,12 @@ class Statements:
             if not is_attached:
                 yield from original(*arguments, **keywords)
                 return
-            context = arguments[-1]
-            batches = _Batches(time.perf_counter_ns())
-            setattr(context, _KEY, batches)
+            context, batches = self._begin_batches(arguments)
             try:
                 yield from original(*arguments, **keywords)
             finally:
-                delattr(context, _KEY)
                 # A failed batch has recorded the whole already; its exception never passes through here.
-                if not batches.has_failed:
+                if batches is not None and not batches.has_failed:
                     self._finish_batches(context, batches)
 
         def pass_through() -> None:
@@ -279,8 +276,18 @@ class Statements:
 
         return deliver, pass_through
 
+    def _begin_batches(self, arguments: tuple[Any, ...]) -> tuple[Any, _Batches | None]:
+        try:
+            context, batches = arguments[-1], _Batches(time.perf_counter_ns())
+            setattr(context, _KEY, batches)
+        except Exception as error:  # noqa: BLE001  # the host must not notice
+            self.guard.caught("insertmanyvalues", error)
+            return None, None
+        return context, batches
+
     def _finish_batches(self, context: Any, batches: _Batches) -> None:
         try:
+            delattr(context, _KEY)
             statement = context.statement
             pattern = self._pattern_of(statement, context)
             self._record_batch(

@@ -139,11 +139,11 @@ class PoolHooks:
             try:
                 fairy = original()
             except BaseException as error:
-                del asked[request]
+                asked.pop(request, None)  # a fork meanwhile has emptied it
                 self._not_obtained(request, started, error)
                 raise
             ended = now()
-            del asked[request]
+            asked.pop(request, None)
             try:
                 # A pool that hands the same connection out again while it is held counts on the fairy; that is no
                 # checkout. The event that says the same costs a microsecond more.

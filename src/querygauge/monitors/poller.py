@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
+from querygauge.forking import call_soon
 from querygauge.logs import get_logger
 
 __all__ = ["Poller"]
@@ -47,7 +48,12 @@ class Poller:
     def after_fork_in_child(self) -> None:
         """Starts a thread of the child's own if there was one."""
         self._wake = threading.Event()
-        if self._thread is not None:
+        inherited = self._thread
+        if inherited is not None:
+            call_soon(lambda: self._start_instead_of(inherited))
+
+    def _start_instead_of(self, inherited: threading.Thread) -> None:
+        if self._thread is inherited:  # not stopped meanwhile
             self.start()
 
     def _run(self) -> None:

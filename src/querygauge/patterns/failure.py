@@ -2,7 +2,7 @@
 A driver's exception → how the execution ended, and why, with nothing personal in it.
 
 Read from attributes alone, so no driver is imported: MySQL's error number as the first argument, SQLSTATE from
-`sqlstate` (psycopg, asyncpg) or `pgcode` (psycopg2), SQLite's `sqlite_errorname`.
+`sqlstate` (psycopg, asyncpg) or `pgcode` (psycopg2), SQLite's `sqlite_errorname`, or its number where Python knows no name.
 """
 
 import asyncio
@@ -59,9 +59,10 @@ def _code_of(error: BaseException) -> str | None:
         return str(number)
     for name in ("sqlstate", "pgcode", "sqlite_errorname"):
         code: Any = getattr(error, name, None)
-        if isinstance(code, str) and code:
+        if isinstance(code, str) and code and code != "unknown":
             return code
-    return None
+    number = getattr(error, "sqlite_errorcode", None)
+    return None if number is None else str(number)
 
 
 def _message_of(error: BaseException) -> str:

@@ -1,0 +1,205 @@
+"""Values about connection pools: their state, what they did, who holds a connection."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar
+
+from querygauge.histogram import EMPTY, Histogram
+from querygauge.values.base import Value
+
+__all__ = ["HealthCheck", "Holder", "PoolGauges", "PoolMetrics", "PoolSnapshot", "PoolWindow"]
+
+
+@dataclass(frozen=True, slots=True)
+class Holder(Value):
+    """
+    One connection that is checked out.
+
+    Attributes:
+        age_s: Seconds since its checkout.
+        call_site: The line that checked it out, as `path:line in function`; None if it is unknown.
+        pattern_id: The last pattern sent on it; None if there was none yet.
+    """
+
+    age_s: float
+    call_site: str | None = None
+    pattern_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PoolGauges(Value):
+    """What a pool holds at one moment; `size` is None where the pool has no limit of its own."""
+
+    size: int | None
+    max_overflow: int | None
+    in_use: int
+    idle: int
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSnapshot(Value):
+    """
+    A pool at one moment.
+
+    Attributes:
+        timestamp: The moment.
+        pool_size: Connections the pool may keep; 0 where it has no limit.
+        active_connections: Checked out.
+        idle_connections: Open and not checked out.
+        waiting_count: Callers waiting for a connection.
+        overflow: Connections above `pool_size`; never negative.
+        max_connections: `pool_size` and the allowed overflow; 0 where there is no limit.
+        oldest_checkout_s: Age of the oldest checkout in seconds; 0 if nothing is checked out.
+        holders: Those that hold a connection, oldest first; at most 20.
+    """
+
+    timestamp: datetime
+    pool_size: int
+    active_connections: int
+    idle_connections: int
+    waiting_count: int
+    overflow: int
+    max_connections: int
+    oldest_checkout_s: float
+    holders: tuple[Holder, ...] = ()
+    _derived: ClassVar[tuple[str, ...]] = ("utilization_percent",)
+
+    @property
+    def utilization_percent(self) -> float:
+        """Share of `max_connections` in use; 0 where there is no limit."""
+        return 100.0 * self.active_connections / self.max_connections if self.max_connections else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class HealthCheck(Value):
+    """One health check: when, how long, and why it failed (None if it did not)."""
+
+    timestamp: datetime
+    duration_ms: float
+    error: str | None = None
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether the pool answered in time."""
+        return self.error is None
+
+
+@dataclass(frozen=True, slots=True)
+class PoolMetrics(Value):
+    """
+    What a pool did over a span of time.
+
+    Attributes:
+        total_requests: Connections asked for; the base of both rates.
+        total_checkouts: Connections handed out.
+        total_checkins: Connections given back.
+        total_timeouts: Requests that ended in a timeout.
+        total_errors: Requests that ended in any other error.
+        wait: Time to obtain a connection, from asking to having it.
+        use: Time a connection was checked out.
+        create: Time to open a connection.
+        peak_active: Most connections in use at once.
+        peak_waiting: Most callers waiting at once.
+        health_checks: Health checks made.
+        health_checks_failed: Those that failed.
+        leaks: Connections that were garbage-collected instead of given back.
+        lost_to_cancellation: Connections thrown away because a statement on them was cancelled.
+    """
+
+    total_requests: int = 0
+    total_checkouts: int = 0
+    total_checkins: int = 0
+    total_timeouts: int = 0
+    total_errors: int = 0
+    wait: Histogram = EMPTY
+    use: Histogram = EMPTY
+    create: Histogram = EMPTY
+    peak_active: int = 0
+    peak_waiting: int = 0
+    health_checks: int = 0
+    health_checks_failed: int = 0
+    leaks: int = 0
+    lost_to_cancellation: int = 0
+    _derived: ClassVar[tuple[str, ...]] = (
+        "timeout_rate",
+        "error_rate",
+        "avg_wait_time_ms",
+        "p95_wait_time_ms",
+        "p99_wait_time_ms",
+        "avg_use_time_ms",
+        "avg_create_time_ms",
+        "health_check_success_rate",
+    )
+
+    @property
+    def timeout_rate(self) -> float:
+        """Percentage of requests that timed out."""
+        return self._rate(self.total_timeouts)
+
+    @property
+    def error_rate(self) -> float:
+        """Percentage of requests that ended in an error other than a timeout."""
+        return self._rate(self.total_errors)
+
+    def _rate(self, count: int) -> float:
+        return 100.0 * count / self.total_requests if self.total_requests else 0.0
+
+    @property
+    def avg_wait_time_ms(self) -> float:
+        """Mean time to obtain a connection; 0 while none was asked for."""
+        return self.wait.mean_ms
+
+    @property
+    def p95_wait_time_ms(self) -> float:
+        """95 % of the waits were no longer; 0 while there were none."""
+        return self.wait.quantile_ms(0.95) if self.wait.count else 0.0
+
+    @property
+    def p99_wait_time_ms(self) -> float:
+        """99 % of the waits were no longer; 0 while there were none."""
+        return self.wait.quantile_ms(0.99) if self.wait.count else 0.0
+
+    @property
+    def avg_use_time_ms(self) -> float:
+        """Mean time a connection was checked out; 0 while none came back."""
+        return self.use.mean_ms
+
+    @property
+    def avg_create_time_ms(self) -> float:
+        """Mean time to open a connection; 0 while none was opened."""
+        return self.create.mean_ms
+
+    @property
+    def health_check_success_rate(self) -> float:
+        """Percentage of health checks that succeeded; 100 while there were none."""
+        if not self.health_checks:
+            return 100.0
+        return 100.0 * (self.health_checks - self.health_checks_failed) / self.health_checks
+
+    def merged(self, other: "PoolMetrics") -> "PoolMetrics":
+        """Both together; peaks are the higher of the two."""
+        return PoolMetrics(
+            total_requests=self.total_requests + other.total_requests,
+            total_checkouts=self.total_checkouts + other.total_checkouts,
+            total_checkins=self.total_checkins + other.total_checkins,
+            total_timeouts=self.total_timeouts + other.total_timeouts,
+            total_errors=self.total_errors + other.total_errors,
+            wait=self.wait.merged(other.wait),
+            use=self.use.merged(other.use),
+            create=self.create.merged(other.create),
+            peak_active=max(self.peak_active, other.peak_active),
+            peak_waiting=max(self.peak_waiting, other.peak_waiting),
+            health_checks=self.health_checks + other.health_checks,
+            health_checks_failed=self.health_checks_failed + other.health_checks_failed,
+            leaks=self.leaks + other.leaks,
+            lost_to_cancellation=self.lost_to_cancellation + other.lost_to_cancellation,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PoolWindow(Value):
+    """One pool in one snapshot: its state at the end, and what it did within."""
+
+    pool: str
+    state: PoolSnapshot
+    metrics: PoolMetrics

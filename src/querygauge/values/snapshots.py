@@ -1,0 +1,58 @@
+"""What one process knows about a span of time."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from querygauge.values.base import Value
+from querygauge.values.pools import PoolWindow
+from querygauge.values.queries import QueryStats, Repetition, SlowQuery
+
+__all__ = ["SelfMetrics", "Snapshot"]
+
+
+@dataclass(frozen=True, slots=True)
+class SelfMetrics(Value):
+    """
+    What querygauge noticed about itself.
+
+    Attributes:
+        hook_errors: Exceptions caught inside hooks; each kind was logged once.
+        patterns_folded: Executions counted under `other` because the limit on distinct patterns was reached.
+        slow_queries_dropped: Slow executions the bounded history pushed out; the counters still hold them.
+        alerts_dropped: Alerts the bounded queue pushed out before a handler saw them.
+        snapshots_dropped: Flushed snapshots that could not be kept.
+    """
+
+    hook_errors: int = 0
+    patterns_folded: int = 0
+    slow_queries_dropped: int = 0
+    alerts_dropped: int = 0
+    snapshots_dropped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot(Value):
+    """
+    Everything one process knows about a span of time.
+
+    Attributes:
+        service: Name of the application.
+        process: `host:pid`.
+        started: Start of the span.
+        ended: Its end.
+        queries: One per pattern and target that was executed in the span.
+        slow_queries: Executions kept, oldest first.
+        repetitions: Findings of the span.
+        pools: One per pool.
+        self_metrics: What querygauge noticed about itself, since the process began.
+    """
+
+    service: str
+    process: str
+    started: datetime
+    ended: datetime
+    queries: tuple[QueryStats, ...] = ()
+    slow_queries: tuple[SlowQuery, ...] = ()
+    repetitions: tuple[Repetition, ...] = ()
+    pools: tuple[PoolWindow, ...] = ()
+    self_metrics: SelfMetrics = SelfMetrics()
