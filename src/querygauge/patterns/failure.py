@@ -2,7 +2,7 @@
 A driver's exception → how the execution ended, and why, with nothing personal in it.
 
 Read from attributes alone, so no driver is imported: MySQL's error number as the first argument, SQLSTATE from
-`sqlstate` (psycopg, asyncpg) or `pgcode` (psycopg2), SQLite's `sqlite_errorname`, or its number where Python knows no name.
+`sqlstate` (psycopg, asyncpg) or `pgcode` (psycopg2), SQLite's `sqlite_errorname`, or its number where it has no name.
 """
 
 import asyncio
