@@ -120,6 +120,7 @@ class Instrumentation:
             engine.dialect,
             name,
             record=self.queries.recorder(name),
+            ledger=self.queries.ledger(),
             patterns=PatternCache(engine.dialect.name, max_texts=self.settings.max_patterns),
             find_call_site=self._finder(),
             held=pool.held,

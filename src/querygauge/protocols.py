@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Protocol
 
 from querygauge.values import Failure, Pattern, PoolGauges, Snapshot
 
-__all__ = ["Clock", "PoolLedger", "PoolReading", "PoolRecord", "Record", "SnapshotSink", "Unit"]
+__all__ = ["Clock", "PoolLedger", "PoolReading", "PoolRecord", "QueryLedger", "Record", "SnapshotSink", "Unit"]
 
 
 class Clock(Protocol):
@@ -89,6 +89,21 @@ class Record(Protocol):
             unit: What it is repeated within; None for a first execution, and for what cannot be a repetition.
             literals: Statement and parameters as sent, only with `keep_literals` and only for a slow execution.
         """
+
+
+class QueryLedger(NamedTuple):
+    """
+    Where capture writes what `Record` would take, without the call, for the executions that are nothing but fast.
+
+    Attributes:
+        queue: Takes `(target, *what Record takes, trace_id)`.
+        fold_at: Executions in the queue from which `folds` is to be called.
+        folds: Empties the queue.
+    """
+
+    queue: deque[tuple[Any, ...]]
+    fold_at: int
+    folds: Callable[[], None]
 
 
 class PoolLedger(NamedTuple):

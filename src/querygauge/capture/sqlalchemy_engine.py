@@ -21,7 +21,7 @@ from querygauge.capture.scope import CURRENT, PAUSE_NS, Streak, continued
 from querygauge.capture.wrapping import Replacement, Wraps
 from querygauge.patterns.cache import PatternCache
 from querygauge.patterns.failure import failure_of
-from querygauge.protocols import Record
+from querygauge.protocols import QueryLedger, Record
 from querygauge.values import OK, Pattern
 
 __all__ = ["Statements"]
@@ -70,6 +70,7 @@ class Statements:
         target: str,
         *,
         record: Record,
+        ledger: QueryLedger,
         patterns: PatternCache,
         find_call_site: Callable[[], str | None],
         held: Mapping[Any, list[Any]],
@@ -83,6 +84,7 @@ class Statements:
         self._dialect = ref(dialect)
         self._target = target
         self._record = record
+        self._ledger = ledger
         self._patterns = patterns
         self._find = find_call_site
         self._held = held
@@ -115,6 +117,8 @@ class Statements:
         now, record, find, wake, guard = time.perf_counter_ns, self._record, self._find, self._wake, self.guard
         pattern_of, literals_of, failed = self._pattern_of, self._literals_of, self._failed
         holder_at, current_scope, target = self._held.get, CURRENT.get, self._target
+        queue, fold_at, fold = self._ledger
+        append = queue.append
         slow_ns, always_find, zero_is_unknown = self._slow_ns, self._always_find, self._zero_is_unknown
         is_attached = True
 
@@ -185,7 +189,9 @@ class Statements:
                     site = streak.call_site
                 if always_find:
                     site = find()
-                record(pattern, started, elapsed, rows, OK, None, site, streak, None)
+                append((target, pattern, started, elapsed, rows, OK, None, site, streak, None, None))
+                if len(queue) >= fold_at:
+                    fold()
             except Exception as error:  # noqa: BLE001  # the host must not notice
                 guard.caught("statement", error)
             return result

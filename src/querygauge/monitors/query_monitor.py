@@ -1,10 +1,9 @@
 """
 `QueryMonitor`: which queries run, how often, how slow, how they end.
 
-In go executions, from capture through `recorder(target)` or from a caller that measured them itself; out come
-statistics, slow queries, repetitions, a report, log lines and alerts. Usable alone, without any engine: `start()` then
-runs a thread of its own; under a gauge the flush thread drives it. Deliberately not here: counting (the recorder),
-calling handlers (the delivery), and anything about connections.
+In go executions, from capture or from a caller that measured them; out come statistics, slow queries, repetitions, a
+report, log lines and alerts. Usable alone: `start()` then runs a thread of its own; under a gauge the flush thread
+drives it. Deliberately not here: counting (the recorder), calling handlers (the delivery), connections.
 """
 
 import asyncio
@@ -24,7 +23,7 @@ from querygauge.monitors.slow_log import SlowLog, alert_about
 from querygauge.patterns.cache import PatternCache
 from querygauge.patterns.failure import failure_of
 from querygauge.patterns.redaction import redact
-from querygauge.protocols import Clock, Record, Unit
+from querygauge.protocols import Clock, QueryLedger, Record, Unit
 from querygauge.rendering.ranking import ranked
 from querygauge.rendering.report import render_report
 from querygauge.rendering.report_data import ReportData
@@ -243,6 +242,10 @@ class QueryMonitor:
     def recorder(self, target: str) -> Record:
         """The function through which capture records executions on one target."""
         return self._recorder.recorder(target)
+
+    def ledger(self) -> QueryLedger:
+        """Where capture writes executions that are nothing but fast; as `recorder` without the call."""
+        return self._recorder.ledger()
 
     def drain(self) -> Window:
         """What happened since the last call, for the owner of this monitor; statistics keep it."""

@@ -20,7 +20,7 @@ from querygauge.clock import datetime_of
 from querygauge.errors import SettingsError
 from querygauge.histogram import bucket_of
 from querygauge.monitors import query_table, repetition
-from querygauge.protocols import Clock, Record, Unit
+from querygauge.protocols import Clock, QueryLedger, Record, Unit
 from querygauge.settings import Settings
 from querygauge.values import (
     OUTCOMES,
@@ -132,6 +132,10 @@ class Recorder:
                 fold()
 
         return record
+
+    def ledger(self) -> QueryLedger:
+        """The queue itself, for capture on its hot path."""
+        return QueryLedger(self._queue, _FOLD_SIZE, self._fold_if_free)
 
     def record_traced(self, trace_id: str | None, target: str, *execution: Any) -> None:
         """As `recorder(target)`, for an execution whose trace is known; `execution` is what `Record` takes."""
