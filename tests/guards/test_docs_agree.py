@@ -43,11 +43,11 @@ def test_every_default_in_the_reference_is_the_real_one() -> None:
 
 @pytest.mark.parametrize("page", _PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_name_a_heading_that_is_there(page: Path) -> None:
-    """Every link to a heading, on the same page or another one, names one that is in it."""
+    """Every link leads to a file that is there, and to a heading that is in it."""
     broken = []
     for link in _LINK.finditer(_FENCED.sub("", page.read_text(encoding="utf-8"))):
         target = page.parent / link[1] if link[1] else page
-        if link[2] and link[2] not in _anchors(target):
+        if not target.exists() or (link[2] and link[2] not in _anchors(target)):
             broken.append(link[0])
     assert broken == []
 
