@@ -165,11 +165,18 @@ def load_settings(
         if name not in _TYPES:
             raise SettingsError(f"unknown setting {name!r}; known are {', '.join(_NAMES)}")
     values = {
-        **_from_pyproject(Path.cwd() if directory is None else directory),
+        **_from_pyproject(_working_directory() if directory is None else directory),
         **_from_environment(os.environ if environment is None else environment),
         **{name: _checked(name, value, name) for name, value in keywords.items()},
     }
     return Settings(**values)
+
+
+def _working_directory() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError:  # it was removed under us
+        return Path("/")
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:

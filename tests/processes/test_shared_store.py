@@ -133,7 +133,7 @@ def test_a_dead_disk_costs_a_bounded_memory(tmp_path: Path) -> None:
             gauge.flush()
         (tmp_path / "file").unlink()
         assert gauge.snapshot().self_metrics.snapshots_dropped == 15
-        assert gauge.queries.view().outcomes.ok == 45
+        assert gauge.report_data().outcomes.ok == 45
     assert executions(tmp_path / "file" / "store") == {"mark": 30}
 
 
@@ -167,7 +167,7 @@ def test_a_disk_that_may_only_be_read_is_one_warning(tmp_path: Path) -> None:
         _send(engine, 3)
         gauge.flush()
         gauge.close()
-        assert gauge.queries.view().outcomes.ok == 3
+        assert gauge.report_data().outcomes.ok == 3
     assert [entry["event"] for entry in logs] == ["store_not_writable"]
     assert "Read-only file system" in logs[0]["error"]
 
@@ -191,7 +191,7 @@ def test_a_user_who_may_not_look_into_the_working_directory_is_served(tmp_path: 
         send(engine, "mark", 3)
         gauge.flush()
         gauge.close()
-    assert gauge.queries.view().outcomes.ok == 3
+    assert gauge.report_data().outcomes.ok == 3
     print(*[entry["event"] for entry in logs])
     """
     output, _ = run(program, tmp_path / "root", folder=tmp_path)

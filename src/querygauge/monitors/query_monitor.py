@@ -18,7 +18,7 @@ from querygauge.forking import survive_forks
 from querygauge.logs import get_logger
 from querygauge.monitors.delivery import Handler, HandlerDelivery
 from querygauge.monitors.poller import Poller
-from querygauge.monitors.recorder import Recorder, View, Window, nanoseconds
+from querygauge.monitors.recorder import Recorder, Window, nanoseconds
 from querygauge.monitors.slow_log import SlowLog, alert_about
 from querygauge.patterns.cache import PatternCache
 from querygauge.patterns.failure import failure_of
@@ -250,10 +250,6 @@ class QueryMonitor:
     def drain(self) -> Window:
         """What happened since the last call, for the owner of this monitor; statistics keep it."""
         return self._recorder.drain()
-
-    def view(self) -> View:
-        """Statistics, repetitions and overall counts of one moment."""
-        return self._recorder.view()
 
     def get_slow_queries(self, threshold_ms: float | None = None, limit: int | None = None) -> list[SlowQuery]:
         """
