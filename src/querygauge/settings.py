@@ -258,13 +258,20 @@ def _checked(name: str, value: Any, source: str) -> Any:
             return Path(value)
         raise SettingsError(f"{source} must be a path or None; got an empty text")
     if float in kinds and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value) if abs(value) <= sys.float_info.max else math.copysign(math.inf, value)
+        return _as_float(value)
     if int in kinds and isinstance(value, int) and not isinstance(value, bool):
         return value
     if (bool in kinds and isinstance(value, bool)) or (str in kinds and isinstance(value, str)):
         return value
     expected = " or ".join("None" if kind is type(None) else kind.__name__ for kind in kinds)
     raise SettingsError(f"{source} must be of type {expected}; got {value!r}")
+
+
+def _as_float(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # a whole number beyond all floats
+        return math.inf if value > 0 else -math.inf
 
 
 def _kinds(name: str) -> tuple[Any, ...]:
