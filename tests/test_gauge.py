@@ -1,0 +1,261 @@
+"""The gauge: what a flush takes where, what stays in memory, and how it ends."""
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, create_engine, text
+from sqlalchemy.pool import QueuePool
+from structlog.testing import capture_logs
+
+from conftest import FakeClock
+from processes.programs import executions
+from querygauge import gauge as gauge_module
+from querygauge.gauge import Instrumentation
+from querygauge.settings import Settings
+from querygauge.storage.paths import StorePaths
+from querygauge.storage.reader import open_store
+from querygauge.storage.spool import waiting_files
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    """An engine with a queue pool."""
+    made = create_engine(f"sqlite:///{tmp_path}/data.sqlite", poolclass=QueuePool)
+    yield made
+    made.dispose()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """Where a store may be."""
+    return tmp_path / "store"
+
+
+Make = Callable[..., Instrumentation]
+
+
+@pytest.fixture
+def make(engine: Engine, clock: FakeClock) -> Iterator[Make]:
+    """A gauge of the engine that no thread drives, over a clock that moves when told."""
+    made: list[Instrumentation] = []
+
+    def make_gauge(**settings: Any) -> Instrumentation:
+        gauge = Instrumentation(Settings(**{"store": None, "service": "shop", **settings}), lambda _: None, clock)
+        gauge.attach(engine, "main")
+        gauge.queries.start_delivery(lambda: None)  # as `start` does, with a thread
+        made.append(gauge)
+        return gauge
+
+    yield make_gauge
+    for gauge in made:
+        gauge.close()
+        gauge.queries.stop_delivery()
+
+
+def send(engine: Engine, count: int = 1, mark: str = "mark") -> None:
+    """Sends one statement that many times."""
+    with engine.connect() as connection:
+        for _ in range(count):
+            connection.execute(text(f"SELECT 1 AS {mark}"))
+
+
+def test_each_flush_takes_what_is_new(engine: Engine, make: Make, store: Path) -> None:
+    """Every execution is in exactly one snapshot, and the gauge itself goes on knowing all of them."""
+    gauge = make(store=store, collector="off")
+    for count in (3, 5, 7):
+        send(engine, count)
+        gauge.flush()
+    assert len(waiting_files(StorePaths(store))) == 3
+    assert executions(store) == {"mark": 15}
+    assert gauge.queries.report_data().outcomes.ok == 15
+
+
+def test_pools_are_flushed_too(engine: Engine, make: Make, store: Path) -> None:
+    """Checkouts, checkins and waits since the last flush."""
+    gauge = make(store=store, collector="off")
+    for count in (1, 2):
+        for _ in range(count):
+            send(engine)
+        gauge.flush()
+    windows = open_store(store).pools()
+    assert sum(window.metrics.total_checkouts for window in windows) == 3
+    assert {window.pool for window in windows} == {"main"}
+
+
+def test_a_quiet_process_says_once_a_minute_that_it_lives(
+    engine: Engine, make: Make, store: Path, clock: FakeClock
+) -> None:
+    """Flushes of nothing write nothing, so that an idle service fills no disk."""
+    gauge = make(store=store, collector="off")
+    for _ in range(18):
+        clock.advance(10)
+        gauge.flush()
+    assert len(waiting_files(StorePaths(store))) == 3
+
+
+def test_a_store_of_none_is_memory_only(
+    engine: Engine, make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is written anywhere, and everything else works."""
+    monkeypatch.chdir(tmp_path)
+    gauge = make()
+    send(engine, 4)
+    gauge.flush()
+    assert gauge.finish()
+    assert gauge.snapshot().queries[0].execution_count == 4
+    gauge.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["data.sqlite"]
+
+
+@pytest.mark.parametrize("has_store", [False, True])
+def test_patterns_not_seen_for_long_leave_the_memory(
+    engine: Engine, make: Make, store: Path, clock: FakeClock, has_store: bool
+) -> None:
+    """After their last numbers were flushed, with a store or without; the overall counts keep them."""
+    gauge = make(store=store if has_store else None, collector="off", stats_retention_hours=1)
+    engine.connect().close()
+    gauge.queries.record("SELECT old", 1.0)
+    gauge.flush()
+    clock.advance(3500)
+    gauge.queries.record("SELECT young", 1.0)
+    clock.advance(200)
+    gauge.poll()
+    assert texts(gauge) == {"SELECT young"}
+    assert gauge.queries.report_data().outcomes.ok == 2
+
+
+def test_what_was_not_flushed_is_not_forgotten(engine: Engine, make: Make, store: Path, clock: FakeClock) -> None:
+    """Retention drops a pattern only once its numbers are on their way."""
+    gauge = make(store=store, collector="off", stats_retention_hours=1)
+    gauge.queries.record("SELECT 1 AS mark", 1.0)
+    clock.advance(4000)
+    gauge.poll()
+    assert len(texts(gauge)) == 1
+    gauge.flush()
+    clock.advance(100)
+    gauge.poll()
+    assert texts(gauge) == set()
+    assert executions(store) == {"mark": 1}
+
+
+def texts(gauge: Instrumentation) -> set[str]:
+    """The patterns it knows."""
+    return {stats.query_pattern for stats in gauge.queries.get_query_stats()}
+
+
+def test_a_clock_set_back_makes_no_window_that_ends_before_it_began(
+    engine: Engine, make: Make, store: Path, clock: FakeClock
+) -> None:
+    """The window is then a moment long; its numbers are whole."""
+    gauge = make(store=store, collector="off")
+    send(engine, 2)
+    clock.advance(-86_400)
+    gauge.flush()
+    assert executions(store) == {"mark": 2}
+
+
+def test_the_report_shows_the_pools(engine: Engine, make: Make) -> None:
+    """Everything of this gauge is in one text."""
+    gauge = make()
+    send(engine, 2)
+    report = gauge.report()
+    assert report.startswith("QUERY PERFORMANCE REPORT")
+    assert "SELECT ? AS mark" in report
+    assert "main" in report
+
+
+def test_its_repr_says_how_it_stands(engine: Engine, make: Make) -> None:
+    """Service, targets, and whether it measures."""
+    gauge = make()
+    assert repr(gauge) == "<Instrumentation service='shop' targets=['main'] attached>"
+    gauge.close()
+    assert repr(gauge) == "<Instrumentation service='shop' targets=['main'] closed>"
+
+
+def test_close_flushes_what_is_left(engine: Engine, make: Make, store: Path) -> None:
+    """And only once, however many threads close it."""
+    gauge = make(store=store, collector="inline")
+    send(engine, 5)
+    threads = [threading.Thread(target=gauge.close) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    send(engine, 5)
+    gauge.close()
+    # The end of a process folds nothing.
+    assert not StorePaths(store).database.exists()
+    assert executions(store) == {"mark": 5}
+
+
+def test_flushes_from_several_threads_lose_and_repeat_nothing(engine: Engine, make: Make, store: Path) -> None:
+    """The flush thread, a caller and the end of the process may meet."""
+    gauge = make(store=store, collector="off")
+    start = threading.Barrier(4)
+
+    def work() -> None:
+        start.wait()
+        for _ in range(20):
+            send(engine, 3)
+            gauge.finish()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert executions(store) == {"mark": 240}
+
+
+def test_a_disk_that_hangs_does_not_keep_a_host_from_closing(
+    engine: Engine, make: Make, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A flush that never ends is waited for, not for ever; one warning says that numbers are missing."""
+    monkeypatch.setattr(gauge_module, "_WRITE_S", 0.01)
+    gauge = make(store=store, collector="off")
+    gauge._flushing.acquire()
+    with capture_logs() as logs:
+        gauge.close()
+    assert gauge.is_closed
+    assert [entry["event"] for entry in logs] == ["flush_skipped"]
+
+
+def test_a_store_that_fails_starts_no_tick(engine: Engine, make: Make, store: Path) -> None:
+    """Where nothing can be written nothing can be folded: one warning is enough."""
+    gauge = make(store=store, collector="inline")
+    (store / "spool").rmdir()
+    (store / "spool").write_text("in the way")
+    with capture_logs() as logs:
+        for _ in range(3):
+            send(engine)
+            gauge.flush()
+    assert [entry["event"] for entry in logs] == ["store_not_writable"]
+
+
+def test_a_relative_store_stays_where_it_was(
+    engine: Engine, make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The application may change its working directory, even before the store could be made."""
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "disk").write_text("not mounted yet")
+    monkeypatch.chdir(tmp_path / "home")
+    with capture_logs():
+        gauge = make(store=Path("disk") / "store", collector="off")
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "home" / "disk").unlink()
+        send(engine, 2)
+        gauge.flush()
+    assert executions(tmp_path / "home" / "disk" / "store") == {"mark": 2}
+
+
+def test_what_the_spool_gave_up_is_shown(engine: Engine, make: Make, store: Path) -> None:
+    """A spool that nobody folds stays within its limit, and the gauge says what that cost."""
+    gauge = make(store=store, collector="off", spool_max_mb=0.001)
+    with capture_logs():
+        for _ in range(4):
+            send(engine)
+            gauge.flush()
+    assert gauge.snapshot().self_metrics.snapshots_dropped == 3
