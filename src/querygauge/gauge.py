@@ -108,7 +108,7 @@ class Instrumentation:
             return
         guard = Guard(name)
         hooks = PoolHooks(
-            engine.pool,
+            engine,
             record=pool,
             find_call_site=self._finder(),
             dialect=engine.dialect.name,
@@ -184,10 +184,9 @@ class Instrumentation:
     def poll(self) -> None:
         """Writes log lines and calls alert handlers that are due; the flush thread does it every second."""
         self.queries.poll()
-        for hooks, begin in self._unpinged:
-            if hooks.loop is not None:
-                begin()
-        self._unpinged = [(hooks, begin) for hooks, begin in self._unpinged if hooks.loop is None]
+        for entry in [(hooks, begin) for hooks, begin in self._unpinged if hooks.loop is not None]:
+            entry[1]()
+            self._unpinged.remove(entry)
         for attached in self._attached:
             attached.pool.poll()
         if self._ticks is not None:

@@ -5,6 +5,7 @@ Importing structlog loads rich and greenlet if they are there, and takes longer 
 a host that never meets a slow query need not pay for it. What is logged goes through the host's own configuration.
 """
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
@@ -22,9 +23,14 @@ class _LazyLogger:
         self._name = name
 
     def __getattr__(self, method: str) -> Any:
-        import structlog
+        def write(event: str, **values: Any) -> None:
+            # A host's log processor may need what only its requests have; that must end neither our thread nor a query.
+            with suppress(Exception):
+                import structlog
 
-        return getattr(structlog.get_logger(self._name), method)
+                getattr(structlog.get_logger(self._name), method)(event, **values)
+
+        return write
 
 
 def get_logger(name: str) -> "FilteringBoundLogger":

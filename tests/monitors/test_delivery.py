@@ -187,7 +187,7 @@ def test_a_handler_under_way_when_its_loop_closes_counts_as_failed(delivery: Han
 
 
 def test_a_raising_handler_is_logged_once_and_the_others_run(delivery: HandlerDelivery) -> None:
-    """A handler that raises is logged once and counted each time; the handlers after it get every alert."""
+    """A handler that raises is logged once, without its message, and counted; those after it get every alert."""
     seen = Seen(awaited=3)
 
     def broken(alert: object) -> None:
@@ -204,8 +204,8 @@ def test_a_raising_handler_is_logged_once_and_the_others_run(delivery: HandlerDe
             delivery.publish(alert)
         assert seen.wait() == [1, 2, 3]
     assert [(line["event"], line["error"]) for line in lines] == [
-        ("alert_handler_failed", "LookupError: no channel for 1"),
-        ("alert_handler_failed", "SystemError: no network"),
+        ("alert_handler_failed", "LookupError"),
+        ("alert_handler_failed", "SystemError"),
     ]
     assert lines[0]["handler"].endswith("broken")
     assert delivery.failed == 6

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from pymysql.err import OperationalError
 from structlog.testing import capture_logs
 
 from monitors.executions import MS, SteppingClock, Work, execute, pattern, run_python
@@ -96,9 +97,10 @@ class TestRecording:
             ({"error": TimeoutError()}, "timeout"),
             ({"error": DriverError("canceling statement due to statement timeout", "57014")}, "timeout"),
             ({"error": DriverError("could not obtain lock", "55P03")}, "timeout"),
-            ({"error": Exception(3024, "maximum statement execution time exceeded")}, "timeout"),
-            ({"error": Exception(1205, "Lock wait timeout exceeded")}, "timeout"),
-            ({"error": Exception(1969, "max_statement_time exceeded")}, "timeout"),
+            ({"error": OperationalError(3024, "maximum statement execution time exceeded")}, "timeout"),
+            ({"error": OperationalError(1205, "Lock wait timeout exceeded")}, "timeout"),
+            ({"error": OperationalError(1969, "max_statement_time exceeded")}, "timeout"),
+            ({"error": KeyError(1205)}, "error"),
             ({"error": asyncio.CancelledError()}, "cancelled"),
         ],
     )

@@ -529,12 +529,12 @@ for _ in range(3):
     if child == 0:
         execute(700)
         (window,) = monitor.drain().queries
-        view = monitor.view()
+        view = monitor.report_data()
         counts = {window.execution_count, view.outcomes.total, view.slow_count, view.queries[0].rows}
         os._exit(0 if counts == {700} and len(monitor.get_slow_queries()) == 700 else 1)
     children.append(child)
 forked.set(); holder.join()
 statuses = [os.waitpid(child, 0)[1] for child in children]
-print(statuses, monitor.view().outcomes.total, len(monitor.get_slow_queries()))
+print(statuses, monitor.report_data().outcomes.total, len(monitor.get_slow_queries()))
 """
     assert run_python(program) == "[0, 0, 0] 400 400"

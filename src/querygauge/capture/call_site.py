@@ -106,7 +106,8 @@ class CallSiteFinder:
             kind = _APPLICATION if filename.startswith(self._root) else _LIBRARY
         else:
             kind = _LIBRARY if filename.startswith((*self._libraries, "<frozen ")) else _APPLICATION
-        self._kinds[filename] = kind
+        if len(self._kinds) < _LINES_LIMIT:
+            self._kinds[filename] = kind
         return kind
 
     def _line(self, frame: FrameType, depth: int) -> str:

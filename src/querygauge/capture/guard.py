@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable
 from typing import Final
 
+from querygauge.interruptions import is_of_signal_handler
 from querygauge.logs import get_logger
 
 __all__ = ["FAILURES_LIMIT", "Guard"]
@@ -34,7 +35,14 @@ class Guard:
         self._logged: set[str] = set()
 
     def caught(self, hook: str, error: Exception) -> None:
-        """Takes note of an exception inside `hook`; never raises."""
+        """
+        Takes note of an exception inside `hook`.
+
+        Raises:
+            Exception: `error` itself, if a signal handler of the host raised it while the hook ran.
+        """
+        if is_of_signal_handler(error):
+            raise error
         try:
             self.failures += 1
             if hook not in self._logged:

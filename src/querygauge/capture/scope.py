@@ -27,9 +27,10 @@ class Streak:
         count: Executions so far, the first included.
         last_ns: Start of the last one.
         call_site: The line found last.
+        has_lines: Whether more than one line was found, so that each execution's own must be.
     """
 
-    __slots__ = ("call_site", "count", "last_ns", "name", "repeats")
+    __slots__ = ("call_site", "count", "has_lines", "last_ns", "name", "repeats")
 
     def __init__(self, name: str | None, key: str, first_duration_ns: int, last_ns: int) -> None:
         self.name = name
@@ -37,6 +38,7 @@ class Streak:
         self.count = 2
         self.last_ns = last_ns
         self.call_site: str | None = None
+        self.has_lines = False
 
 
 Seen = dict[str, tuple[int, int] | Streak]
@@ -113,7 +115,7 @@ def scope(name: str, **tags: str) -> Iterator[Scope]:
         name: What people call it, such as `GET /orders/{id}`; few distinct ones, never an id.
         **tags: Anything else that tells executions apart, such as `tenant="acme"`.
     """
-    entered = Scope(name, {key: str(value) for key, value in tags.items()})
+    entered = Scope(str(name), {key: str(value) for key, value in tags.items()})
     token = CURRENT.set(entered)
     try:
         yield entered

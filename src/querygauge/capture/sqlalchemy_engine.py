@@ -184,9 +184,12 @@ class Statements:
                     return result
                 if streak is not None:
                     # Walking the frames costs more than all the rest, so a long streak is looked at now and then.
-                    if streak.count <= _SITES_FOUND or not streak.count % _SITES_SKIPPED:
-                        streak.call_site = find()
-                    site = streak.call_site
+                    if streak.has_lines or streak.count <= _SITES_FOUND or not streak.count % _SITES_SKIPPED:
+                        site = find()
+                        streak.has_lines = streak.has_lines or streak.call_site not in {None, site}
+                        streak.call_site = site
+                    else:
+                        site = streak.call_site
                 if always_find:
                     site = find()
                 append((target, pattern, started, elapsed, rows, OK, None, site, streak, None, None))

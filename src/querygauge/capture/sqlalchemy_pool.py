@@ -18,7 +18,7 @@ from contextvars import ContextVar
 from typing import Any, Final
 from weakref import ref
 
-from sqlalchemy import event
+from sqlalchemy import Engine, event
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import Pool
 
@@ -33,6 +33,7 @@ __all__ = ["PINGING", "PoolHooks"]
 # Places in a holder: since when, and SQLAlchemy's weak reference to what it handed out, dead if nobody gave it back.
 _SINCE: Final = 0
 _FAIRY: Final = 5
+_NOTHING: Final = PoolGauges(size=None, max_overflow=None, in_use=0, idle=0)
 
 PINGING: Final[ContextVar[bool]] = ContextVar("querygauge_pinging", default=False)
 """True inside our own health check, whose checkout belongs in no statistics."""
@@ -49,7 +50,7 @@ class PoolHooks:
 
     def __init__(
         self,
-        pool: Pool,
+        engine: Engine,
         *,
         record: PoolRecord,
         find_call_site: Callable[[], str | None],
@@ -60,7 +61,8 @@ class PoolHooks:
     ) -> None:
         self.guard = guard
         self.loop: asyncio.AbstractEventLoop | None = None
-        self._pool = ref(pool)
+        self._engine = ref(engine)
+        self._pool = ref(engine.pool)
         self._record = record
         self._ledger = record.ledger()
         self._find = find_call_site
@@ -79,30 +81,37 @@ class PoolHooks:
 
     def attach(self) -> None:
         """Replaces the pool's methods and listens to its events."""
-        pool = self._pool()
-        if pool is None:
+        engine, pool = self._engine(), self._pool()
+        if engine is None or pool is None:
             return
+        # On the engine, through which they are found again after a dispose() moved them to another pool.
         for name, listener in self._listeners:
-            event.listen(pool, name, listener)
+            event.listen(engine, name, listener)
         self._wrap(pool)
 
     def detach(self) -> None:
         """Restores what `attach` found."""
-        pool = self._pool()
         for wraps in self._wraps:
             wraps.restore()
         self._wraps.clear()
-        if pool is None:
+        engine = self._engine()
+        if engine is None:
             return
         for name, listener in self._listeners:
-            if event.contains(pool, name, listener):
-                event.remove(pool, name, listener)
+            if event.contains(engine, name, listener):
+                event.remove(engine, name, listener)
 
     def read(self) -> PoolGauges:
         """The pool's state now; fits `protocols.PoolReading`."""
-        pool: Any = self._pool()
+        try:
+            return self._read(self._pool())
+        except Exception as error:  # noqa: BLE001  # a pool of the application's own may do anything
+            self.guard.caught("reading", error)
+            return _NOTHING
+
+    def _read(self, pool: Any) -> PoolGauges:
         if pool is None:
-            return PoolGauges(size=None, max_overflow=None, in_use=0, idle=0)
+            return _NOTHING
         size = getattr(pool, "size", None)
         # A size that is no method is SingletonThreadPool's, which limits what it keeps and not what is in use.
         limit = (size() or None) if callable(size) else None
@@ -208,6 +217,7 @@ class PoolHooks:
         """Goes on with the pool that takes the place of the present one; its listeners came along."""
         self._pool = ref(made)
         self._open.clear()
+        self._wraps = [wraps for wraps in self._wraps if not wraps.is_orphaned]
         self._wrap(made)
 
     def _timed_creator(self, original: Callable[..., Any]) -> Replacement:

@@ -29,6 +29,11 @@ class Wraps:
         self._owner = ref(owner)
         self._replaced: list[_Replaced] = []
 
+    @property
+    def is_orphaned(self) -> bool:
+        """Whether the object is gone, and there is nothing to restore."""
+        return self._owner() is None
+
     def replace(self, name: str, wrap: Callable[[Callable[..., Any]], Replacement]) -> None:
         """
         Puts `wrap(original)` in the place of the method `name`.

@@ -186,7 +186,7 @@ class HandlerDelivery:
                     "alert_handler_failed",
                     monitor=self._name,
                     handler=_name_of(registered.handler),
-                    error=f"{type(error).__name__}: {error}",
+                    error=type(error).__name__,  # its message may hold values of the application's
                 )
 
     def _run(self, coroutine: Coroutine[Any, Any, Any]) -> None:

@@ -67,4 +67,4 @@ class Poller:
                 if not has_failed:
                     has_failed = True
                     with contextlib.suppress(Exception):
-                        log.warning("poll_failed", monitor=self._name, error=f"{type(error).__name__}: {error}")
+                        log.warning("poll_failed", monitor=self._name, error=type(error).__name__)

@@ -8,6 +8,7 @@ drives it. Deliberately not here: counting (the recorder), calling handlers (the
 
 import asyncio
 import math
+import operator
 import threading
 from collections.abc import Callable
 from typing import Any, Final
@@ -216,22 +217,22 @@ class QueryMonitor:
             unit: What it may be a repetition within, such as the value of `with querygauge.scope(…)`.
 
         Raises:
-            ValueError: If the duration is negative or not finite.
+            ValueError: If the duration is negative or not finite; a TypeError if `rows` is no whole number.
         """
         if not (math.isfinite(duration_ms) and duration_ms >= 0):
             raise ValueError(f"duration_ms must be a finite number >= 0; got {duration_ms!r}")
         duration_ns = round(duration_ms * _NS_PER_MS)
         outcome, failure = self._ending(success, error)
         self._recorder.record_traced(
-            trace_id,
+            None if trace_id is None else str(trace_id),
             "",
             self._patterns.pattern_for(sql),
             self._clock.monotonic_ns() - duration_ns,
             duration_ns,
-            -1 if rows is None else rows,
+            -1 if rows is None else operator.index(rows),
             outcome,
             failure,
-            call_site,
+            None if call_site is None else str(call_site),
             unit,
             (sql, parameters) if self._keep_literals else None,
         )

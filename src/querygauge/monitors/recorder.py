@@ -19,6 +19,7 @@ from typing import Any, Final
 from querygauge.clock import datetime_of
 from querygauge.errors import SettingsError
 from querygauge.histogram import bucket_of
+from querygauge.interruptions import is_of_signal_handler
 from querygauge.monitors import query_table, repetition
 from querygauge.protocols import Clock, QueryLedger, Record, Unit
 from querygauge.settings import Settings
@@ -203,7 +204,7 @@ class Recorder:
             finally:
                 lock.release()
 
-    def _fold(self) -> None:
+    def _fold(self) -> None:  # noqa: C901  # see below
         # In one body and over local names, as every execution of the host passes through here. What is appended
         # meanwhile is left to the next fold, or a busy host would keep this thread folding for ever.
         take, table, repeat, keep = self._queue.popleft, self._table, self._repetitions.add, self._keep
@@ -237,8 +238,10 @@ class Recorder:
                     keep(started_us, *execution)
                 if unit is not None and counters.unit_key is not None:
                     repeat(target, pattern, call_site, unit, duration_ns, counters.unit_key)
-            except Exception:  # noqa: BLE001  # one malformed record must neither stop the others nor reach the query
+            except Exception as error:  # one malformed record must neither stop the others nor reach the query
                 self.fold_errors += 1
+                if is_of_signal_handler(error):
+                    raise
 
     def _keep(
         self,

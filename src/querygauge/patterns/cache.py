@@ -130,12 +130,17 @@ class PatternCache:
             statement = bare
         text = normalize(statement, self.dialect)
         pattern = self._by_text.get(text) or _pattern_of_text(text, self.dialect, tables)
-        with self._lock:
+        # Never waits: a signal handler that sends a statement may have interrupted the one who holds the lock.
+        if not self._lock.acquire(blocking=False):
+            return pattern
+        try:
             self.misses += 1
             if len(statement) > MAX_CACHED_CHARACTERS:
                 return self._by_text.get(text, pattern)
             pattern = self._shared(text, pattern)
             self._remember(statement, pattern)
+        finally:
+            self._lock.release()
         return pattern
 
     def _shared(self, text: str, pattern: Pattern) -> Pattern:

@@ -23,6 +23,7 @@ _TIMEOUT_CODES: Final = frozenset(
         "1969",  # MariaDB max_statement_time
     }
 )
+_MYSQL_DRIVERS: Final = frozenset({"pymysql", "aiomysql", "asyncmy", "MySQLdb", "mysql"})
 _DRIVER_WRAPPERS: Final = ("sqlalchemy.",)  # SQLAlchemy's adapters chain the driver's own exception as the cause
 
 
@@ -55,7 +56,8 @@ def _driver_error(error: BaseException) -> BaseException:
 def _code_of(error: BaseException) -> str | None:
     # MySQL's number first: some versions of its drivers tell a SQLSTATE too, and one of those stands for many errors.
     number = error.args[0] if error.args else None
-    if isinstance(number, int) and not isinstance(number, bool):
+    is_mysql = type(error).__module__.partition(".")[0] in _MYSQL_DRIVERS
+    if is_mysql and isinstance(number, int) and not isinstance(number, bool):
         return str(number)
     for name in ("sqlstate", "pgcode", "sqlite_errorname"):
         code: Any = getattr(error, name, None)

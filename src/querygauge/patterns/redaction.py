@@ -21,7 +21,8 @@ __all__ = ["MAX_MESSAGE_CHARACTERS", "redact"]
 MAX_MESSAGE_CHARACTERS: Final = 2_000
 
 _SQLALCHEMY_TAIL: Final = re.compile(r"\s*(?:\[SQL: |\[parameters: |\[generated in |\(Background on this error )")
-_CLASS: Final = re.compile(r"\((?:[A-Za-z_]\w*\.)+[A-Za-z_]\w*\) (?=\S)|<class '(?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*'>: ")
+_MODULE: Final = r"(?:sqlite3|psycopg2?|asyncpg|pymysql|aiomysql|asyncmy|MySQLdb|mysql|aiosqlite|sqlalchemy|builtins)\."
+_CLASS: Final = re.compile(rf"\({_MODULE}(?:\w+\.)*\w+\) (?=\S)|<class '{_MODULE}(?:\w+\.)*\w+'>: ")
 _NUMBERED: Final = re.compile(r"(?s)\((\d{1,5}), (['\"]?)(.*)\2\)\Z")
 _LEVEL: Final = re.compile(r"(?:ERROR|FATAL|PANIC|WARNING):\s+")
 

@@ -93,7 +93,9 @@ class SpoolSink:
             raise StoreError(
                 f"a snapshot could not be written to {str(self._paths.spool)!r}: {error.strerror or error}"
             ) from error
-        self._drop_oldest()
+        # The snapshot is kept by now: whatever fails from here on must not have it written again.
+        with suppress(OSError, StoreError):
+            self._drop_oldest()
 
     def _write_renamed(self, temporary: Path, content: bytes, final: Path) -> None:
         try:
@@ -106,7 +108,7 @@ class SpoolSink:
     def _drop_oldest(self) -> None:
         sizes = {}
         for path in waiting_files(self._paths):
-            with suppress(FileNotFoundError):  # folded meanwhile
+            with suppress(OSError):  # folded meanwhile
                 sizes[path] = path.stat().st_size
         excess = sum(sizes.values()) - self._max_bytes
         newest = max(sizes, default=None)

@@ -1,0 +1,69 @@
+"""An exception that a signal handler of the application raises while a hook runs reaches the application."""
+
+import signal
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from databases.engines import NewEngine
+from querygauge.instrument import instrument
+from querygauge.interruptions import is_of_signal_handler
+from querygauge.monitors.repetition import RepetitionTable
+from querygauge.patterns.cache import PatternCache
+
+
+class TooLong(Exception):  # noqa: N818  # named as task queues name theirs
+    """Ends a job."""
+
+
+@pytest.fixture(autouse=True)
+def handler() -> Iterator[None]:
+    """A handler that ends the job, as task queues install one."""
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        raise TooLong
+
+    before = signal.signal(signal.SIGUSR1, end)
+    yield
+    signal.signal(signal.SIGUSR1, before)
+
+
+def interrupted(*_arguments: Any, **_keywords: Any) -> Any:
+    """Stands for one of our functions in which the signal happens to arrive."""
+    signal.raise_signal(signal.SIGUSR1)
+
+
+def test_in_a_hook(new_engine: NewEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It passes through the hook as it would have passed through the line after the statement."""
+    monkeypatch.setattr(PatternCache, "pattern_for", interrupted)
+    engine = new_engine("sqlite3")
+    with instrument(engine, store=None) as gauge, engine.connect() as connection:
+        with pytest.raises(TooLong):
+            connection.execute(text("SELECT 1"))
+        assert gauge.report_data().self_metrics.hook_errors == 0
+
+
+def test_in_a_fold(new_engine: NewEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It passes through the fold, whose lock is free afterwards."""
+    engine = new_engine("sqlite3")
+    with instrument(engine, store=None, flush_interval_s=3_600) as gauge, engine.connect() as connection:
+        connection.execute(text("SELECT 1"))
+        connection.execute(text("SELECT 1"))
+        with monkeypatch.context() as patch:
+            patch.setattr(RepetitionTable, "add", interrupted)
+            gauge.queries._recorder._repetitions.add = interrupted  # type: ignore[method-assign]
+            with pytest.raises(TooLong):
+                gauge.queries.get_query_stats()
+        del gauge.queries._recorder._repetitions.add
+        connection.execute(text("SELECT 2"))
+        assert gauge.queries.get_query_stats()
+
+
+def test_other_errors_are_not_taken_for_one() -> None:
+    """An ordinary exception, even one that passed a function with a frame of its own, is none."""
+    with pytest.raises(ValueError) as raised:
+        int("x")
+    assert not is_of_signal_handler(raised.value)
