@@ -288,6 +288,25 @@ def test_closing_leaves_everything_as_found(engine: Engine) -> None:
     assert counted(gauge) == 1
 
 
+def test_closing_leaves_the_pool_that_came_after_as_it_would_have_been(engine: Engine) -> None:
+    """`dispose()` makes a new pool, to which listeners and wraps went along; it looks like one that we never met."""
+    event.listen(engine.pool, "checkout", lambda *_: None)
+    before = state_of(used(engine))
+    gauge = watch(engine)
+    for _ in range(2):
+        engine.dispose()
+        send(engine)
+    assert counted(gauge) == 2
+    gauge.close()
+    after = state_of(engine)
+    assert after["pool"].keys() == before["pool"].keys()
+    for name in before.keys() - {"pool", "engine"}:
+        # The pool's own copies of SQLAlchemy's functions are the same functions.
+        assert after[name] == before[name], name
+    send(engine)
+    assert counted(gauge) == 2
+
+
 def test_somebody_elses_wrap_stays(engine: Engine) -> None:
     """Who replaced a method after us is not thrown out; ours becomes a pass-through and counts no more."""
     gauge, seen, below = watch(engine), [], None

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import structlog
 from structlog.testing import capture_logs
 
 from querygauge.logs import get_logger
@@ -27,3 +28,17 @@ log.warning("pool_exhausted")
 assert "structlog" in sys.modules
 """
     subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+
+
+def test_a_processor_that_raises_stays_with_the_log() -> None:
+    """A host's log processor may need what only its requests have; whoever logs does not notice."""
+
+    def needs_a_request(*_arguments: object) -> str:
+        raise LookupError("no request")
+
+    before = structlog.get_config()
+    structlog.configure(processors=[needs_a_request])
+    try:
+        get_logger("querygauge.somewhere").warning("pool_exhausted")
+    finally:
+        structlog.configure(**before)

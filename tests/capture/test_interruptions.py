@@ -64,6 +64,6 @@ def test_in_a_fold(new_engine: NewEngine, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_other_errors_are_not_taken_for_one() -> None:
     """An ordinary exception, even one that passed a function with a frame of its own, is none."""
-    with pytest.raises(ValueError) as raised:
+    with pytest.raises(ValueError, match="invalid literal") as raised:
         int("x")
     assert not is_of_signal_handler(raised.value)

@@ -130,3 +130,16 @@ def test_every_pattern_is_written_once(paths: StorePaths) -> None:
     both = (stats(target="a"), stats(target="b"))
     SpoolSink(paths.root, 10).write(replace(snapshot(), queries=both))
     assert waiting_files(paths)[0].read_bytes().count(b'{"pattern":') == 1
+
+
+def test_a_spool_that_cannot_be_listed_has_it_once(paths: StorePaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is there is kept, whatever fails after it: an error would have it written again."""
+
+    def refused(*_arguments: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    sink = SpoolSink(paths.root, 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", refused)
+        sink.write(snapshot())
+    assert len(waiting_files(paths)) == 1
