@@ -301,7 +301,6 @@ def test_closing_leaves_the_pool_that_came_after_as_it_would_have_been(engine: E
     after = state_of(engine)
     assert after["pool"].keys() == before["pool"].keys()
     for name in before.keys() - {"pool", "engine"}:
-        # The pool's own copies of SQLAlchemy's functions are the same functions.
         assert after[name] == before[name], name
     send(engine)
     assert counted(gauge) == 2
