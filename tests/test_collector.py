@@ -182,9 +182,9 @@ from querygauge.storage.paths import StorePaths
 with _elected(StorePaths(Path(sys.argv[1])), 0):
     child = os.fork()
     if child == 0:
+        print("forked", flush=True)  # by now the child has let go of what it inherited
         sys.stdin.read()
         os._exit(0)
-    print("forked", flush=True)
     sys.stdin.read()
 """
 

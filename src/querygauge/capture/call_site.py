@@ -45,6 +45,13 @@ def _library_folders() -> tuple[str, ...]:
     return tuple(folder + os.sep for folder in sorted(folders, key=len, reverse=True))
 
 
+def _working_directory() -> Path:
+    try:
+        return Path.cwd()
+    except OSError:
+        return Path(os.sep)  # somebody removed it; paths stay as they are
+
+
 class CallSiteFinder:
     """
     Finds call sites, from one hook.
@@ -55,7 +62,7 @@ class CallSiteFinder:
 
     def __init__(self, app_root: Path | None = None) -> None:
         self._root = None if app_root is None else str(app_root.resolve()) + os.sep
-        base = Path.cwd() if app_root is None else app_root.resolve().parent
+        base = _working_directory() if app_root is None else app_root.resolve().parent
         self._libraries = _library_folders()
         self._bases = (str(base) + os.sep, *self._libraries)
         self._kinds: dict[str, int] = {}
