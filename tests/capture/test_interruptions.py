@@ -3,14 +3,16 @@
 import signal
 from collections.abc import Iterator
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.pool import QueuePool
 
 from databases.engines import NewEngine
 from querygauge.instrument import instrument
 from querygauge.interruptions import is_of_signal_handler
+from querygauge.monitors.pool_counters import PoolCounters
 from querygauge.monitors.repetition import RepetitionTable
 from querygauge.patterns.cache import PatternCache
 
@@ -34,6 +36,12 @@ def handler() -> Iterator[None]:
 def interrupted(*_arguments: Any, **_keywords: Any) -> Any:
     """Stands for one of our functions in which the signal happens to arrive."""
     signal.raise_signal(signal.SIGUSR1)
+
+
+def interrupted_when_crowded(_counters: PoolCounters, _active: int, waiting: int) -> None:
+    """The same, but only for whoever finds no connection free."""
+    if waiting:
+        interrupted()
 
 
 def test_in_a_hook(new_engine: NewEngine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,6 +68,31 @@ def test_in_a_fold(new_engine: NewEngine, monkeypatch: pytest.MonkeyPatch) -> No
         del gauge.queries._recorder._repetitions.add
         connection.execute(text("SELECT 2"))
         assert gauge.queries.get_query_stats()
+
+
+def test_while_a_connection_is_given_back(new_engine: NewEngine) -> None:
+    """The pool has its connection all the same, and nobody is counted as holding one."""
+    engine = new_engine("sqlite3", pool_size=1, max_overflow=0, pool_timeout=0.01, poolclass=QueuePool)
+    with instrument(engine, store=None) as gauge:
+        connection = engine.connect()
+        held: Any = gauge.pool.held
+        for entry in held.values():
+            entry[5] = interrupted  # stands for the weak reference that is asked while the signal arrives
+        with pytest.raises(TooLong):
+            connection.close()
+        assert cast("QueuePool", engine.pool).checkedout() == 0
+        engine.connect().close()
+        assert gauge.pool.get_current_snapshot().active_connections == 0
+
+
+def test_before_a_connection_is_asked_for(new_engine: NewEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is left counted as waiting."""
+    engine = new_engine("sqlite3", pool_size=1, max_overflow=0, pool_timeout=0.01, poolclass=QueuePool)
+    monkeypatch.setattr(PoolCounters, "see", interrupted_when_crowded)
+    with instrument(engine, store=None) as gauge, engine.connect():
+        with pytest.raises(TooLong):
+            engine.connect()
+        assert gauge.pool.get_current_snapshot().waiting_count == 0
 
 
 def test_other_errors_are_not_taken_for_one() -> None:

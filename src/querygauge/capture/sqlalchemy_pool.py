@@ -141,18 +141,17 @@ class PoolHooks:
             request, started = object(), now()
             asked[request] = started
             try:
-                if len(held) >= limits[0]:
-                    ledger.sees()
-            except Exception as error:  # noqa: BLE001  # the host must not notice
-                guard.caught("request", error)
-            try:
+                try:
+                    if len(held) >= limits[0]:
+                        ledger.sees()
+                except Exception as error:  # noqa: BLE001  # the host must not notice
+                    guard.caught("request", error)
                 fairy = original()
             except BaseException as error:
-                asked.pop(request, None)  # a fork meanwhile has emptied it
                 self._not_obtained(request, started, error)
                 raise
             ended = now()
-            asked.pop(request, None)
+            asked.pop(request, None)  # a fork meanwhile has emptied it
             try:
                 # A pool that hands the same connection out again while it is held counts on the fairy; that is no
                 # checkout. The event that says the same costs a microsecond more.
@@ -194,6 +193,8 @@ class PoolHooks:
                 self._record.record_error(failure, request=request)
         except Exception as own:  # noqa: BLE001  # the host's exception must arrive as it is
             self.guard.caught("not obtained", own)
+        finally:
+            self._ledger.asked.pop(request, None)
 
     def _followed_recreate(self, original: Callable[[], Pool]) -> Replacement:
         is_attached = True
@@ -257,20 +258,21 @@ class PoolHooks:
         is_attached = True
 
         def return_connection(entry: Any) -> None:
-            if is_attached:
-                try:
-                    checkout = held.pop(id(entry), None)
-                    if checkout is None:
-                        pass  # of a ping, or out before we came
-                    elif checkout[_FAIRY]() is None:
-                        self._record.record_leak(checkout=checkout)
-                    else:
-                        used.append(now() - checkout[_SINCE])
-                        if len(used) >= fold_at:
-                            self._ledger.folds()
-                except Exception as error:  # noqa: BLE001  # the host must not notice
-                    self.guard.caught("return", error)
-            original(entry)
+            try:
+                checkout = held.pop(id(entry), None) if is_attached else None
+                if checkout is None:
+                    return  # of a ping, or out before we came
+                if checkout[_FAIRY]() is None:
+                    self._record.record_leak(checkout=checkout)
+                else:
+                    used.append(now() - checkout[_SINCE])
+                    if len(used) >= fold_at:
+                        self._ledger.folds()
+            except Exception as error:  # noqa: BLE001  # the host must not notice
+                self.guard.caught("return", error)
+            finally:
+                # Whatever passes through here, a Ctrl-C too: a connection not given back is lost to the application.
+                original(entry)
 
         def pass_through() -> None:
             nonlocal is_attached
