@@ -132,6 +132,12 @@ def test_a_clock_set_back_does_not_stop_the_ticks(tmp_path: Path) -> None:
     assert claim_tick(tmp_path, 60, NOW_US - 3600 * 1_000_000)
 
 
+def test_a_claim_from_a_moment_ahead_is_one(tmp_path: Path) -> None:
+    """A process that read the clock first and got the lock second does not tick a second time."""
+    assert claim_tick(tmp_path, 60, NOW_US)
+    assert not claim_tick(tmp_path, 60, NOW_US - 2_000)
+
+
 def test_a_claim_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     """The error names the store and the reason."""
     (tmp_path / "file").write_text("mine")

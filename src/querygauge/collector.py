@@ -157,8 +157,9 @@ def _is_due(stamp: Path, interval_s: float, now_us: int) -> bool:
         claimed_us = stamp.stat().st_mtime_ns // 1000
     except FileNotFoundError:
         return True
-    # A claim from the future was made before somebody set the clock back; waiting for it could take for ever.
-    return not 0 <= now_us - claimed_us < interval_s * _US_PER_S
+    # A claim from a moment ahead is of a process that read the clock after us and got the lock first. One from further
+    # in the future was made before somebody set the clock back; waiting for it could take for ever.
+    return abs(now_us - claimed_us) >= interval_s * _US_PER_S
 
 
 def start_child(root: Path) -> "subprocess.Popen[bytes]":
