@@ -5,10 +5,8 @@ In goes the name SQLAlchemy gives a dialect, out comes its family's `Dialect`. D
 from a statement. The wrong one leaks: quotes, backslashes and dollars end a literal in one dialect and not in another.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, Literal
-
-from querygauge.patterns.words import words
 
 __all__ = ["Dialect", "dialect_of"]
 
@@ -40,7 +38,6 @@ class Dialect:
         question_operators: Characters that make an operator of a `?` right before them.
         catalog_schemas: Schemas that hold the database's own tables.
         catalog_prefixes: What names of the database's own tables begin with.
-        replaces_names_after: First keywords after which a name stands for the session's state, not for a table.
     """
 
     family: str
@@ -60,12 +57,6 @@ class Dialect:
     question_operators: str = ""
     catalog_schemas: frozenset[str] = frozenset({"information_schema"})
     catalog_prefixes: tuple[str, ...] = ()
-    replaces_names_after: frozenset[str] = field(
-        default=words(
-            "SAVEPOINT RELEASE ROLLBACK DECLARE FETCH MOVE CLOSE PREPARE EXECUTE DEALLOCATE SET PRAGMA CREATE ALTER "
-            "GRANT"
-        )
-    )
 
 
 _POSTGRESQL: Final = Dialect(

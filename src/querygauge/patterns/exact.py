@@ -14,6 +14,7 @@ from functools import cache
 from typing import Final
 
 from querygauge.patterns.dialects import Dialect
+from querygauge.patterns.doubtful_names import without_doubtful_names
 
 __all__ = ["is_odd", "to_plain"]
 
@@ -24,15 +25,6 @@ _COMMENT_EDGE: Final = re.compile(r"/\*|\*/")
 _ESCAPED_LITERAL: Final = re.compile(r"[eE]'")
 _PLAIN_NAME: Final = {quote: re.compile(rf"{quote}[^\W\d]\w*{quote}") for quote in '"`'}
 _LITERAL: Final = "''"
-# Where a value stands, but a column's name may stand too.
-_NAME_AFTER_A_VALUE: Final = re.compile(r'(?:[=<>(,|]|(?i:like|glob|match|then|else))\s*+"')
-_WANTS_A_VALUE: Final = re.compile(
-    r"(?:[=<>|]|(?<!\w)(?i:like|glob|match|then|else|(?:in|values)\s*\()|(?:[?']|(?<!\w)[0-9.]+|(?i:null)),)\s*\Z"
-)
-_BEFORE: Final = 40  # characters that tell whether a value is wanted
-_GOES_ON_AS_A_NAME: Final = re.compile(r"\s*[.=]").match
-_NOTHING: Final = re.compile(r"(?!)")
-
 # What a reader gives: the text that stands for what it read, and where it ended; -1 swallows the rest.
 _Reading = tuple[str, int]
 
@@ -49,7 +41,7 @@ def is_odd(statement: str, dialect: Dialect) -> bool:
         or (dialect.brackets_doubtful and "[" in statement)
         or (dialect.q_quotes_doubtful and ("q'" in statement or "Q'" in statement))
         or any(opens in statement and not _inert(statement, opens) for opens, _ in dialect.name_quotes)
-        or (dialect.name_quotes_literals and '"' in statement and _NAME_AFTER_A_VALUE.search(statement) is not None)
+        or (dialect.name_quotes_literals and '"' in statement)
     )
 
 
@@ -74,18 +66,13 @@ def to_plain(statement: str, dialect: Dialect) -> str:
     while found := opens.search(statement, position):
         pieces.append(statement[position : found.start()])
         text, position = readers[found.group()[0]](statement, found)
-        if text[:1] == '"' and dialect.name_quotes_literals and _is_value("".join(pieces[-3:]), statement, position):
-            text = _LITERAL
         pieces.append(text)
         if position < 0:
-            return "".join(pieces)
-    pieces.append(statement[position:])
-    return "".join(pieces)
-
-
-def _is_value(before: str, statement: str, end: int) -> bool:
-    # SQLAlchemy qualifies the columns it quotes wherever a value could stand, but for those it assigns to.
-    return bool(_WANTS_A_VALUE.search(before[-_BEFORE:])) and not _GOES_ON_AS_A_NAME(statement, end)
+            break
+    else:
+        pieces.append(statement[position:])
+    plain = "".join(pieces)
+    return without_doubtful_names(plain) if dialect.name_quotes_literals and '"' in plain else plain
 
 
 _Reader = Callable[[str, re.Match[str]], _Reading]

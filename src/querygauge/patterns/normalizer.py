@@ -100,29 +100,40 @@ _EMPTY_LISTS: Final = (
 )
 
 # By first keyword: names that a session makes up, and values without quotes.
+_SET: Final = rf"@{{0,2}}{_NAME}(?:\.{_NAME})*(?: ?:?= ?| TO )"
+_TRANSACTION: Final = rf"TRAN(?:SACTION)? )(?!(?:AND|DEFERRABLE|ISOLATION|NOT|READ|WITH)\b){_NAME}"
 _SESSION_NAMES: Final = {
-    "SAVEPOINT": re.compile(rf"(?i)^(SAVEPOINT ){_NAME}$"),
-    "RELEASE": re.compile(rf"(?i)^(RELEASE (?:SAVEPOINT )?){_NAME}$"),
-    "ROLLBACK": re.compile(rf"(?i)^(ROLLBACK (?:WORK |TRANSACTION )?TO (?:SAVEPOINT )?){_NAME}$"),
-    "DECLARE": re.compile(rf"(?i)^(DECLARE ){_NAME}"),
-    "FETCH": re.compile(rf"(?i)^(FETCH (?:.* )?){_NAME}$"),
-    "MOVE": re.compile(rf"(?i)^(MOVE (?:.* )?){_NAME}$"),
-    "CLOSE": re.compile(rf"(?i)^(CLOSE )(?!ALL$){_NAME}$"),
-    "PREPARE": re.compile(rf"(?i)^(PREPARE )(?!TRANSACTION ){_NAME}"),
-    "EXECUTE": re.compile(rf"(?i)^(EXECUTE )(?!IMMEDIATE ){_NAME}"),
-    "DEALLOCATE": re.compile(rf"(?i)^(DEALLOCATE (?:PREPARE )?)(?!ALL$){_NAME}$"),
-    "SET": re.compile(
-        rf"(?i)^(SET (?:(?:SESSION|LOCAL|GLOBAL|PERSIST) )?"
-        rf"(?:TIME ZONE |@{{0,2}}{_NAME}(?:\.{_NAME})*(?: ?:?= ?| TO ))).+$"
-    ),
-    "PRAGMA": re.compile(rf"(?i)^(PRAGMA {_NAME}(?:\.{_NAME})* ?= ?).+$"),
-    "CREATE": re.compile(
-        r"(?i)^(CREATE (?:OR REPLACE )?(?:USER|ROLE|GROUP) .*?(?<!\")\b(?:PASSWORD|IDENTIFIED BY)\b).*$"
-    ),
-    "ALTER": re.compile(r"(?i)^(ALTER (?:USER|ROLE|GROUP) .*?(?<!\")\b(?:PASSWORD|IDENTIFIED BY)\b).*$"),
-    "GRANT": re.compile(r"(?i)^(GRANT .*?(?<!\")\b(?:PASSWORD|IDENTIFIED BY)\b).*$"),
+    verb: re.compile(rf"(?i)^({verb} {rest}")
+    for verb, rest in {
+        "SAVEPOINT": rf"){_NAME}$",
+        "SAVE": _TRANSACTION,
+        "BEGIN": _TRANSACTION,
+        "COMMIT": _TRANSACTION,
+        "RELEASE": rf"(?:SAVEPOINT )?){_NAME}$",
+        "ROLLBACK": rf"(?:(?:WORK |TRANSACTION )?TO (?:SAVEPOINT )?|TRAN(?:SACTION)? )){_NAME}$",
+        "DECLARE": rf"){_NAME}",
+        "FETCH": rf"(?:.* )?){_NAME}$",
+        "MOVE": rf"(?:.* )?){_NAME}$",
+        "CLOSE": rf")(?!ALL$){_NAME}$",
+        "PREPARE": rf")(?!TRANSACTION ){_NAME}",
+        "EXECUTE": rf")(?!IMMEDIATE ){_NAME}",
+        "DEALLOCATE": rf"(?:PREPARE )?)(?!ALL$){_NAME}$",
+        "LISTEN": rf"){_NAME}",
+        "UNLISTEN": rf"){_NAME}",
+        "NOTIFY": rf"){_NAME}(?:, \?)?",
+        "SET": r"(?:(?:SESSION|LOCAL|GLOBAL|PERSIST) )?"
+        rf"(?:TIME ZONE |(?:DEFAULT )?ROLE |AUTHORIZATION |PASSWORD |{_SET})).+$",
+        "ALTER": rf"(?:USER|ROLE|DATABASE|SYSTEM|SESSION|FUNCTION|PROCEDURE) (?:.*? )?SET {_SET}).+$",
+        "PRAGMA": rf"{_NAME}(?:\.{_NAME})* ?(?:= ?|\()).+?(?=\)?$)",
+    }.items()
 }
-_CUTS: Final = frozenset({"CREATE", "ALTER", "GRANT"})
+# What follows these words is a password, whatever it looks like.
+_IDENTIFIES: Final = re.compile(r"(?i)(?<![\w\"`.])IDENTIFIED BY\b(?=.)")
+_PASSWORD: Final = re.compile(
+    r"(?i)^(?:CREATE|ALTER|GRANT) (?:OR REPLACE )?"
+    r"(?:USER|ROLE|GROUP|LOGIN|APPLICATION ROLE|(?:A?SYMMETRIC|MASTER) KEY)\b.*?(?<![\w\"`.])PASSWORD\b(?=.)"
+)
+_MAY_IDENTIFY: Final = frozenset({"CREATE", "ALTER", "GRANT", "SET"})
 
 
 def normalize(statement: str, dialect: str) -> str:
@@ -162,7 +173,7 @@ def _pass(statement: str, dialect: str) -> tuple[str, bool]:
     text = _folded(text, spoken)
     if ")" in text:
         text = _rows_and_lists(text, is_cut=len(statement) > MAX_STATEMENT_CHARACTERS)
-    text = _without_session_names(text, spoken)
+    text = _without_session_names(text)
     closed = _closed(text, spoken)
     return closed, closed is text and not (was_odd and is_odd(text, spoken))
 
@@ -328,18 +339,23 @@ def _row_end(text: str, start: int) -> int:
     return len(text)
 
 
-def _without_session_names(text: str, dialect: Dialect) -> str:
+def _without_session_names(text: str) -> str:
     if ";" in text:
         parts = (part.strip() for part in text.split(";"))
-        return "; ".join(_without_session_name(part, dialect) for part in parts if part)
-    return _without_session_name(text, dialect)
+        return "; ".join(_without_session_name(part) for part in parts if part)
+    return _without_session_name(text)
 
 
-def _without_session_name(text: str, dialect: Dialect) -> str:
+def _without_session_name(text: str) -> str:
     verb = text[: text.find(" ")].upper()
-    if verb not in dialect.replaces_names_after or verb not in _SESSION_NAMES:
-        return text
-    return _SESSION_NAMES[verb].sub(r"\1 ?" if verb in _CUTS else r"\1?", text)
+    if verb in _SESSION_NAMES:
+        text = _SESSION_NAMES[verb].sub(r"\1?", text)
+    if verb in _MAY_IDENTIFY:
+        for password in (_IDENTIFIES, _PASSWORD):
+            found = password.search(text)
+            if found:
+                text = f"{text[: found.end()]} ?"
+    return text
 
 
 def _closed(text: str, dialect: Dialect) -> str:
