@@ -25,6 +25,7 @@ from querygauge.capture.guard import Guard
 from querygauge.capture.health import ping_of
 from querygauge.capture.sqlalchemy_engine import Statements
 from querygauge.capture.sqlalchemy_pool import PoolHooks
+from querygauge.capture.sqlalchemy_target import spoken_dialect
 from querygauge.clock import datetime_of
 from querygauge.errors import SettingsError, StoreError
 from querygauge.flush import FlushThread, Outbox, flush_thread
@@ -121,7 +122,7 @@ class Instrumentation:
             name,
             record=self.queries.recorder(name),
             ledger=self.queries.ledger(),
-            patterns=PatternCache(engine.dialect.name, max_texts=self.settings.max_patterns),
+            patterns=PatternCache(spoken_dialect(engine.dialect), max_texts=self.settings.max_patterns),
             find_call_site=self._finder(),
             held=pool.held,
             wake=self.queries.wake,

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from querygauge.patterns.cache import pattern_of
 from querygauge.patterns.normalizer import MAX_STATEMENT_CHARACTERS, normalize
 
-FAMILIES = ["postgresql", "mysql", "sqlite", "unknown"]
+FAMILIES = ["postgresql", "mysql", "sqlite", "mssql", "oracle", "unknown"]
 DIALECTS = st.sampled_from(FAMILIES)
 # Everything that opens, closes, escapes or glues something, and what may stand between.
 PIECES = st.sampled_from(
@@ -43,17 +43,26 @@ def test_a_pattern_is_its_own_pattern(statement: str, dialect: str) -> None:
     assert normalize(once, dialect) == once
 
 
+# What each dialect has for literals and comments, with a value in all of them.
+LITERALS = {
+    "postgresql": r"E'swordfish\' swordfish', $$ swordfish ' $$, $a$ swordfish $$ swordfish $a$, U&'swordfish' /* /* ' */ swordfish */",  # noqa: E501
+    "mysql": r""" 'swordfish\' swordfish', "swordfish 'swordfish", _utf8'swordfish' # swordfish' \n""",
+    "sqlite": """ 'it''s swordfish', "swordfish", "swordfish it's", x'50' """,
+    "mssql": """ N'it''s swordfish', "swordfish", 'C:\\' /* /* ' */ swordfish */ """,
+    "oracle": "q'[it's swordfish]', nq'!swordfish'swordfish!', 'it''s swordfish'",
+    "unknown": """ "swordfish", 'swordfish', $$ swordfish $$, q'[swordfish ]' """,
+}
+
+
 @given(st.integers(0, 400), DIALECTS)
 @settings(deadline=None)
 def test_a_statement_may_be_cut_anywhere(length: int, dialect: str) -> None:
     """A log that cuts statements cuts literals too: what is open at the end goes."""
     statement = (
-        "INSERT INTO users (name, \"group\", `n`) VALUES (E'swordfish\\' swordfish', $$swordfish$$, 'swordfish') "
-        "/* swordfish */, (\"swordfish\", N'swordfish''swordfish', x'50' -- swordfish\n, 'it''s swordfish')"
+        f"INSERT INTO users (name, n) VALUES ({LITERALS[dialect]}, 'it''s swordfish' -- swordfish\n) /* swordfish"
     )
-    cut = statement[:length]
-    text = normalize(cut, dialect)
-    assert "swor" not in text.replace('"swordfish"', "") or dialect in {"mysql", "sqlite"}
+    text = normalize(statement[:length], dialect)
+    assert "swor" not in text
     assert "'" not in text
 
 
@@ -91,6 +100,8 @@ def _literal(dialect: str) -> st.SearchStrategy[str]:
         ],
         "mysql": ["%s", "%(n)s", "?", ":n", "_utf8'x'", '"a""b"', "'a\\'b'", "N'x'", "0b1"],
         "sqlite": ["?", "?1", ":n", "@n", "$n", "x'ab'", "''''"],
+        "mssql": ["?", "%s", "@p1", ":n", "$12.50", "N'x''y'", "0xAB", "''"],
+        "oracle": [":1", ":name_1", ':"group"', "q'[it's]'", "nq'!x'y!'", "1.5f", "2D", "N'x'"],
         "unknown": ["?", "$1", ":n", "@p1", "%s", "$$a'b$$"],
     }
     return st.one_of(strings, numbers, st.sampled_from(placeholders[dialect]))

@@ -4,18 +4,25 @@ What people hand to `instrument` → the engines behind it, and the names they g
 Deliberately not here: attaching anything.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import PurePath
 from typing import Any, Final
+from weakref import ref
 
 from sqlalchemy.engine import Engine
 from sqlalchemy.engine.interfaces import Dialect
 
 from querygauge.errors import SettingsError
 
-__all__ = ["engines_of", "target_name"]
+__all__ = ["engines_of", "spoken_dialect", "target_name"]
 
 _DEFAULT_PORTS: Final = {"postgresql": 5432, "mysql": 3306, "mariadb": 3306, "mssql": 1433, "oracle": 1521}
+# By SQLAlchemy's name of the dialect, and whether a backslash escapes.
+_MODES: Final[dict[tuple[str, bool | None], str]] = {
+    ("postgresql", True): "postgresql+backslash_escapes",
+    ("mysql", False): "mysql+no_backslash_escapes",
+    ("mariadb", False): "mysql+no_backslash_escapes",
+}
 
 
 def engines_of(target: Any) -> list[Engine]:
@@ -38,6 +45,23 @@ def engines_of(target: Any) -> list[Engine]:
     if not engines:
         raise SettingsError(f"{_described(target)} is bound to no engine yet: instrument the engine, or bind it first")
     return engines
+
+
+def spoken_dialect(dialect: Dialect) -> Callable[[], str]:
+    """
+    Gives the name under which `patterns` knows what a server speaks.
+
+    SQLAlchemy asks at the first connection whether a backslash escapes in a plain literal there. A session that
+    changes its mode later is not noticed.
+    """
+    known = ref(dialect)
+    name = dialect.name
+
+    def spoken() -> str:
+        escapes = getattr(known(), "_backslash_escapes", None)
+        return _MODES.get((name, escapes), name)
+
+    return spoken
 
 
 def _bound_to(target: Any) -> Iterator[Any]:

@@ -11,6 +11,7 @@ Deliberately not here: the limit on distinct patterns that are counted apart. Wh
 
 import re
 import threading
+from collections.abc import Callable
 from hashlib import blake2b
 from typing import Final
 
@@ -88,13 +89,18 @@ class PatternCache:
     Any number of threads may ask at once. A hit takes no lock and counts nothing, since a dictionary lookup is atomic
     and a shared counter is not: hits are the questions asked less `misses`.
 
+    Args:
+        dialect: SQLAlchemy's name of the dialect; a function that gives it, where a server tells more once somebody is
+            connected.
+        max_texts: Texts that are remembered, at most.
+
     Attributes:
         misses: Questions that the map of texts did not answer.
         evictions: Texts pushed out by others.
     """
 
-    def __init__(self, dialect: str, max_texts: int = 2000) -> None:
-        self.dialect = dialect
+    def __init__(self, dialect: str | Callable[[], str], max_texts: int = 2000) -> None:
+        self._dialect = dialect
         self.misses = 0
         self.evictions = 0
         self._max_texts = max(1, max_texts)
@@ -128,8 +134,9 @@ class PatternCache:
             if known is not None:
                 return known
             statement = bare
-        text = normalize(statement, self.dialect)
-        pattern = self._by_text.get(text) or _pattern_of_text(text, self.dialect, tables)
+        dialect = self._dialect if isinstance(self._dialect, str) else self._dialect()
+        text = normalize(statement, dialect)
+        pattern = self._by_text.get(text) or _pattern_of_text(text, dialect, tables)
         # Never waits: a signal handler that sends a statement may have interrupted the one who holds the lock.
         if not self._lock.acquire(blocking=False):
             return pattern

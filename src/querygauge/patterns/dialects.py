@@ -5,10 +5,12 @@ In goes the name SQLAlchemy gives a dialect, out comes its family's `Dialect`. D
 from a statement. The wrong one leaks: quotes, backslashes and dollars end a literal in one dialect and not in another.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-__all__ = ["Dialect", "dialect_of"]
+from querygauge.patterns.words import words
+
+__all__ = ["DIALECT_NAMES", "Dialect", "dialect_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,9 +24,11 @@ class Dialect:
     Attributes:
         family: What patterns are kept apart by.
         string_quotes: Characters that open a literal and close it, doubled inside.
-        name_quotes_literals: Whether a literal in a name's quotes is accepted where no name fits, as SQLite does.
-        q_quotes_doubtful: Whether `q'[…]'` may be a literal of its own kind.
-        name_quotes: By the character that opens a quoted name, the one that closes it.
+        name_quotes_literals: Whether a literal in double quotes is accepted where no name fits, as SQLite does.
+        q_quotes: Whether `q'[…]'` is a literal of its own kind: `yes`, `no` or `doubtful`.
+        name_quotes: By the character that opens a quoted name, the one that closes it; where they are the same, it
+            is doubled inside.
+        doubled_brackets: Whether `]` is doubled inside of `[…]`; it cannot stand there otherwise.
         backslash: Whether a backslash escapes a quote: `never`, `always`, only in literals that begin with `E`
             (`prefixed`), or `doubtful`.
         dollar_quotes: Whether `$tag$ … $tag$` is a literal.
@@ -34,17 +38,22 @@ class Dialect:
         brackets_doubtful: Whether `[` may open a name or an array, so that a quote inside may be either's.
         casts: Whether `::type` is a cast.
         charset_prefixes: Whether `_utf8'…'` is a literal.
+        number_suffixes: Letters that may end a number.
+        money_signs: Characters that open an amount of money.
         named_placeholders: Characters that open a placeholder when a name or number follows.
+        quoted_placeholders: Whether `:"name"` is a placeholder.
         question_operators: Characters that make an operator of a `?` right before them.
         catalog_schemas: Schemas that hold the database's own tables.
         catalog_prefixes: What names of the database's own tables begin with.
+        catalog_tables: Names of such tables that have no prefix of their own.
     """
 
     family: str
     string_quotes: str = "'"
     name_quotes: tuple[tuple[str, str], ...] = (('"', '"'),)
     name_quotes_literals: bool = False
-    q_quotes_doubtful: bool = False
+    doubled_brackets: bool = False
+    q_quotes: Literal["yes", "no", "doubtful"] = "no"
     backslash: Literal["never", "always", "prefixed", "doubtful"] = "never"
     dollar_quotes: bool = False
     nested_comments: Literal["yes", "no", "doubtful"] = "no"
@@ -53,10 +62,14 @@ class Dialect:
     brackets_doubtful: bool = False
     casts: bool = False
     charset_prefixes: bool = False
+    number_suffixes: str = ""
+    money_signs: str = ""
     named_placeholders: str = ":"
+    quoted_placeholders: bool = False
     question_operators: str = ""
     catalog_schemas: frozenset[str] = frozenset({"information_schema"})
     catalog_prefixes: tuple[str, ...] = ()
+    catalog_tables: frozenset[str] = frozenset()
 
 
 _POSTGRESQL: Final = Dialect(
@@ -87,10 +100,37 @@ _SQLITE: Final = Dialect(
     named_placeholders=":$@",
     catalog_prefixes=("sqlite_",),
 )
+_MSSQL: Final = Dialect(
+    family="mssql",
+    name_quotes=(('"', '"'), ("[", "]")),
+    # Under QUOTED_IDENTIFIER OFF, which a session may choose, double quotes hold literals.
+    name_quotes_literals=True,
+    doubled_brackets=True,
+    nested_comments="yes",
+    money_signs="$",
+    named_placeholders=":@",
+    catalog_schemas=frozenset({"information_schema", "sys"}),
+)
+_ORACLE: Final = Dialect(
+    family="oracle",
+    q_quotes="yes",
+    number_suffixes="fFdD",
+    named_placeholders=":",
+    quoted_placeholders=True,
+    catalog_schemas=frozenset({"sys", "system"}),
+    catalog_prefixes=("v$", "gv$", "dba_"),
+    # What SQLAlchemy and drivers ask; the prefixes `all_` and `user_` are those of many an application's tables.
+    catalog_tables=words(
+        "all_cons_columns all_constraints all_col_comments all_db_links all_identity_cols all_ind_columns "
+        "all_ind_expressions all_indexes all_mview_comments all_mviews all_objects all_sequences all_synonyms "
+        "all_tab_cols all_tab_columns all_tab_comments all_tab_identity_cols all_tables all_users all_views "
+        "nls_session_parameters product_component_version user_tab_columns user_tables"
+    ),
+)
 # A literal of any dialect must go, and what only might be one too: quoted names in double quotes are lost here.
 _UNKNOWN: Final = Dialect(
     family="unknown",
-    q_quotes_doubtful=True,
+    q_quotes="doubtful",
     string_quotes="'\"",
     name_quotes=(("`", "`"),),
     backslash="doubtful",
@@ -109,12 +149,24 @@ _UNKNOWN: Final = Dialect(
 
 _BY_NAME: Final = {
     "postgresql": _POSTGRESQL,
+    # With `standard_conforming_strings = off`, and in the mode NO_BACKSLASH_ESCAPES.
+    "postgresql+backslash_escapes": replace(_POSTGRESQL, backslash="always"),
     "mysql": _MYSQL,
     "mariadb": _MYSQL,
+    "mysql+no_backslash_escapes": replace(_MYSQL, backslash="never"),
     "sqlite": _SQLITE,
+    "mssql": _MSSQL,
+    "oracle": _ORACLE,
 }
+DIALECT_NAMES: Final = tuple(_BY_NAME)
+"""The names of dialects that `dialect_of` knows."""
 
 
 def dialect_of(name: str) -> Dialect:
-    """The dialect of an SQLAlchemy dialect name, or of a family; the one that fails closed if nobody knows it."""
+    """
+    The dialect of an SQLAlchemy dialect name, or of a family; the one that fails closed if nobody knows it.
+
+    Args:
+        name: With `+backslash_escapes` or `+no_backslash_escapes` where a server was told to differ from its kind.
+    """
     return _BY_NAME.get(name, _UNKNOWN)

@@ -23,7 +23,13 @@ _LOOKS_LIKE_A_NAME: Final = re.compile(r"[^\W\d][\w $.\-]{0,62}").fullmatch
 _DOLLAR_TAG: Final = re.compile(r"\$(?:[^\W\d]\w*)?\$")
 _COMMENT_EDGE: Final = re.compile(r"/\*|\*/")
 _ESCAPED_LITERAL: Final = re.compile(r"[eE]'")
-_PLAIN_NAME: Final = {quote: re.compile(rf"{quote}[^\W\d]\w*{quote}") for quote in '"`'}
+# By the character that opens a name; how many of it a plain name has, and how it looks.
+_PLAIN_NAME: Final = {
+    '"': (2, re.compile(r"\"[^\W\d]\w*\"")),
+    "`": (2, re.compile(r"`[^\W\d]\w*`")),
+    "[": (1, re.compile(r"\[[^\W\d]\w*\](?!\])")),
+}
+_Q_CLOSES: Final = {"(": ")", "[": "]", "{": "}", "<": ">"}
 _LITERAL: Final = "''"
 # What a reader gives: the text that stands for what it read, and where it ended; -1 swallows the rest.
 _Reading = tuple[str, int]
@@ -39,7 +45,7 @@ def is_odd(statement: str, dialect: Dialect) -> bool:
         or (dialect.dollar_quotes and "$" in statement and _DOLLAR_TAG.search(statement) is not None)
         or ("\\" in statement and _has_odd_backslash(statement, dialect))
         or (dialect.brackets_doubtful and "[" in statement)
-        or (dialect.q_quotes_doubtful and ("q'" in statement or "Q'" in statement))
+        or (dialect.q_quotes != "no" and ("q'" in statement or "Q'" in statement))
         or any(opens in statement and not _inert(statement, opens) for opens, _ in dialect.name_quotes)
         or (dialect.name_quotes_literals and '"' in statement)
     )
@@ -54,8 +60,8 @@ def _has_odd_backslash(statement: str, dialect: Dialect) -> bool:
 def _inert(statement: str, quote: str) -> bool:
     # If every quote belongs to a pair around a plain word, no other quote can stand between two of a pair: each pair
     # lies inside one literal or outside of all, and the fast pass may read over it.
-    plain = _PLAIN_NAME.get(quote)
-    return plain is not None and statement.count(quote) == 2 * len(plain.findall(statement))
+    quotes, plain = _PLAIN_NAME[quote]
+    return statement.count(quote) == quotes * len(plain.findall(statement))
 
 
 def to_plain(statement: str, dialect: Dialect) -> str:
@@ -88,7 +94,7 @@ def _readers(dialect: Dialect) -> tuple[re.Pattern[str], dict[str, _Reader]]:
         readers[quote] = _literal_reader(dialect, quote)
     for opens, closes in dialect.name_quotes:
         opening.append(re.escape(opens))
-        readers[opens] = _name_reader(opens, closes)
+        readers[opens] = _name_reader(opens, closes, dialect)
     if dialect.hash_comments != "no":
         opening.append("#")
         readers["#"] = _line if dialect.hash_comments == "yes" else _swallow
@@ -99,9 +105,9 @@ def _readers(dialect: Dialect) -> tuple[re.Pattern[str], dict[str, _Reader]]:
     if dialect.brackets_doubtful:
         opening.append(r"\[[^\]'\"`]*+\]?")
         readers["["] = _bracket
-    if dialect.q_quotes_doubtful:
+    if dialect.q_quotes != "no":
         opening.insert(0, r"(?<![^\W\d_][^\W\d_])[qQ]'")
-        readers["q"] = readers["Q"] = lambda _statement, _found: (_LITERAL, -1)
+        readers["q"] = readers["Q"] = _q_literal if dialect.q_quotes == "yes" else _swallow_literal
     if dialect.backslash == "doubtful":
         opening.append(r"\\")
         readers["\\"] = lambda _statement, found: ("\\", found.end())
@@ -133,12 +139,10 @@ def _is_doubtful(literal: str, quote: str) -> bool:
     return "\\" + quote in literal and literal != "\\" + quote
 
 
-def _name_reader(opens: str, closes: str) -> _Reader:
-    inside = re.compile(
-        rf"([^{re.escape(closes)}]*+(?:{re.escape(closes * 2)}[^{re.escape(closes)}]*+)*+){re.escape(closes)}"
-    )
-    if closes == "]":
-        inside = re.compile(r"([^\]]*+)\]")
+def _name_reader(opens: str, closes: str, dialect: Dialect) -> _Reader:
+    end = re.escape(closes)
+    doubled = rf"(?:{end}{end}[^{end}]*+)*+" if opens == closes or dialect.doubled_brackets else ""
+    inside = re.compile(rf"([^{end}]*+{doubled}){end}")
 
     def read(statement: str, found: re.Match[str]) -> _Reading:
         closed = inside.match(statement, found.end())
@@ -187,6 +191,16 @@ def _line(statement: str, found: re.Match[str]) -> _Reading:
 
 def _swallow(_statement: str, _found: re.Match[str]) -> _Reading:
     return " ", -1
+
+
+def _swallow_literal(_statement: str, _found: re.Match[str]) -> _Reading:
+    return _LITERAL, -1
+
+
+def _q_literal(statement: str, found: re.Match[str]) -> _Reading:
+    delimiter = statement[found.end() : found.end() + 1]
+    end = statement.find(_Q_CLOSES.get(delimiter, delimiter) + "'", found.end() + 1)
+    return _LITERAL, end + 2 if end >= 0 else -1
 
 
 def _dollar_literal(statement: str, found: re.Match[str]) -> _Reading:

@@ -202,11 +202,13 @@ def _main_pass(dialect: Dialect) -> Callable[[str, str], str]:
     adjacent = "".join((r"(?:\s*+(?:", "|".join(f"{quote}{rest}" for quote, rest in literal.items()), "))*+"))
     number = (
         r"(?:(?<=0)(?:[xX][0-9a-fA-F_]++|[bB][01_]++|[oO][0-7_]++)(?!\w)"
-        r"|[0-9_]*+(?:\.[0-9_]*+)?+(?:[eE][-+]?+[0-9][0-9_]*+)?+(?!\w))"
+        r"|[0-9_]*+(?:\.[0-9_]*+)?+(?:[eE][-+]?+[0-9][0-9_]*+)?+"
+        rf"{f'[{dialect.number_suffixes}]?+' if dialect.number_suffixes else ''}(?!\w))"
     )
     operators = f"(?![{dialect.question_operators}])" if dialect.question_operators else ""
     percent = r"(?:s(?!\w)|\([^()]*+\)[sbt](?!\w))"
-    named = {sign: _named(sign) for sign in dialect.named_placeholders}
+    named = {sign: _named(sign, dialect) for sign in dialect.named_placeholders}
+    named |= dict.fromkeys(dialect.money_signs, r"[0-9][0-9,]*+(?:\.[0-9]*+)?+")
     start = "".join((*literal, "0-9?%", *named))
     alternatives = [
         *(f"(?<={quote}){rest}{adjacent}" for quote, rest in literal.items()),
@@ -235,9 +237,11 @@ def _literal(quote: str, dialect: Dialect) -> str:
     return rf"[^{quote}]*+{quote}?+"
 
 
-def _named(sign: str) -> str:
+def _named(sign: str, dialect: Dialect) -> str:
     # Two colons are a cast, and `:=` assigns: a name or a number must follow at once.
-    return r"\w++" if sign != "$" else r"\w++(?!\$)"
+    if sign == "$":
+        return r"\w++(?!\$)"
+    return r"(?:\w++|\"[^\"]*+\")" if dialect.quoted_placeholders else r"\w++"
 
 
 def _spaced(text: str) -> str:

@@ -204,7 +204,7 @@ def _is_catalog(table: str, dialect: Dialect) -> bool:
     schema, _, name = table.lower().rpartition(".")
     if schema.rpartition(".")[2] in dialect.catalog_schemas:
         return True
-    return bool(dialect.catalog_prefixes) and name.startswith(dialect.catalog_prefixes)
+    return name.startswith(dialect.catalog_prefixes) or name in dialect.catalog_tables
 
 
 class _Reader:
