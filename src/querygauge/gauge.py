@@ -31,6 +31,7 @@ from querygauge.errors import SettingsError, StoreError
 from querygauge.flush import FlushThread, Outbox, flush_thread
 from querygauge.forking import survive_forks
 from querygauge.logs import get_logger
+from querygauge.monitors.fold_lock import FoldLock
 from querygauge.monitors.pool_monitor import ConnectionPoolMonitor
 from querygauge.monitors.query_monitor import QueryMonitor
 from querygauge.patterns.cache import PatternCache
@@ -90,8 +91,9 @@ class Instrumentation:
         self._on_close = on_close
         self._attached: list[_Attached] = []
         self._unpinged: list[tuple[PoolHooks, Callable[[], None]]] = []
-        self._flushing = threading.Lock()
+        self._flushing = FoldLock()
         self._closing = threading.Lock()  # taken once, never given back
+        self._is_unfinished = False  # closed by a signal handler that interrupted the counting
         self._started_us = self._window_us = clock.now_us()
         self._outbox, self._ticks = _store_of(settings, clock)
         self._thread: FlushThread | None = None
@@ -192,7 +194,7 @@ class Instrumentation:
             attached.pool.poll()
         if self._ticks is not None:
             self._ticks.reap()
-        if all(attached.dialect() is None for attached in self._attached):
+        if self._is_unfinished or all(attached.dialect() is None for attached in self._attached):
             self.close()
 
     def flush(self) -> None:
@@ -206,8 +208,10 @@ class Instrumentation:
 
         False if it could not be written, and waits in memory.
         """
-        if not self._flushing.acquire(timeout=_WRITE_S):
-            log.warning("flush_skipped", store=str(self.settings.store), error="another flush has not ended")
+        if self._is_interrupted or not self._flushing.acquire(timeout_s=_WRITE_S):
+            log.warning(
+                "flush_skipped", store=str(self.settings.store), error="the counting, or another flush, has not ended"
+            )
             return False
         try:
             snapshot = self._drain()
@@ -215,10 +219,30 @@ class Instrumentation:
         finally:
             self._flushing.release()
 
+    @property
+    def _is_interrupted(self) -> bool:
+        monitors = (self.queries, *self.pools.values())
+        return self._flushing.is_interrupted or any(monitor.is_interrupted for monitor in monitors)
+
     def close(self) -> None:
-        """Detaches, leaving every engine as it was found, and takes the rest to the store; idempotent."""
-        if not self._closing.acquire(blocking=False):
+        """
+        Detaches, leaving every engine as it was found, and takes the rest to the store; idempotent.
+
+        In a signal handler that happens to interrupt the counting itself, the rest is taken as soon as that is over.
+        """
+        if self._closing.acquire(blocking=False):
+            self._end()
+        elif not self._is_unfinished:
             return
+        self._is_unfinished = self._is_interrupted and self._thread is not None
+        if self._thread is not None and self._is_unfinished:
+            self._thread.add(self)
+            return
+        if self._thread is not None:
+            self._thread.remove(self)
+        self.finish()
+
+    def _end(self) -> None:
         self.is_closed = True
         self._on_close(self)
         for attached in self._attached:
@@ -228,7 +252,6 @@ class Instrumentation:
             self.queries.stop_delivery()
             for attached in self._attached:
                 attached.pool.stop_delivery()
-        self.finish()
 
     def __enter__(self) -> Self:
         return self
@@ -244,7 +267,7 @@ class Instrumentation:
 
     def after_fork_in_child(self) -> None:
         """Makes the lock anew, and leaves to the parent what the parent counted."""
-        self._flushing = threading.Lock()
+        self._flushing = FoldLock()
         self._started_us = self._window_us = self.clock.now_us()
         if self._outbox is not None:
             self._outbox.forget()

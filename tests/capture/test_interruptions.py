@@ -95,6 +95,18 @@ def test_before_a_connection_is_asked_for(new_engine: NewEngine, monkeypatch: py
         assert gauge.pool.get_current_snapshot().waiting_count == 0
 
 
+def test_a_handler_may_take_what_it_is_given() -> None:
+    """A handler that names neither the signal nor the frame is one as well."""
+
+    def end(*_arguments: Any) -> None:
+        raise TooLong
+
+    signal.signal(signal.SIGUSR1, end)
+    with pytest.raises(TooLong) as raised:
+        interrupted()
+    assert is_of_signal_handler(raised.value)
+
+
 def test_other_errors_are_not_taken_for_one() -> None:
     """An ordinary exception, even one that passed a function with a frame of its own, is none."""
     with pytest.raises(ValueError, match="invalid literal") as raised:

@@ -244,7 +244,7 @@ def test_the_queue_stays_short_without_readers(recorder: Recorder) -> None:
 def test_recording_does_not_wait_for_a_reader(recorder: Recorder) -> None:
     """While somebody holds the lock, records are queued and folded later; none waits, none is lost."""
     record = recorder.recorder("primary")
-    with recorder._lock:
+    with recorder._lock.held():
         for _ in range(1_000):
             execute(record)
     assert only(recorder).execution_count == 1_000

@@ -130,3 +130,42 @@ def test_a_killed_process_leaves_a_store_that_reads(tmp_path: Path) -> None:
     least = told[-1] if told else 60
     # One more flush may have ended that could not be told any more.
     assert least <= stored <= least + 3
+
+
+# The signal arrives while the 256th execution is folded, and its handler wants the numbers that are being counted.
+_IN_A_FOLD = """
+import signal
+engine = create_engine("sqlite://")
+gauge = instrument(engine, store=STORE, flush_interval_s=3_600)
+def handler(*_):
+{body}
+signal.signal(signal.SIGUSR1, handler)
+table = gauge.queries._recorder._table
+opened = table.open
+def interrupted(*arguments):
+    counters = opened(*arguments)
+    table.open = opened
+    signal.raise_signal(signal.SIGUSR1)
+    return counters
+table.open = interrupted
+send(engine, "before", 300)
+"""
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "gauge.close()",
+        "gauge.close()\nsys.exit(0)",
+        "gauge.flush()",
+        "gauge.report()\ngauge.snapshot()\ngauge.pool.generate_dashboard()",
+        "gauge.queries.clear_history()",
+    ],
+)
+def test_a_signal_handler_that_interrupts_the_counting_waits_for_nothing(tmp_path: Path, body: str) -> None:
+    """Whatever it asks of a gauge, it ends, the host goes on, and what was sent until then reaches the store once."""
+    said = run(_IN_A_FOLD.format(body=textwrap.indent(body, "    ")), tmp_path / "store", folder=tmp_path)
+    stored = executions(tmp_path / "store")["before"]
+    # A gauge that is closed while the 256th is counted has no more; one that a handler never let count it has it not.
+    assert stored == (255 if "exit" in body else 256 if "close" in body else 300)
+    assert "flush" in body or said == ("", "")

@@ -8,10 +8,10 @@ Deliberately not here: gauges, and what an event means for an alert.
 
 import collections
 import itertools
-import threading
 from typing import Final
 
 from querygauge.histogram import EMPTY, Histogram, buckets_of
+from querygauge.monitors.fold_lock import FoldLock
 from querygauge.protocols import Clock
 from querygauge.values import PoolMetrics
 
@@ -40,7 +40,7 @@ class PoolCounters:
 
     def reset(self) -> None:
         """Forgets everything and replaces the lock: for a child process, where nobody else runs."""
-        self._lock = threading.Lock()
+        self._lock = FoldLock()
         self.requests = Counter()
         self.checkouts = Counter()
         self.timeouts = Counter()
@@ -76,14 +76,20 @@ class PoolCounters:
 
     def fold(self) -> None:
         """Sorts the durations that wait into their buckets."""
-        with self._lock:
-            for durations in (self.wait, self.handed, self.use, self.create):
-                durations.fold()
+        with self._lock.held() as is_free:
+            if is_free:
+                for durations in (self.wait, self.handed, self.use, self.create):
+                    durations.fold()
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether a signal handler asks that interrupted the counting itself; `drain()` has nothing for it."""
+        return self._lock.is_interrupted
 
     def totals(self) -> PoolMetrics:
-        """Everything counted since the beginning."""
-        with self._lock:
-            return self._drained.merged(self._window())
+        """Everything counted since the beginning; up to the last drain for who interrupted the counting."""
+        with self._lock.held() as is_free:
+            return self._drained.merged(self._window()) if is_free else self._drained
 
     def drain(self, active: int, waiting: int) -> PoolMetrics:
         """
@@ -93,7 +99,9 @@ class PoolCounters:
             active: Connections in use now, which the peaks of the next window start from.
             waiting: Callers waiting now.
         """
-        with self._lock:
+        with self._lock.held() as is_free:
+            if not is_free:
+                return PoolMetrics()
             window = self._window()
             self._handed_drained += self._handed_in_window
             for durations in (self.wait, self.handed, self.use, self.create):
@@ -105,8 +113,8 @@ class PoolCounters:
 
     def recent_waits(self) -> Histogram:
         """The waits of the last minute, to within five seconds."""
-        with self._lock:
-            return self.wait.recent().merged(self.handed.recent())
+        with self._lock.held() as is_free:
+            return self.wait.recent().merged(self.handed.recent()) if is_free else EMPTY
 
     def _window(self) -> PoolMetrics:
         drained = self._drained
@@ -163,7 +171,7 @@ class DurationCounter:
         self._clock = clock
         self.queue: collections.deque[int] = collections.deque()
 
-    def reset(self, lock: threading.Lock) -> None:
+    def reset(self, lock: FoldLock) -> None:
         """Forgets everything; the queue stays the same object."""
         self._lock = lock
         self.queue.clear()
@@ -179,7 +187,7 @@ class DurationCounter:
 
     def fold_if_free(self) -> None:
         """Folds unless somebody holds the lock, who folds anyway."""
-        if self._lock.acquire(blocking=False):
+        if self._lock.acquire(timeout_s=0):
             try:
                 self.fold()
             finally:

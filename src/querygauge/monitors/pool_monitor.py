@@ -279,6 +279,11 @@ class ConnectionPoolMonitor(PoolRecorder):
         now = datetime_of(self._clock.now_us())
         return utilization_trend(self.get_snapshots(now - _SHOWN_SPAN), now)
 
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether a signal handler asks that interrupted the counting itself, for which `drain()` has nothing."""
+        return self._counters.is_interrupted
+
     def drain(self) -> PoolWindow:
         """The state now and what happened since the last call; every event is in exactly one window."""
         snapshot = self.get_current_snapshot()

@@ -248,6 +248,11 @@ class QueryMonitor:
         """Where capture writes executions that are nothing but fast; as `recorder` without the call."""
         return self._recorder.ledger()
 
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether a signal handler asks that interrupted the counting itself, for which `drain()` has nothing."""
+        return self._recorder.is_interrupted
+
     def drain(self) -> Window:
         """What happened since the last call, for the owner of this monitor; statistics keep it."""
         return self._recorder.drain()

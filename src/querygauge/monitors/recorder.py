@@ -11,8 +11,9 @@ Deliberately not here: threads, logging, handlers; nothing foreign is called whi
 
 import itertools
 import math
-import threading
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ from querygauge.errors import SettingsError
 from querygauge.histogram import bucket_of
 from querygauge.interruptions import is_of_signal_handler
 from querygauge.monitors import query_table, repetition
+from querygauge.monitors.fold_lock import FoldLock
 from querygauge.protocols import Clock, QueryLedger, Record, Unit
 from querygauge.settings import Settings
 from querygauge.values import (
@@ -80,7 +82,7 @@ class Recorder:
         self._clock = clock
         self.slow_threshold_ns = nanoseconds("slow_query_threshold_ms", settings.slow_query_threshold_ms)
         self._history_threshold_ns = nanoseconds("history_threshold_ms", settings.effective_history_threshold_ms)
-        self._lock = threading.Lock()
+        self._lock = FoldLock()
         self._queue: deque[tuple[Any, ...]] = deque()
         self._table = query_table.QueryTable(settings.max_patterns)
         self._repetitions = repetition.RepetitionTable(settings.repetition_threshold)
@@ -102,13 +104,19 @@ class Recorder:
 
     def after_fork_in_child(self) -> None:
         """Replaces the lock and forgets the parent's numbers; every `record` stays bound to the same queue."""
-        self._lock = threading.Lock()
+        self._lock = FoldLock()
         self._begin()
 
     def clear(self) -> None:
         """Forgets everything, records that wait to be folded included."""
-        with self._lock:
-            self._begin()
+        with self._lock.held() as is_free:
+            if is_free:
+                self._begin()
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether a signal handler asks that interrupted the counting itself; `drain()` has nothing for it."""
+        return self._lock.is_interrupted
 
     def recorder(self, target: str) -> Record:
         """The function that takes executions on one target; safe in any thread, and never waits."""
@@ -146,7 +154,9 @@ class Recorder:
 
     def drain(self) -> Window:
         """What happened since the last call; it stays in the views."""
-        with self._lock:
+        with self._lock.held() as is_free:
+            if not is_free:
+                return Window((), (), ())
             self._fold()
             queries = self._table.drain()
             repetitions = self._repetitions.drain()
@@ -155,12 +165,14 @@ class Recorder:
         return Window(queries, tuple(map(_slow_query, kept)), repetitions)
 
     def view(self) -> View:
-        """Everything counted so far."""
-        with self._lock:
-            self._fold()
-            totals, window = self._table.totals, self._table.frozen_window()
+        """Everything counted so far; up to the last drain for a signal handler that interrupted the counting."""
+        with self._lock.held() as is_free:
+            if is_free:
+                self._fold()
+            totals, found = self._table.totals, self._repetitions.totals
+            window = self._table.frozen_window() if is_free else {}
+            finding = self._repetitions.frozen_window() if is_free else {}
             outcomes, slow_count = self._table.overall(window.values())
-            found, finding = self._repetitions.totals, self._repetitions.frozen_window()
         return View(
             tuple(query_table.merged(totals, window).values()),
             tuple(repetition.merged(found, finding).values()),
@@ -170,35 +182,41 @@ class Recorder:
 
     def history(self, threshold_ns: int) -> list[SlowQuery]:
         """Executions kept one by one that took at least so long, oldest first."""
-        with self._lock:
-            self._fold()
+        with self._folded():
             kept = list(self._history)
         return [_slow_query(one) for one in kept if one[3] >= threshold_ns]
 
     def take_slow(self) -> tuple[list[SlowQuery], int]:
         """Slow executions since the last call, oldest first, and how many more there were."""
-        with self._lock:
-            self._fold()
+        with self._folded():
             pending, self._pending = self._pending, []
             unhanded, self._unhanded = self._unhanded, 0
         return [_slow_query(one) for one in pending], unhanded
 
     def folded_count(self) -> int:
         """Executions counted together because there were too many distinct patterns."""
-        with self._lock:
-            self._fold()
+        with self._folded():
             return self._table.folded_count()
 
     def drop_unseen_since(self, epoch_us: int) -> None:
         """Forgets drained patterns, and findings about them, that were last seen before that moment."""
-        with self._lock:
-            self._fold()
-            self._repetitions.drop(self._table.drop_unseen_since(epoch_us))
+        with self._lock.held() as is_free:
+            if is_free:
+                self._fold()
+                self._repetitions.drop(self._table.drop_unseen_since(epoch_us))
+
+    @contextmanager
+    def _folded(self) -> Iterator[None]:
+        """Holds the lock, after a fold unless a signal handler asks that interrupted one."""
+        with self._lock.held() as is_free:
+            if is_free:
+                self._fold()
+            yield
 
     def _fold_if_free(self) -> None:
         # Whoever holds the lock folds; nobody waits for it on the way of a query.
         lock = self._lock
-        if lock.acquire(blocking=False):
+        if lock.acquire(timeout_s=0):
             try:
                 self._fold()
             finally:
