@@ -221,8 +221,8 @@ class Instrumentation:
 
     @property
     def _is_interrupted(self) -> bool:
-        monitors = (self.queries, *self.pools.values())
-        return self._flushing.is_interrupted or any(monitor.is_interrupted for monitor in monitors)
+        is_counting = self.queries.is_interrupted or any(pool.is_interrupted for pool in self.pools.values())
+        return is_counting or self._flushing.is_interrupted
 
     def close(self) -> None:
         """

@@ -101,7 +101,8 @@ class Settings:
 
     def __post_init__(self) -> None:
         for name in _NAMES:
-            value = getattr(self, name)
+            value = _checked(name, getattr(self, name), name)
+            object.__setattr__(self, name, value)
             if isinstance(value, float) and not math.isfinite(value):
                 rule = "> 0" if name in _POSITIVE else ">= 0"
                 raise SettingsError(f"{name} must be a finite number {rule}; got {value!r}")
@@ -167,7 +168,7 @@ def load_settings(
     values = {
         **_from_pyproject(_working_directory() if directory is None else directory),
         **_from_environment(os.environ if environment is None else environment),
-        **{name: _checked(name, value, name) for name, value in keywords.items()},
+        **keywords,
     }
     return Settings(**values)
 

@@ -473,5 +473,5 @@ class TestRateLimit:
 
     def test_a_limit_below_one_is_refused(self) -> None:
         """A limit that passes nothing is an error."""
-        with pytest.raises(SettingsError, match="max_per_minute must be >= 1; got 0"):
+        with pytest.raises(SettingsError, match="max_per_minute must be a whole number >= 1; got 0"):
             RateLimitedAlertHandler(print, max_per_minute=0)

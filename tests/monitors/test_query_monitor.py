@@ -499,6 +499,10 @@ def test_what_could_not_be_counted_is_said_once(monitor: QueryMonitor) -> None:
         ({"stats_retention_hours": 0}, "stats_retention_hours must be > 0; got 0"),
         ({"max_patterns": 0}, "max_patterns must be > 0; got 0"),
         ({"repetition_threshold": 1}, "repetition_threshold must be >= 2; got 1"),
+        ({"slow_query_threshold_ms": "1 s"}, "slow_query_threshold_ms must be of type float; got '1 s'"),
+        ({"max_history_size": 2.5}, "max_history_size must be of type int; got 2.5"),
+        ({"stats_retention_hours": None}, "stats_retention_hours must be of type float; got None"),
+        ({"enable_alerting": "no"}, "enable_alerting must be of type bool; got 'no'"),
     ],
 )
 def test_an_impossible_setting_is_named(setting: dict[str, Any], message: str) -> None:

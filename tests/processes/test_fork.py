@@ -242,6 +242,22 @@ def test_a_lock_that_another_thread_holds_at_the_fork_stops_no_child() -> None:
         gauge.close()
 
 
+def test_a_child_does_not_report_failures_of_its_parent() -> None:
+    """What failed in a hook of the parent is told by the parent alone."""
+    gauge = instrument(create_engine("sqlite://"), store=None)
+    guard = gauge._attached[0].statements.guard
+    guard.caught("statement", ValueError("one"))
+
+    def work() -> None:
+        assert gauge.report_data().self_metrics.hook_errors == 0
+
+    try:
+        assert _fork(work) == 0
+        assert gauge.report_data().self_metrics.hook_errors == 1
+    finally:
+        gauge.close()
+
+
 def test_the_pattern_cache_of_a_child_learns(tmp_path: Path) -> None:
     """Another thread was writing the map at the fork; the child still finds the pattern of a new statement."""
     cache = PatternCache("sqlite")

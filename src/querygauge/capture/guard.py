@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable
 from typing import Final
 
+from querygauge.forking import survive_forks
 from querygauge.interruptions import is_of_signal_handler
 from querygauge.logs import get_logger
 
@@ -33,6 +34,11 @@ class Guard:
         self.give_up: Callable[[], object] | None = None
         self._name = name
         self._logged: set[str] = set()
+        survive_forks(self)
+
+    def after_fork_in_child(self) -> None:
+        """Leaves to the parent what failed in the parent."""
+        self.failures = 0
 
     def caught(self, hook: str, error: Exception) -> None:
         """

@@ -101,7 +101,7 @@ class Statements:
         """Replaces the dialect's methods."""
         replace = self._wraps.replace
         replace("do_execute", self._timed)
-        replace("do_execute_no_params", lambda original: _without_parameters(*self._timed(_with_parameters(original))))
+        replace("do_execute_no_params", self._timed_without_parameters)
         replace("do_executemany", self._timed_many)
         if hasattr(self._dialect(), "_deliver_insertmanyvalues_batches"):
             replace("_deliver_insertmanyvalues_batches", self._gathered)
@@ -110,7 +110,7 @@ class Statements:
         """Restores what `attach` found."""
         self._wraps.restore()
 
-    def _timed(self, original: Callable[..., Any]) -> Replacement:  # noqa: C901, PLR0915  # see below
+    def _timed(self, original: Callable[..., Any], is_off: list[bool]) -> Replacement:  # noqa: C901, PLR0915  # see below
         """Wraps the method that sends one statement."""
         # The hot path. Everything constant is bound here, once, and what a statement passes through stands in one body:
         # between an application's own work every call costs 0.3 µs, and this has a budget of 3.
@@ -120,18 +120,17 @@ class Statements:
         queue, fold_at, fold = self._ledger
         append = queue.append
         slow_ns, always_find, zero_is_unknown = self._slow_ns, self._always_find, self._zero_is_unknown
-        is_attached = True
 
         def timed(cursor: Any, statement: str, parameters: Any, context: Any = None) -> Any:  # noqa: C901, PLR0912, PLR0915
             started = now()
             try:
                 result = original(cursor, statement, parameters, context)
             except BaseException as error:
-                if is_attached:
+                if not is_off:
                     failed(statement, parameters, context, started, error)
                 raise
             elapsed = now() - started
-            if not is_attached:
+            if is_off:
                 return result
             try:
                 holder = pattern = None
@@ -199,26 +198,30 @@ class Statements:
                 guard.caught("statement", error)
             return result
 
-        def pass_through() -> None:
-            nonlocal is_attached
-            is_attached = False
+        return timed
 
-        return timed, pass_through
+    def _timed_without_parameters(self, original: Callable[..., Any], is_off: list[bool]) -> Replacement:
+        """Wraps the method that sends one statement and takes no parameters."""
+        timed = self._timed(lambda cursor, statement, _, context: original(cursor, statement, context), is_off)
 
-    def _timed_many(self, original: Callable[..., Any]) -> Replacement:
+        def timed_without_parameters(cursor: Any, statement: str, context: Any = None) -> Any:
+            return timed(cursor, statement, (), context)
+
+        return timed_without_parameters
+
+    def _timed_many(self, original: Callable[..., Any], is_off: list[bool]) -> Replacement:
         """Wraps the method that sends one statement with many sets of parameters."""
-        is_attached = True
 
         def timed_many(cursor: Any, statement: str, parameters: Any, context: Any = None) -> Any:
             started = time.perf_counter_ns()
             try:
                 result = original(cursor, statement, parameters, context)
             except BaseException as error:
-                if is_attached:
+                if not is_off:
                     self._failed(statement, parameters, context, started, error)
                 raise
             elapsed = time.perf_counter_ns() - started
-            if is_attached:
+            if not is_off:
                 try:
                     pattern = self._pattern_of(statement, context)
                     rows = getattr(cursor, "rowcount", _UNKNOWN_ROWS)
@@ -227,11 +230,7 @@ class Statements:
                     self.guard.caught("executemany", error)
             return result
 
-        def pass_through() -> None:
-            nonlocal is_attached
-            is_attached = False
-
-        return timed_many, pass_through
+        return timed_many
 
     def _record_batch(
         self, pattern: Pattern, started: int, elapsed: int, rows: int, statement: str, parameters: Any
@@ -263,12 +262,11 @@ class Statements:
         except Exception as own:  # noqa: BLE001  # the host's exception must arrive as it is
             self.guard.caught("failure", own)
 
-    def _gathered(self, original: Callable[..., Iterator[Any]]) -> Replacement:
+    def _gathered(self, original: Callable[..., Iterator[Any]], is_off: list[bool]) -> Replacement:
         """Wraps the generator of insertmanyvalues batches, so that they are recorded as the one operation they are."""
-        is_attached = True
 
         def deliver(*arguments: Any, **keywords: Any) -> Iterator[Any]:
-            if not is_attached:
+            if is_off:
                 yield from original(*arguments, **keywords)
                 return
             context, batches = self._begin_batches(arguments)
@@ -279,11 +277,7 @@ class Statements:
                 if batches is not None and not batches.has_failed:
                     self._finish_batches(context, batches)
 
-        def pass_through() -> None:
-            nonlocal is_attached
-            is_attached = False
-
-        return deliver, pass_through
+        return deliver
 
     def _begin_batches(self, arguments: tuple[Any, ...]) -> tuple[Any, _Batches | None]:
         try:
@@ -334,17 +328,3 @@ class _Named:
 def _named_scope() -> _Named | None:
     scope = CURRENT.get()
     return None if scope is None else _Named(scope.name)
-
-
-def _with_parameters(original: Callable[..., Any]) -> Callable[..., Any]:
-    def execute(cursor: Any, statement: str, _parameters: Any, context: Any) -> Any:
-        return original(cursor, statement, context)
-
-    return execute
-
-
-def _without_parameters(timed: Callable[..., Any], pass_through: Callable[[], None]) -> Replacement:
-    def execute(cursor: Any, statement: str, context: Any = None) -> Any:
-        return timed(cursor, statement, (), context)
-
-    return execute, pass_through

@@ -129,14 +129,14 @@ class PoolHooks:
         wraps.replace("_invoke_creator", self._timed_creator)
         self._wraps.append(wraps)
 
-    def _timed_connect(self, original: Callable[[], Any]) -> Replacement:  # noqa: C901  # in one body on purpose
+    def _timed_connect(self, original: Callable[[], Any], is_off: list[bool]) -> Replacement:  # noqa: C901  # in one body on purpose
         guard, now, find, is_pinging, ledger = self.guard, time.perf_counter_ns, self._find, PINGING.get, self._ledger
         asked, held, limits, peaks = ledger.asked, ledger.held, ledger.limits, ledger.peaks
         high_wait_ns, handed = ledger.high_wait_ns, ledger.handed.append
-        is_attached, may_ping, is_async = True, self._may_ping, self._is_async
+        may_ping, is_async = self._may_ping, self._is_async
 
         def connect() -> Any:
-            if not is_attached or (may_ping and is_pinging()):
+            if is_off or (may_ping and is_pinging()):
                 return original()
             request, started = object(), now()
             asked[request] = started
@@ -172,11 +172,7 @@ class PoolHooks:
                 guard.caught("obtained", error)
             return fairy
 
-        def pass_through() -> None:
-            nonlocal is_attached
-            is_attached = False
-
-        return connect, pass_through
+        return connect
 
     def _not_obtained(self, request: object, started: int, error: BaseException) -> None:
         waited_ns = time.perf_counter_ns() - started
@@ -196,23 +192,17 @@ class PoolHooks:
         finally:
             self._ledger.asked.pop(request, None)
 
-    def _followed_recreate(self, original: Callable[[], Pool]) -> Replacement:
-        is_attached = True
-
+    def _followed_recreate(self, original: Callable[[], Pool], is_off: list[bool]) -> Replacement:
         def recreate() -> Pool:
             made = original()
-            if is_attached:
+            if not is_off:
                 try:
                     self._follow(made)
                 except Exception as error:  # noqa: BLE001  # the host must not notice
                     self.guard.caught("recreate", error)
             return made
 
-        def pass_through() -> None:
-            nonlocal is_attached
-            is_attached = False
-
-        return recreate, pass_through
+        return recreate
 
     def _follow(self, made: Pool) -> None:
         """Goes on with the pool that takes the place of the present one; its listeners came along."""
@@ -221,25 +211,20 @@ class PoolHooks:
         self._wraps = [wraps for wraps in self._wraps if not wraps.is_orphaned]
         self._wrap(made)
 
-    def _timed_creator(self, original: Callable[..., Any]) -> Replacement:
+    def _timed_creator(self, original: Callable[..., Any], is_off: list[bool]) -> Replacement:
         record, guard, now = self._record, self.guard, time.perf_counter_ns
-        is_attached = True
 
         def create(*arguments: Any) -> Any:
             started = now()
             connection = original(*arguments)
-            if is_attached:
+            if not is_off:
                 try:
                     record.record_create_time(now() - started)
                 except Exception as error:  # noqa: BLE001  # the host must not notice
                     guard.caught("create", error)
             return connection
 
-        def pass_through() -> None:
-            nonlocal is_attached
-            is_attached = False
-
-        return create, pass_through
+        return create
 
     def _guarded(self, name: str, hook: Callable[..., None]) -> Callable[..., None]:
         guard = self.guard
@@ -252,14 +237,13 @@ class PoolHooks:
 
         return listener
 
-    def _noted_return(self, original: Callable[[Any], None]) -> Replacement:
+    def _noted_return(self, original: Callable[[Any], None], is_off: list[bool]) -> Replacement:
         # The event of the same moment costs a microsecond more.
         now, held, used, fold_at = time.perf_counter_ns, self._ledger.held, self._ledger.used, self._ledger.fold_at
-        is_attached = True
 
         def return_connection(entry: Any) -> None:
             try:
-                checkout = held.pop(id(entry), None) if is_attached else None
+                checkout = None if is_off else held.pop(id(entry), None)
                 if checkout is None:
                     return  # of a ping, or out before we came
                 if checkout[_FAIRY]() is None:
@@ -274,11 +258,7 @@ class PoolHooks:
                 # Whatever passes through here, a Ctrl-C too: a connection not given back is lost to the application.
                 original(entry)
 
-        def pass_through() -> None:
-            nonlocal is_attached
-            is_attached = False
-
-        return return_connection, pass_through
+        return return_connection
 
     def _on_connect(self, _dbapi_connection: Any, entry: Any) -> None:
         self._open.add(id(entry))

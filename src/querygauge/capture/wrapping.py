@@ -10,10 +10,10 @@ from weakref import ref
 
 __all__ = ["Replacement", "Wraps"]
 
-Replacement = tuple[Callable[..., Any], Callable[[], None]]
-"""A replacement, and a function that turns it into a pass-through."""
+Replacement = Callable[..., Any]
+"""What stands in a method's place; it hands on and does no more once it is switched off."""
 
-_Replaced = tuple[str, ref[Callable[..., Any]], ref[Callable[..., Any]] | None, Callable[[], None]]
+_Replaced = tuple[str, ref[Replacement], ref[Callable[..., Any]] | None]
 
 
 class Wraps:
@@ -21,40 +21,41 @@ class Wraps:
     The methods replaced on one object.
 
     Somebody else may replace a method after us. Then restoring ours would throw theirs away, so ours stays in the
-    chain and becomes a pass-through.
+    chain and becomes a pass-through: `is_off` is a list that is empty until then, the cheapest switch there is.
     """
 
     def __init__(self, owner: Any) -> None:
         # Weak, all: a replacement holds the bound original, and with it the owner, which must stay free to go.
         self._owner = ref(owner)
         self._replaced: list[_Replaced] = []
+        self._is_off: list[bool] = []
 
     @property
     def is_orphaned(self) -> bool:
         """Whether the object is gone, and there is nothing to restore."""
         return self._owner() is None
 
-    def replace(self, name: str, wrap: Callable[[Callable[..., Any]], Replacement]) -> None:
+    def replace(self, name: str, wrap: Callable[[Callable[..., Any], list[bool]], Replacement]) -> None:
         """
-        Puts `wrap(original)` in the place of the method `name`.
+        Puts `wrap(original, is_off)` in the place of the method `name`.
 
         Args:
             name: Attribute to shadow on the instance.
-            wrap: Takes the method found; gives the replacement, and a function that turns it into a pass-through.
+            wrap: Takes the method found and the switch; gives the replacement.
         """
         owner = self._owner()
         found = getattr(owner, name)
-        replacement, pass_through = wrap(found)
+        replacement = wrap(found, self._is_off)
         setattr(owner, name, replacement)
         own = None if _is_of_class(owner, name, found) else ref(found)
-        self._replaced.append((name, ref(replacement), own, pass_through))
+        self._replaced.append((name, ref(replacement), own))
 
     def restore(self) -> None:
         """Puts back what was found, wherever ours is still what stands there."""
         owner = self._owner()
+        self._is_off.append(True)
         while self._replaced:
-            name, replacement, own, pass_through = self._replaced.pop()
-            pass_through()
+            name, replacement, own = self._replaced.pop()
             if owner is None or getattr(owner, name, None) is not replacement():
                 continue
             # The replacement holds what it replaced, so that it is alive as long as there is anything to restore.

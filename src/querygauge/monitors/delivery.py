@@ -274,8 +274,8 @@ class RateLimitedAlertHandler:
     """
 
     def __init__(self, handler: Handler, max_per_minute: int = 10, *, clock: Clock | None = None) -> None:
-        if max_per_minute < 1:
-            raise SettingsError(f"max_per_minute must be >= 1; got {max_per_minute!r}")
+        if not (isinstance(max_per_minute, int) and max_per_minute >= 1):
+            raise SettingsError(f"max_per_minute must be a whole number >= 1; got {max_per_minute!r}")
         self._handler = handler
         self._is_coroutine = _is_coroutine_handler(handler)
         self._clock = SystemClock() if clock is None else clock

@@ -89,12 +89,15 @@ class QueryMonitor:
             stats_retention_hours=stats_retention_hours,
             max_patterns=max_patterns,
             repetition_threshold=repetition_threshold,
+            enable_alerting=enable_alerting,
+            enable_logging=enable_logging,
+            keep_literals=keep_literals,
         )
         self._clock = SystemClock() if clock is None else clock
         self._recorder = Recorder(self._clock, settings)
-        self._threshold_ms = float(slow_query_threshold_ms)
-        self._history_threshold_ms = float(history_threshold_ms)
-        self._retention_us = round(stats_retention_hours * _HOUR_US)
+        self._threshold_ms = settings.slow_query_threshold_ms
+        self._history_threshold_ms = settings.effective_history_threshold_ms
+        self._retention_us = round(settings.stats_retention_hours * _HOUR_US)
         self._alerts = enable_alerting
         self._logs = enable_logging
         self._keep_literals = keep_literals
