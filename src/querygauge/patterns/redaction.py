@@ -1,121 +1,84 @@
 """
 A database's error message → the same message without values.
 
-In goes what a driver said, or what SQLAlchemy made of it; out comes one or two lines in which words of the databases'
-own vocabulary stay, names stay where the message says that they are names, and everything else is `?`. So a message
-nobody foresaw, such as one an application raises inside the database, loses more than it must and never less.
+In goes what a driver said, or what SQLAlchemy made of it. A message that is one of `error_templates` from its first
+character to its last keeps its names; of every other one stay the words of the databases' own vocabulary, and all else
+is `?`. So a message nobody foresaw, such as one an application raises inside the database, loses more than it must and
+never less. Only a value that is a database's message itself, and all there is, is taken for one.
 
 Deliberately not here: class and SQLSTATE, which carry no values and are read from the exception.
 """
 
 import re
-from typing import Final
+from functools import cache
+from typing import Final, NamedTuple
 
 from querygauge.patterns.dialects import dialect_of
+from querygauge.patterns.error_templates import TEMPLATES
 from querygauge.patterns.error_words import ERROR_WORDS
-from querygauge.patterns.words import words
 
-__all__ = ["MAX_MESSAGE_CHARACTERS", "redact"]
+__all__ = ["MAX_MESSAGE_CHARACTERS", "ODBC_STATE", "redact"]
 
 # Longer messages are statements or data in disguise; read and result are cut here.
 MAX_MESSAGE_CHARACTERS: Final = 2_000
+# MySQL and Oracle cut their messages at 512 bytes, and where a value was cut a name may seem to follow it.
+_MAX_WHOLE_BYTES: Final = 500
 
-_SQLALCHEMY_TAIL: Final = re.compile(r"\s*(?:\[SQL: |\[parameters: |\[generated in |\(Background on this error )")
-_MODULE: Final = r"(?:sqlite3|psycopg2?|asyncpg|pymysql|aiomysql|asyncmy|MySQLdb|mysql|aiosqlite|sqlalchemy|builtins)\."
-_CLASS: Final = re.compile(rf"\({_MODULE}(?:\w+\.)*\w+\) (?=\S)|<class '{_MODULE}(?:\w+\.)*\w+'>: ")
-_NUMBERED: Final = re.compile(r"(?s)\((\d{1,5}), (['\"]?)(.*)\2\)\Z")
+# A SQLSTATE of ODBC, tighter than five characters: a name of five letters is none.
+ODBC_STATE: Final = r"(?:\d[0-9A-Z]|HY|IM|S1)[0-9A-Z]{3}"
+
+_MODULE: Final = (
+    r"(?:psycopg2?|asyncpg|pymysql|aiomysql|asyncmy|MySQLdb|mysql|sqlite3|aiosqlite|pyodbc|pymssql|mssql_python|"
+    r"oracledb|cx_Oracle|sqlalchemy|builtins)\."
+    r"(?:(?:dialects|postgresql|mysql|sqlite|asyncpg|connector|err|errors|exc|exceptions|_exceptions|_pymssql)\.)*"
+)
+# What SQLAlchemy puts before a driver's message, at times twice.
+_CLASS: Final = re.compile(rf"(\({_MODULE})([A-Za-z]+|\?)(\)) (?=\S)|(<class '{_MODULE})([A-Za-z]+|\?)('>:) ")
+_CLASS_WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\?")
+# And after it: the statement, its parameters and a link, or a link alone.
+_TAILS: Final = ("\n[SQL: ", "\n(Background on this error at: ")
+
+# Some drivers give two arguments, which `str()` writes as Python writes a tuple: number and text (MySQL's, pymssql),
+# SQLSTATE and text (pyodbc), or text and SQLSTATE (pyodbc of itself).
+_NUMBERED: Final = re.compile(r"(?s)\((\d{1,5}), b?(['\"]?)(.*)\2\)\Z")
+_STATED: Final = re.compile(rf"(?s)\('{ODBC_STATE}', (['\"])(.*)\1\)\Z")
+_STATED_LAST: Final = re.compile(rf"(?s)\((['\"]?)(.*)\1, '({ODBC_STATE})'\)\Z")
+_ESCAPED: Final = re.compile(r"(?s)\\(.)")
+# `[23000] [Microsoft][ODBC Driver 18 for SQL Server][SQL Server]`: the last one spoke, the others passed it on.
+_SPEAKER: Final = (
+    r"\[(?:unixODBC|ODBC Driver Manager|Microsoft|FreeTDS|SQL Server Native Client \d\d\.\d|"
+    r"(?:ODBC )?(?:Driver \d\d for )?SQL Server(?: Driver)?)\]"
+)
+_ODBC: Final = re.compile(rf"(\[{ODBC_STATE}\] )(?: ?{_SPEAKER})*({_SPEAKER})")
+_ODBC_TAIL: Final = re.compile(r" \(\d+\) \(SQL\w+\)|DB-Lib error message \d")
+_ORACLE: Final = re.compile(r"(?:ORA|DPI|DPY|PLS|TNS)-\d{4,5}: ")
+# A further part of PostgreSQL's message, which may repeat the value.
+_PART: Final = re.compile(r"\n(?:LINE \d+|HINT|CONTEXT|QUERY|STATEMENT):")
 _LEVEL: Final = re.compile(r"(?:ERROR|FATAL|PANIC|WARNING):\s+")
 
-_NAME: Final = r"[^\W\d][\w$]{0,63}"
+_NAME: Final = r"[^\W\d][\w$#]{0,127}"
 _NAMES: Final = rf"{_NAME}(?:\.{_NAME}){{0,2}}"
-_LIST: Final = rf"{_NAMES}(?:, {_NAMES}){{0,15}}"
-_IS_NAME: Final = re.compile(rf"{_NAMES}").fullmatch
-_TYPE: Final = r"[a-z][a-z ]{0,40}(?:\(\d+(?:,\d+)?\))?(?:\[\])?"
-
-# PostgreSQL's second line that is worth keeping: which columns were in the way.
-_KEY_DETAIL: Final = re.compile(
-    rf"DETAIL:\s+Key \(({_LIST})\)=\(.*\)( already exists| is duplicated| is not present in table \"{_NAME}\"|"
-    rf" is still referenced from table \"{_NAME}\")\.?\Z"
-)
-_CONFLICT_DETAIL: Final = re.compile(rf"DETAIL:\s+Key \(({_LIST})\)=\(.*\) conflicts with (?:existing )?key\b.*\Z")
-_ROW_DETAIL: Final = re.compile(r"DETAIL:\s+Failing row contains \(.*")
-
-# Where a message holds a value between words of its own, all of it goes, whatever quotes the value holds itself.
-_VALUES: Final = {
-    "postgresql": (
-        (re.compile(r"(?s)\A(invalid input for query argument \$\d+.*?: ).*\Z"), r"\1?"),
-        (re.compile(rf"(?s)\A(value )\".*\"( is out of range for type {_TYPE})\Z"), r'\1"?"\2'),
-        (re.compile(r"(?s)(at or near )\".*\Z"), r'\1"?"'),
-        (re.compile(rf"(?s)\A((?:[^\":]|\"{_NAME}\")*: )\".*\Z"), r'\1"?"'),
-    ),
-    "mysql": (
-        (re.compile(rf"(?s)\A(Duplicate entry )'.*'( for key '{_NAMES}')\Z"), r"\1'?'\2"),
-        (re.compile(r"(?s)\A(Duplicate entry )'.*\Z"), r"\1'?'"),
-        (
-            re.compile(
-                r"(?s)\A((?:Truncated i|I)ncorrect [\w()]+ value: )'.*'( for (?:column|function) \S+(?: at row \d+)?)\Z"
-            ),
-            r"\1'?'\2",
-        ),
-        (re.compile(r"(?s)\A((?:Truncated i|I)ncorrect [\w()]+ value: )'.*\Z"), r"\1'?'"),
-        (re.compile(r"(?s)( near )'.*'( at line \d+)\Z"), r"\1'?'\2"),
-        (re.compile(r"(?s)( near )'.*\Z"), r"\1'?'"),
-        (re.compile(r"(?s)( to the value of )'.*\Z"), r"\1'?'"),
-    ),
-    "sqlite": (
-        (re.compile(r"(?s)\A(near )\".*\"(: syntax error)\Z"), r'\1"?"\2'),
-        (re.compile(r"(?s)\A(unrecognized token: )\".*\Z"), r'\1"?"'),
-    ),
+_TICKED: Final = rf"`{_NAMES}`(?:\.`{_NAMES}`){{0,2}}"
+_SHAPES: Final = {
+    "value": r".*",
+    "odd": r".*",
+    "text": r"[^\"'`\n]*",
+    "name": _NAME,
+    "names": _NAMES,
+    "list": rf"{_NAMES}(?:, {_NAMES}){{0,31}}",
+    "quoted": rf'"{_NAME}"(?:\."{_NAME}"){{0,2}}',
+    "ticked": _TICKED,
+    "ticked_list": rf"{_TICKED}(?:, {_TICKED}){{0,15}}",
+    "number": r"\d{1,10}",
 }
-# Whole messages in which names stand without quotes.
-_BARE_NAMES: Final = tuple(
-    re.compile(rf"{message}\Z")
-    for message in (
-        rf"column {_NAMES} does not exist",
-        rf"function {_NAMES}\((?:{_TYPE}(?:, {_TYPE}){{0,20}})?\) does not exist",
-        rf"(?:UNIQUE|NOT NULL) constraint failed: {_LIST}",
-        rf"CHECK constraint failed: {_NAMES}",
-        rf"no such (?:table|column|function|index|view|trigger|module|collation sequence): {_NAMES}",
-        rf"table {_NAMES} has no column named {_NAMES}",
-        rf"table {_NAMES} has \d+ columns but \d+ values were supplied",
-        rf"(?:table|index|view|trigger) {_NAMES} already exists",
-        rf"ambiguous column name: {_NAMES}",
-        rf"cannot store [A-Z]+ value in [A-Z]+ column {_NAMES}",
-        rf"(?:FUNCTION|PROCEDURE|TRIGGER) {_NAMES} (?:does not exist|already exists)",
-        rf"value too long for type {_TYPE}",
-        rf"invalid input syntax for type {_TYPE}",
-    )
-)
-# A quoted text right after one of these is a name, if it looks like one.
-_NAMED_BY: Final = words(
-    "column columns constraint database enum field function index key parameter procedure reference relation "
-    "schema sequence table trigger type variable view"
-)
-# MySQL says in quotes where in the statement a name was met.
-_PLACES: Final = frozenset(
-    {
-        "SELECT",
-        "WHERE",
-        "ON",
-        "HAVING",
-        "ORDER BY",
-        "GROUP BY",
-        "SET",
-        "INSERT INTO",
-        "field list",
-        "where clause",
-        "on clause",
-        "order clause",
-        "group statement",
-        "having clause",
-        "PRIMARY",
-    }
-)
-_QUOTED: Final = re.compile(r"(?s)(?<!\w)(?P<quote>['\"]).*?(?P=quote)(?!\w)|(?<!\w)`[^`]*`(?:\.`[^`]*`)*")
-_BACKTICKED: Final = re.compile(rf"`{_NAMES}`(?:\.`{_NAMES}`){{0,2}}").fullmatch
-_LAST_WORD: Final = re.compile(r"([A-Za-z]+)\s*\Z")
+_SLOT: Final = re.compile(r"\{(\w+)\}")
+_NUMBER: Final = re.compile(r" \(\d+\)\Z")
+# What may follow a message and is dropped. Where a name follows a value, only text that cannot hide its end.
+_REST: Final = {"postgresql": r"(?:\n.*)?", "oracle": r"(?:\n.*)?", "mssql": r".*"}
+_FIXED_REST: Final = {"oracle": r"(?:\nHelp: https://docs\.oracle\.com/error-help/db/ora-\d{5}/)?"}
+
+_QUOTED: Final = re.compile(r"(?s)(?<!\w)(['\"]).*?\1(?!\w)|(?<!\w)`[^`]*`(?:\.`[^`]*`)*")
 _CHUNK: Final = re.compile(r"([(\[{,.;:!]*)(.*?)([)\]},.;:!?]*)\Z", re.DOTALL)
-_COUNTED_BY: Final = frozenset({"row", "line", "errno", "offset", "position"})
 _UNKNOWNS: Final = re.compile(r"\?(?: \?)+")
 
 
@@ -124,100 +87,147 @@ def redact(message: str, dialect: str) -> str:
     `message` without a value in it; when in doubt, a word is a value.
 
     Never raises. What SQLAlchemy appends (statement, parameters, a link) is cut, as are PostgreSQL's CONTEXT, HINT and
-    the line of the statement; of its DETAIL only the columns stay.
+    the line of the statement, the later errors of SQL Server and Oracle, and links to a manual.
 
     Args:
         message: `str()` of the driver's exception, or of SQLAlchemy's.
         dialect: SQLAlchemy's name of the dialect.
     """
-    text = message[:MAX_MESSAGE_CHARACTERS].replace("\0", " ").encode("utf-8", "replace").decode("utf-8").strip()
-    tail = _SQLALCHEMY_TAIL.search(text)
-    if tail:
-        text = text[: tail.start()]
-    known = _CLASS.match(text)
+    family = dialect_of(dialect).family
+    head, text, is_whole = _without_sqlalchemy(message.strip())
+    before, text, after = _without_driver(text, family)
+    text = text[:MAX_MESSAGE_CHARACTERS]
+    is_whole = is_whole and len(text.encode("utf-8", "replace")) < _MAX_WHOLE_BYTES and not _PART.search(text)
+    return f"{head}{before}{_without_values(text.strip(), family, is_whole=is_whole)}{after}".strip()
+
+
+def _without_sqlalchemy(text: str) -> tuple[str, str, bool]:
+    """The classes before a message, the message, and whether its end is known for certain."""
     head = ""
-    while known:
-        head += known.group()
-        text = text[known.end() :]
+    for _ in range(2):
         known = _CLASS.match(text)
-    numbered = _NUMBERED.match(text)
+        if not known:
+            break
+        before, name, after = (group for group in known.groups() if group is not None)
+        head += f"{before}{_class_name(name)}{after} "
+        text = text[known.end() :]
+    if not head:
+        return "", text, True
+    tail = next((tail for tail in _TAILS if tail in text), None)
+    if tail is None:
+        return head, text, True
+    # A value may look like the tail.
+    return head, text.partition(tail)[0], text.count(tail) == 1
+
+
+def _without_driver(text: str, family: str) -> tuple[str, str, str]:
+    """What a driver puts before a message, the message, and what it puts after it."""
+    numbered = _NUMBERED.match(text) if family in {"mysql", "mssql", "unknown"} else None
     if numbered:
-        return f"{head}({numbered[1]}, {_redacted(_unescaped(numbered[3]), dialect)})"
-    return (head + _redacted(text, dialect)).strip()
+        return f"({numbered[1]}, ", _unescaped(numbered[3]), ")"
+    if family not in {"mssql", "unknown"}:
+        return "", text, ""
+    if stated := _STATED_LAST.match(text):
+        return "(", _unescaped(stated[2]), f", '{stated[3]}')"
+    if stated := _STATED.match(text):
+        text = _unescaped(stated[2])
+    odbc = _ODBC.match(text)
+    return (odbc[1] + odbc[2], text[odbc.end() :], "") if odbc else ("", text, "")
+
+
+def _class_name(name: str) -> str:
+    return name if all(word.lower() in ERROR_WORDS or word == "?" for word in _CLASS_WORD.findall(name)) else "?"
 
 
 def _unescaped(text: str) -> str:
-    # Drivers of MySQL give a tuple, so the message comes as Python writes it.
-    return text.replace("\\'", "'").replace('\\"', '"').replace("\\n", "\n")
+    return _ESCAPED.sub(lambda escaped: "\n" if escaped[1] == "n" else escaped[1], text)
 
 
-def _redacted(text: str, dialect: str) -> str:
-    main, _, rest = text.partition("\n")
-    level = _LEVEL.match(main)
-    main = main[level.end() :] if level else main
-    if main.count('"') % 2:
-        # The line ended inside a value: what follows may look like anything.
-        return _without_values(text, dialect)
-    detail = _detail(rest)
-    line = _without_values(main.strip(), dialect)
-    return f"{line}\n{detail}" if detail else line
+def _without_values(text: str, family: str, *, is_whole: bool) -> str:
+    level = _LEVEL.match(text)
+    text = text[level.end() :] if level else text
+    for template in _templates(family):
+        known = template.redacted(text, is_whole=is_whole)
+        if known is not None:
+            return known
+    code = _ORACLE.match(text) if family in {"oracle", "unknown"} else None
+    start = code.end() if code else 0
+    end = _ODBC_TAIL.search(text, 1)
+    line = text[start : end.start() if end else len(text)].partition("\n")[0]
+    return (code.group() if code else "") + _known_text(line)
 
 
-def _detail(rest: str) -> str:
-    line = next((line.strip() for line in rest.split("\n") if line.startswith("DETAIL:")), "")
-    if found := _KEY_DETAIL.match(line):
-        return f"DETAIL:  Key ({found[1]})=(?){found[2]}."
-    if found := _CONFLICT_DETAIL.match(line):
-        return f"DETAIL:  Key ({found[1]})=(?) conflicts with existing key."
-    return "DETAIL:  Failing row contains (?)." if _ROW_DETAIL.match(line) else ""
+class _Template(NamedTuple):
+    """A message of `error_templates`: text and slots in turn, and SQL Server's number."""
+
+    family: str
+    parts: tuple[str, ...]
+    number: str
+
+    def redacted(self, text: str, *, is_whole: bool) -> str | None:
+        """`text` without its values if it is this message."""
+        if not text.startswith(self.parts[0]) or (self.needs_end and not is_whole):
+            return None
+        found = _pattern(self).match(text)
+        if not found:
+            return None
+        slots = iter(found.groups())
+        kept = [_kept(part, next(slots)) if place % 2 else part for place, part in enumerate(self.parts)]
+        return "".join(kept) + (next(slots) or "")
+
+    @property
+    def needs_end(self) -> bool:
+        """Whether a name or number follows a value, so that only the very end tells it from one inside the value."""
+        slots = self.parts[1::2]
+        return "value" in slots and not {"value", "odd", "text"}.issuperset(slots[slots.index("value") :])
 
 
-def _without_values(text: str, dialect: str) -> str:
-    family = dialect_of(dialect).family
-    templates = _VALUES[family] if family in _VALUES else [template for each in _VALUES.values() for template in each]
-    for pattern, replacement in templates:
-        text, found = pattern.subn(replacement, text)
-        if found:
-            break
-    if any(known.match(text) for known in _BARE_NAMES):
-        return text
+@cache
+def _templates(family: str) -> tuple[_Template, ...]:
+    families = [family] if family in TEMPLATES else list(TEMPLATES)
+    return tuple(_template(each, line) for each in families for line in TEMPLATES[each].strip().splitlines())
+
+
+def _template(family: str, line: str) -> _Template:
+    text = line.strip().replace("{line}", "\n")
+    number = _NUMBER.search(text)
+    return _Template(
+        family,
+        tuple(_SLOT.split(text[: number.start()] if number else text)),
+        number.group() if number else "",
+    )
+
+
+@cache
+def _pattern(template: _Template) -> re.Pattern[str]:
+    said = "".join(f"({_SHAPES[part]})" if place % 2 else re.escape(part) for place, part in enumerate(template.parts))
+    rest = (_FIXED_REST if template.needs_end else _REST).get(template.family, "")
+    return re.compile(rf"(?s){said}({re.escape(template.number)})?{rest}\Z")
+
+
+def _kept(slot: str, found: str) -> str:
+    if slot in {"value", "odd"}:
+        return "?"
+    return _known_text(found) if slot == "text" else found
+
+
+def _known_text(text: str) -> str:
+    """`text` with `?` for what stands in quotes and every word that is not of the databases' vocabulary."""
     pieces: list[str] = []
     position = 0
     for quoted in _QUOTED.finditer(text):
-        pieces.append(_known_words(text[position : quoted.start()]))
-        pieces.append(_name_or_nothing(quoted.group(), text[: quoted.start()]))
+        quote = quoted.group()[0]
+        pieces += [_known_words(text[position : quoted.start()]), f"{quote}?{quote}"]
         position = quoted.end()
     pieces.append(_known_words(text[position:]))
-    return _UNKNOWNS.sub("?", " ".join("".join(pieces).split()))
-
-
-def _name_or_nothing(quoted: str, before: str) -> str:
-    """A quoted text if the word before it says that it is a name, else the quotes with `?` inside."""
-    if quoted[0] == "`":
-        return quoted if _BACKTICKED(quoted) else "`?`"
-    inside = quoted[1:-1]
-    word = _LAST_WORD.search(before[-40:])
-    named_by = word[1].lower() if word else ""
-    if (named_by in _NAMED_BY and _IS_NAME(inside)) or (named_by in {"in", "key"} and inside in _PLACES):
-        return quoted
-    return f"{quoted[0]}?{quoted[0]}"
+    return _UNKNOWNS.sub("?", "".join(pieces))
 
 
 def _known_words(text: str) -> str:
-    """`text` with `?` for every word that is not of the databases' vocabulary."""
-    words = re.split(r"(\s+)", text)
-    before = ""
-    for place in range(0, len(words), 2):
-        words[place] = _known_word(words[place], before)
-        before = words[place].lower()
-    return "".join(words)
+    return "".join(" " if chunk.isspace() else _known_word(chunk) for chunk in re.split(r"(\s+)", text))
 
 
-def _known_word(chunk: str, before: str) -> str:
+def _known_word(chunk: str) -> str:
     found = _CHUNK.match(chunk)
     opening, word, closing = found.groups() if found else ("", chunk, "")
-    if not word or word.lower() in ERROR_WORDS or (word[0] == "$" and word[1:].isdecimal()):
-        return chunk
-    if word.isdecimal() and len(word) <= 5 and before.strip("[(") in _COUNTED_BY:  # noqa: PLR2004  # a place, no value
-        return chunk
-    return f"{opening}?{closing}"
+    return chunk if not word or word.lower() in ERROR_WORDS else f"{opening}?{closing}"
