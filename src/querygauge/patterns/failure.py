@@ -1,15 +1,17 @@
 """
 A driver's exception → how the execution ended, and why, with nothing personal in it.
 
-Read from attributes alone, so no driver is imported: MySQL's error number as the first argument, SQLSTATE from
-`sqlstate` (psycopg, asyncpg) or `pgcode` (psycopg2), SQLite's `sqlite_errorname`, or its number where it has no name.
+Read from attributes alone, so no driver is imported: the error number as the first argument (MySQL's drivers, pymssql),
+SQLSTATE among the arguments (pyodbc) or from `sqlstate` (psycopg, asyncpg) and `pgcode` (psycopg2), the code of
+Oracle's error object, SQLite's `sqlite_errorname`, or its number where it has no name.
 """
 
 import asyncio
+import re
 from typing import Any, Final
 
 from querygauge.errors import QueryGaugeError
-from querygauge.patterns.redaction import redact
+from querygauge.patterns.redaction import ODBC_STATE, redact
 from querygauge.values import CANCELLED, ERROR, TIMEOUT, Failure
 
 __all__ = ["failure_of"]
@@ -18,13 +20,43 @@ _TIMEOUT_CODES: Final = frozenset(
     {
         "57014",  # PostgreSQL query_canceled: statement_timeout, and pg_cancel_backend too
         "55P03",  # PostgreSQL lock_not_available
+        "HYT00",  # ODBC timeout expired: of a query, or of a login
+        "ORA-00054",  # resource busy: NOWAIT, or a timeout of DDL
+        "ORA-02049",  # a lock of a distributed transaction
+        "ORA-30006",  # SELECT ... FOR UPDATE WAIT
+        "DPY-4024",  # python-oracledb's call_timeout
+    }
+)
+# Oracle calls ORA-01013 a user's cancel and ODBC calls HY008 an operation canceled: python-oracledb and pyodbc raise
+# them for `cancel()`, and have DPY-4024 and HYT00 for their timeouts.
+_CANCEL_CODES: Final = frozenset({"ORA-01013", "HY008"})
+_MYSQL_TIMEOUTS: Final = frozenset(
+    {
         "3024",  # MySQL max_execution_time
-        "1205",  # MySQL and MariaDB lock wait timeout
+        "1205",  # MySQL and MariaDB lock wait timeout; SQL Server's 1205 is a deadlock
         "1969",  # MariaDB max_statement_time
     }
 )
-_MYSQL_DRIVERS: Final = frozenset({"pymysql", "aiomysql", "asyncmy", "MySQLdb", "mysql"})
+_PYMSSQL_TIMEOUTS: Final = frozenset(
+    {
+        "1222",  # SQL Server LOCK_TIMEOUT
+        "20003",  # DB-Library, when a query takes longer than pymssql's timeout
+    }
+)
+# Drivers whose first argument is the database's error number, and which numbers are timeouts.
+_NUMBERING_DRIVERS: Final = {
+    "pymysql": _MYSQL_TIMEOUTS,
+    "aiomysql": _MYSQL_TIMEOUTS,
+    "asyncmy": _MYSQL_TIMEOUTS,
+    "MySQLdb": _MYSQL_TIMEOUTS,
+    "mysql": _MYSQL_TIMEOUTS,
+    "pymssql": _PYMSSQL_TIMEOUTS,
+}
+# SQL Server's 1222 by ODBC, whatever SQLSTATE a driver gives it.
+_LOCK_TIMEOUT: Final = "Lock request time out period exceeded. (1222)"
 _DRIVER_WRAPPERS: Final = ("sqlalchemy.",)  # SQLAlchemy's adapters chain the driver's own exception as the cause
+_IS_STATE: Final = re.compile(ODBC_STATE).fullmatch
+_IS_ORACLE_CODE: Final = re.compile(r"[A-Z]{3}-\d{4,5}").fullmatch
 
 
 def failure_of(error: BaseException, dialect: str) -> tuple[int, Failure]:
@@ -38,9 +70,9 @@ def failure_of(error: BaseException, dialect: str) -> tuple[int, Failure]:
     # What this package says itself has no value of the application's in it.
     message = str(own) if isinstance(own, QueryGaugeError) else redact(_message_of(own), dialect)
     failure = Failure(type(own).__name__, code, message)
-    if code in _TIMEOUT_CODES or isinstance(own, TimeoutError):
+    if _is_timeout(own, failure):
         return TIMEOUT, failure
-    if isinstance(own, asyncio.CancelledError) or not isinstance(own, Exception):
+    if code in _CANCEL_CODES or isinstance(own, asyncio.CancelledError) or not isinstance(own, Exception):
         # What is no Exception is somebody's order to stop: KeyboardInterrupt, GreenletExit, a gevent timeout.
         return CANCELLED, failure
     return ERROR, failure
@@ -53,12 +85,26 @@ def _driver_error(error: BaseException) -> BaseException:
     return error
 
 
+def _is_timeout(error: BaseException, failure: Failure) -> bool:
+    return (
+        isinstance(error, TimeoutError)
+        or failure.code in _TIMEOUT_CODES
+        or failure.code in _NUMBERING_DRIVERS.get(_driver_of(error), ())
+        or failure.message.endswith(_LOCK_TIMEOUT)
+    )
+
+
 def _code_of(error: BaseException) -> str | None:
-    # MySQL's number first: some versions of its drivers tell a SQLSTATE too, and one of those stands for many errors.
-    number = error.args[0] if error.args else None
-    is_mysql = type(error).__module__.partition(".")[0] in _MYSQL_DRIVERS
-    if is_mysql and isinstance(number, int) and not isinstance(number, bool):
-        return str(number)
+    # A number first: some versions of MySQL's drivers tell a SQLSTATE too, and one of those stands for many errors.
+    driver, arguments = _driver_of(error), _arguments_of(error)
+    first: Any = arguments[0] if arguments else None
+    if driver in _NUMBERING_DRIVERS and isinstance(first, int) and not isinstance(first, bool):
+        return str(first)
+    # SQL Server's own number is in the message; the code is what other databases can be compared by.
+    if driver == "pyodbc":
+        return next((part for part in arguments if isinstance(part, str) and _IS_STATE(part)), None)
+    if driver in {"oracledb", "cx_Oracle"}:
+        return _oracle_code(first)
     for name in ("sqlstate", "pgcode", "sqlite_errorname"):
         code: Any = getattr(error, name, None)
         if isinstance(code, str) and code and code != "unknown":
@@ -67,7 +113,27 @@ def _code_of(error: BaseException) -> str | None:
     return None if number is None else str(number)
 
 
+def _oracle_code(detail: Any) -> str | None:
+    code, number = getattr(detail, "full_code", None), getattr(detail, "code", None)
+    if isinstance(code, str) and _IS_ORACLE_CODE(code):
+        return code
+    return f"ORA-{number:05}" if isinstance(number, int) and number else None  # cx_Oracle has the number alone
+
+
+def _driver_of(error: BaseException) -> str:
+    return type(error).__module__.partition(".")[0]
+
+
+def _arguments_of(error: BaseException) -> tuple[Any, ...]:
+    # pymssql gives the two in a tuple when a connection fails.
+    arguments = error.args
+    return arguments[0] if arguments and isinstance(arguments[0], tuple) else arguments
+
+
 def _message_of(error: BaseException) -> str:
-    # MySQL's drivers put the number first and the text second.
-    texts = [part for part in error.args if isinstance(part, str)]
-    return texts[0] if texts else str(error)
+    # A number or a SQLSTATE may stand before the text, and pymssql's text is bytes.
+    for part in _arguments_of(error):
+        text = part.decode("utf-8", "replace") if isinstance(part, bytes) else part
+        if isinstance(text, str) and not _IS_STATE(text):
+            return text
+    return str(error)
