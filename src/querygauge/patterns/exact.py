@@ -87,8 +87,9 @@ _Reader = Callable[[str, re.Match[str]], _Reading]
 @cache
 def _readers(dialect: Dialect) -> tuple[re.Pattern[str], dict[str, _Reader]]:
     """What opens something odd, and by its first character who reads it."""
-    opening = [r"--", r"/\*"]
-    readers: dict[str, _Reader] = {"-": _dashes_reader(dialect), "/": _comment_reader(dialect)}
+    opening = [r"--(?=[\s\x00-\x1f]|\Z)" if dialect.dashes == "spaced" else "--", r"/\*"]
+    dashes = _line_or_nothing if dialect.dashes == "doubtful" else _line
+    readers: dict[str, _Reader] = {"-": dashes, "/": _comment_reader(dialect)}
     for quote in dialect.string_quotes:
         opening.append(quote)
         readers[quote] = _literal_reader(dialect, quote)
@@ -154,14 +155,9 @@ def _name_reader(opens: str, closes: str, dialect: Dialect) -> _Reader:
     return read
 
 
-def _dashes_reader(dialect: Dialect) -> _Reader:
-    def read(statement: str, found: re.Match[str]) -> _Reading:
-        after = statement[found.end() : found.end() + 1]
-        if dialect.dashes == "always" or not after or after.isspace() or ord(after) < ord(" "):
-            return _line(statement, found)
-        return ("", -1) if dialect.dashes == "doubtful" else ("--", found.end())
-
-    return read
+def _line_or_nothing(statement: str, found: re.Match[str]) -> _Reading:
+    after = statement[found.end() : found.end() + 1]
+    return _line(statement, found) if not after or after.isspace() or after < " " else ("", -1)
 
 
 def _comment_reader(dialect: Dialect) -> _Reader:

@@ -41,7 +41,8 @@ _TOKEN_OF_A_LIST: Final = re.compile(r"__\[POSTCOMPILE_\S+?(?:~~.+?~~)?\]")
 _TOKEN_OF_NO_SCHEMA: Final = re.compile(r"\"?__\[SCHEMA__none\]\"?\.")
 _TOKEN_OF_A_SCHEMA: Final = re.compile(r"\"?__\[SCHEMA_([^\W\d]\w*)\]\"?")
 # Something beside a `?` that may belong to it: a prefix, a sign, a point, a cast or another `?`.
-_NEIGHBOUR: Final = re.compile(r"\?(?:(?<=[\w&.+\-]\?)|(?<=[+\-] \?)|(?=, \?| ?::))")
+_NEIGHBOUR: Final = re.compile(r"\?(?:(?=,|:| :)(?=, \?| ?::)|(?<=[a-zA-Z0-9_$&.+\-]\?)|(?<=[+\-] \?))")
+_GLUED_BEFORE: Final = re.compile(r"\?(?<=[\w&.]\?)")
 _PREFIX: Final = re.compile(r"(?<![\w.$@\"`])(?:[ENXBenxb]|[Uu]&|_[A-Za-z][A-Za-z0-9]*+)(?=\?(?![|&]))")
 _CHARSET: Final = re.compile(r"_(?<![\w.$@\"`]_)[A-Za-z][A-Za-z0-9]*+ (?=\?)")
 _BARE_POINT: Final = re.compile(r"(?<![\w)\]\"`?.])\.\?")
@@ -53,6 +54,7 @@ _CONSTANTS: Final = tuple(
     for name in ("NULL", "TRUE", "FALSE")
     for word in (name, name.lower(), name.title())
 )
+_ODD_SPACES: Final = "\t\v\f\r\x1c\x1d\x1e\x1f"
 _SIGNS: Final = re.compile(r"([-+] ?)(?:[-+] ?)*+\?")
 _BEFORE_A_SIGN: Final = re.compile(
     rf"(?:^|[=<>(,*/%|&!~\[^{{;]|(?<![\w\"`.])(?i:{_KEYWORDS_BEFORE_A_VALUE})) ?\Z"
@@ -65,7 +67,7 @@ _NESTED: Final = re.compile(r"\((\(++)\?\)(\)++)")
 _VALUES: Final = re.compile(r"(?i)(?<![\w\"`.])VALUES? ?(?=\()")
 _PARENTHESIS: Final = re.compile(r"[()]")
 _MODULO: Final = re.compile(r"(?<= )%%(?= )")
-_GLUED: Final = re.compile(r"\?(?<!\w\?)(?=[^\W_]|\$)")
+_GLUED: Final = re.compile(r"\?(?=[a-zA-Z0-9$\x80-\U0010ffff])(?<!\w\?)")
 _DIGIT: Final = re.compile(r"[0-9]")
 # Begins with a digit, which is rare in a pattern: around it a run of eight may have begun up to seven letters before.
 # A run of eight has three characters after any of its own, or four before it; hardly a name passes that.
@@ -169,13 +171,25 @@ def _pass(statement: str, dialect: str) -> tuple[str, bool]:
     was_odd = is_odd(text, spoken)
     if was_odd:
         text = to_plain(text, spoken)
-    text = _spaced(" ".join(main_pass("?", text).split()))
+    text = main_pass("?", _shortened(text))
+    if "), (" in text:
+        text = _first_rows(text, is_cut=False)  # what is dropped here, no later pass need read
+    text = _spaced(_single_spaced(text))
     text = _folded(text, spoken)
     if ")" in text:
         text = _rows_and_lists(text, is_cut=len(statement) > MAX_STATEMENT_CHARACTERS)
     text = _without_session_names(text)
     closed = _closed(text, spoken)
     return closed, closed is text and not (was_odd and is_odd(text, spoken))
+
+
+def _shortened(text: str) -> str:
+    """`text` with long runs of the placeholders that have no names shortened, at the speed of `str.replace`."""
+    for mark in ("?", "%s"):
+        run = f", {mark}" * 8
+        while run in text:
+            text = text.replace(run, f", {mark}")
+    return text
 
 
 def _without_tokens(text: str) -> str:
@@ -195,8 +209,9 @@ def _main_pass(dialect: Dialect) -> Callable[[str, str], str]:
     """
     Substitutes `?` for each literal or placeholder, together with its cast and with those a comma apart.
 
-    Written for speed: begins with one character class, looks back only after that character, ignores no case and never
-    backtracks, so that its time is linear.
+    What begins a row goes together with the rows that follow, too. Written for speed: begins with one character class,
+    looks back only after that character, ignores no case and never backtracks, so that its time is linear; what most
+    lists consist of is tried before what they may.
     """
     literal = {quote: _literal(quote, dialect) for quote in dialect.string_quotes}
     adjacent = "".join((r"(?:\s*+(?:", "|".join(f"{quote}{rest}" for quote, rest in literal.items()), "))*+"))
@@ -212,7 +227,7 @@ def _main_pass(dialect: Dialect) -> Callable[[str, str], str]:
     start = "".join((*literal, "0-9?%", *named))
     alternatives = [
         *(f"(?<={quote}){rest}{adjacent}" for quote, rest in literal.items()),
-        rf"(?<=[0-9])(?<![\w$][0-9]){number}",
+        rf"(?<=[0-9]){number}",
         rf"(?<=\?)(?<![\w\"`]\?)[0-9]*+{operators}",
         rf"(?<=%)(?<!%%){percent}",
         *(rf"(?<=\{sign})(?<![\w\])?\{sign}]\{sign}){rest}" for sign, rest in named.items()),
@@ -226,8 +241,21 @@ def _main_pass(dialect: Dialect) -> Callable[[str, str], str]:
         r"(?:NULL|TRUE|FALSE|null|true|false)(?![\w.(])",
     ]
     casts = _CASTS if dialect.casts else ""
-    grammar = rf"[{start}](?:{'|'.join(alternatives)}){casts}(?:\s*+,\s*+[-+]?+(?:{'|'.join(items)}){casts})*+"
-    return re.compile(grammar).sub
+    item = rf"[-+]?+(?:{'|'.join(items)}){casts}"
+    frequent = rf"(?:{'|'.join(_frequent_items(dialect))})(?=[,)])"
+    more = rf"(?:,\x20{frequent}|\s*+,\s*+{item})*+"
+    row = rf"\)\s*+,\s*+\((?:{frequent}|{item}){more}(?=\))"
+    # A digit of a name is nothing; who begins right after a parenthesis may begin a row, and is remembered as group 1.
+    begin = rf"[{start}](?<![\w$][0-9])(?:(?<=\(.)())?+"
+    return re.compile(rf"{begin}(?:{'|'.join(alternatives)}){casts}{more}(?(1)(?:{row})*+)").sub
+
+
+def _frequent_items(dialect: Dialect) -> list[str]:
+    """What long lists consist of, in forms that are read at a glance."""
+    cast = r"(?:::\w++)?+" if dialect.casts else ""
+    text = [rf"{quote}[^{quote}\\]*+{quote}" for quote in dialect.string_quotes]
+    numbered = [r"\$[0-9]++" + cast] if "$" in dialect.named_placeholders else []
+    return [*text, r"[0-9]++", *numbered, rf"%\(\w++\)s{cast}"]
 
 
 def _literal(quote: str, dialect: Dialect) -> str:
@@ -244,6 +272,21 @@ def _named(sign: str, dialect: Dialect) -> str:
     return r"(?:\w++|\"[^\"]*+\")" if dialect.quoted_placeholders else r"\w++"
 
 
+def _single_spaced(text: str) -> str:
+    """`text` with one space for each run of white space, and none at its ends."""
+    # Looking for what is seldom there takes a fifth of the time that splitting does.
+    if (
+        "\n" in text
+        or "  " in text
+        or text[:1] == " "
+        or text[-1:] == " "
+        or not text.isascii()
+        or any(map(text.__contains__, _ODD_SPACES))
+    ):
+        return " ".join(text.split())
+    return text
+
+
 def _spaced(text: str) -> str:
     """`text` with the spacing around parentheses and commas that most statements have."""
     if "(" in text:
@@ -258,21 +301,19 @@ def _spaced(text: str) -> str:
 def _folded(text: str, dialect: Dialect) -> str:
     """`text` with constants, prefixes, casts, signs and comma runs folded into the `?` they belong to."""
     text = _without_constants(text)
-    has_neighbours = _NEIGHBOUR.search(text) is not None
-    if has_neighbours:
-        text = _BARE_POINT.sub("?", _PREFIX.sub("", text))
     if dialect.charset_prefixes and "_" in text:
-        text, folded = _CHARSET.subn("", text)
-        has_neighbours = has_neighbours or folded > 0
+        text = _CHARSET.sub("", text)
     if "%" in text:
         text = _MODULO.sub("%", text)
-    if not has_neighbours:
+    if _NEIGHBOUR.search(text) is None:
         return text
+    if _GLUED_BEFORE.search(text):
+        text = _BARE_POINT.sub("?", _PREFIX.sub("", text))
     if dialect.casts and "::" in text:
         text = _CAST.sub("?", text)
-    if "-" in text or "+" in text:
+    if "-?" in text or "- ?" in text or "+?" in text or "+ ?" in text:
         text = _SIGNS.sub(_unsigned, text)
-    return _RUN.sub("?", text)
+    return _RUN.sub("?", text) if "?, ?" in text else text
 
 
 def _unsigned(found: re.Match[str]) -> str:
