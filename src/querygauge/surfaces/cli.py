@@ -1,5 +1,5 @@
 """
-The command line: reads a store and prints, folds a store, or runs the demo.
+The command line: reads a store or a log and prints, folds a store, or runs the demo.
 
 Comes in: arguments; goes out: text, JSON or CSV on standard output, and an exit status: 0, or 2 with one line on
 standard error. Deliberately not here: what a command shows, which is `rendering`, and how it is read, which is
@@ -162,6 +162,46 @@ def show_pattern(
     from querygauge.surfaces.stored import read_pattern
 
     show(render_pattern(read_pattern(_store(store), pattern_id, since), width=page_width()))
+
+
+@app.command()
+def normalize(
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(help="SQL or logs, also gzipped; - or none is standard input.", show_default=False),
+    ] = None,
+    dialect: Annotated[
+        str | None,
+        typer.Option(
+            help="postgresql, mysql, mariadb, sqlite, mssql, oracle; by default what a log implies, unknown for SQL.",
+            show_default=False,
+        ),
+    ] = None,
+    input: Annotated[  # noqa: A002  # the option's name
+        str, typer.Option(help="What the files are: auto, sql, postgresql-log, mysql-slow-log.")
+    ] = "auto",
+    order_by: Annotated[
+        str | None,
+        typer.Option(help=f"Order: {_ORDERS}; by default by total time where it is known.", show_default=False),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="Patterns at most; 20 of them as text.", min=1, show_default=False)
+    ] = None,
+    format: Annotated[Format, typer.Option(help="How to write it; csv is one row per pattern.")] = Format.text,  # noqa: A002  # the option's name
+) -> None:
+    """Print the patterns of SQL files and server logs, with counts and times."""
+    from querygauge.rendering.normalized import render_normalized
+    from querygauge.rendering.normalized_data import normalized_to_csv, normalized_to_dict
+    from querygauge.surfaces.normalize import read_statements
+
+    ranked((), order_by or ORDERS[0])  # before hours are spent on reading
+    data = read_statements(files or [], dialect=dialect, input_format=input)
+    if format is Format.json:
+        typer.echo(json.dumps(normalized_to_dict(data, order_by=order_by, limit=limit), indent=2))
+    elif format is Format.csv:
+        typer.echo(normalized_to_csv(data.ranked(order_by, limit)), nl=False)
+    else:
+        show(render_normalized(data, order_by=order_by, limit=limit or 20, width=page_width()))
 
 
 @app.command()
