@@ -94,11 +94,10 @@ def test_category(statement: str, dialect: str, category: str) -> None:
 
 
 def test_operation_and_tables() -> None:
-    """The operation is in upper case, tables have no quotes or repetition; who knows better may say so."""
+    """The operation is in upper case, tables have no quotes or repetition."""
     pattern = pattern_of('select a from "order" join public.users u on true join "order" x on true', "postgresql")
     assert (pattern.operation, pattern.tables) == ("SELECT", ("order", "public.users"))
     assert pattern_of("WITH x AS (SELECT a FROM t) DELETE FROM u", "postgresql").operation == "DELETE"
-    assert pattern_of("SELECT a FROM t", "sqlite", tables=("shop.t",)).tables == ("shop.t",)
 
 
 def test_a_cache_gives_what_the_function_gives() -> None:

@@ -44,19 +44,18 @@ _RESERVED: Final = words(
 _LOWER_WORD: Final = re.compile(r"(?<![\w\"`.@$?\[])[a-zA-Z]++(?![\w\"`.$?\]])")
 
 
-def pattern_of(statement: str, dialect: str, tables: tuple[str, ...] | None = None) -> Pattern:
+def pattern_of(statement: str, dialect: str) -> Pattern:
     """
     The pattern of a statement; pure, and never raises.
 
     Args:
         statement: As it was sent, or as SQLAlchemy compiled it.
         dialect: SQLAlchemy's name of the dialect.
-        tables: The tables, where somebody knows them better than the text tells.
     """
-    return _pattern_of_text(normalize(statement, dialect), dialect, tables)
+    return _pattern_of_text(normalize(statement, dialect), dialect)
 
 
-def _pattern_of_text(text: str, dialect: str, tables: tuple[str, ...] | None) -> Pattern:
+def _pattern_of_text(text: str, dialect: str) -> Pattern:
     family = dialect_of(dialect).family
     description = describe(text, dialect)
     return Pattern(
@@ -64,7 +63,7 @@ def _pattern_of_text(text: str, dialect: str, tables: tuple[str, ...] | None) ->
         text=text,
         summary=description.summary,
         operation=description.operation,
-        tables=description.tables if tables is None else tables,
+        tables=description.tables,
         dialect=family,
         category=description.category,
     )
@@ -115,9 +114,9 @@ class PatternCache:
         """Replaces the lock, which another thread may have held; what is remembered is as true in the child."""
         self._lock = threading.Lock()
 
-    def pattern_for(self, statement: str, tables: tuple[str, ...] | None = None) -> Pattern:
+    def pattern_for(self, statement: str) -> Pattern:
         """The pattern of a statement; the same object for all statements that are alike, while it is remembered."""
-        return self._get(statement) or self._miss(statement, tables)
+        return self._get(statement) or self._miss(statement)
 
     def __len__(self) -> int:
         return len(self._by_statement)
@@ -126,7 +125,7 @@ class PatternCache:
         """How many of `asked` questions the map of texts answered."""
         return max(0, asked - self.misses)
 
-    def _miss(self, statement: str, tables: tuple[str, ...] | None) -> Pattern:
+    def _miss(self, statement: str) -> Pattern:
         if statement.endswith(_COMMENTED):
             # Comments that tag a request make every text unique; without them the text may be known.
             bare = _without_comment_tail(statement)
@@ -136,7 +135,7 @@ class PatternCache:
             statement = bare
         dialect = self._dialect if isinstance(self._dialect, str) else self._dialect()
         text = normalize(statement, dialect)
-        pattern = self._by_text.get(text) or _pattern_of_text(text, dialect, tables)
+        pattern = self._by_text.get(text) or _pattern_of_text(text, dialect)
         # Never waits: a signal handler that sends a statement may have interrupted the one who holds the lock.
         if not self._lock.acquire(blocking=False):
             return pattern

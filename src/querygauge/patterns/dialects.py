@@ -43,6 +43,7 @@ class Dialect:
         named_placeholders: Characters that open a placeholder when a name or number follows.
         quoted_placeholders: Whether `:"name"` is a placeholder.
         question_operators: Characters that make an operator of a `?` right before them.
+        executes_procedures: Whether `EXECUTE` calls a procedure, rather than a prepared statement a session has named.
         catalog_schemas: Schemas that hold the database's own tables.
         catalog_prefixes: What names of the database's own tables begin with.
         catalog_tables: Names of such tables that have no prefix of their own.
@@ -67,6 +68,7 @@ class Dialect:
     named_placeholders: str = ":"
     quoted_placeholders: bool = False
     question_operators: str = ""
+    executes_procedures: bool = False
     catalog_schemas: frozenset[str] = frozenset({"information_schema"})
     catalog_prefixes: tuple[str, ...] = ()
     catalog_tables: frozenset[str] = frozenset()
@@ -109,6 +111,7 @@ _MSSQL: Final = Dialect(
     nested_comments="yes",
     money_signs="$",
     named_placeholders=":@",
+    executes_procedures=True,
     catalog_schemas=frozenset({"information_schema", "sys"}),
 )
 _ORACLE: Final = Dialect(

@@ -178,7 +178,7 @@ def _pass(statement: str, dialect: str) -> tuple[str, bool]:
     text = _folded(text, spoken)
     if ")" in text:
         text = _rows_and_lists(text, is_cut=len(statement) > MAX_STATEMENT_CHARACTERS)
-    text = _without_session_names(text)
+    text = _without_session_names(text, spoken)
     closed = _closed(text, spoken)
     return closed, closed is text and not (was_odd and is_odd(text, spoken))
 
@@ -384,16 +384,16 @@ def _row_end(text: str, start: int) -> int:
     return len(text)
 
 
-def _without_session_names(text: str) -> str:
+def _without_session_names(text: str, dialect: Dialect) -> str:
     if ";" in text:
         parts = (part.strip() for part in text.split(";"))
-        return "; ".join(_without_session_name(part) for part in parts if part)
-    return _without_session_name(text)
+        return "; ".join(_without_session_name(part, dialect) for part in parts if part)
+    return _without_session_name(text, dialect)
 
 
-def _without_session_name(text: str) -> str:
+def _without_session_name(text: str, dialect: Dialect) -> str:
     verb = text[: text.find(" ")].upper()
-    if verb in _SESSION_NAMES:
+    if verb in _SESSION_NAMES and not (verb == "EXECUTE" and dialect.executes_procedures):
         text = _SESSION_NAMES[verb].sub(r"\1?", text)
     if verb in _MAY_IDENTIFY:
         for password in (_IDENTIFIES, _PASSWORD):

@@ -20,7 +20,7 @@ MAX_SUMMARY_CHARACTERS: Final = 255
 # Operations and tables beyond this are not read; a pattern so long is a list that could not be folded.
 MAX_READ_CHARACTERS: Final = 16 * 1024
 
-_WORD: Final = r"(?:\"[^\"]*\"|`[^`]*`|\[(?:[^\W\d][^\]]*|\?)\]|[@#]*[\w$?]+)"
+_WORD: Final = r"(?:\"[^\"]*\"|'[^']*'|`[^`]*`|\[(?:[^\W\d][^\]]*|\?)\]|[@#]*[\w$?]+)"
 _TOKEN: Final = re.compile(rf"{_WORD}(?:\.{_WORD})*|[(),;]")
 _SUMMARY_TOKEN: Final = re.compile(rf"{_WORD}(?:\.{_WORD})*|\S+")
 
@@ -38,7 +38,7 @@ _PLAIN_WRITE: Final = re.compile(
     rf"(INSERT) INTO ({_BARE}) \(|(UPDATE) ({_BARE}) SET |(DELETE) FROM ({_BARE})(?: WHERE |\Z)"
 )
 _OTHER_TABLES: Final = re.compile(r" (?:FROM|USING|JOIN) ")
-_QUOTES: Final = re.compile(r"[\"`\[\]]")
+_QUOTES: Final = re.compile(r"[\"'`\[\]]")
 
 _TRANSACTION: Final = words("ABORT BEGIN COMMIT END RELEASE ROLLBACK SAVEPOINT START XA")
 _SESSION: Final = words("CLOSE DEALLOCATE DISCARD KILL LISTEN NOTIFY PRAGMA RESET SET SHOW UNLISTEN USE")

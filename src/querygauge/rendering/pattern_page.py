@@ -85,11 +85,12 @@ def _identity(data: PatternData, width: int) -> list[str]:
         "Tables": ", ".join(pattern.tables) or "none found",
         "Dialect": pattern.dialect,
         "Kind": pattern.category,
+        "Complexity": f"{pattern.complexity} (tables, joins, subqueries and set operations)",
         "Services": ", ".join(data.services),
         "Seen": f"{data.first_seen.strftime(_MOMENT)} to {data.last_seen.strftime(_MOMENT)} UTC",
     }
     text = [part for line in pattern.text.splitlines() for part in _wrapped(line, width)]
-    return [visible(pattern.summary), *(f"  {name:<10}{visible(value)}" for name, value in facts.items()), "", *text]
+    return [visible(pattern.summary), *(f"  {name:<12}{visible(value)}" for name, value in facts.items()), "", *text]
 
 
 def _wrapped(line: str, width: int) -> list[str]:

@@ -1,8 +1,9 @@
 """Values about statements: patterns, statistics, single executions, repetitions."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from querygauge.histogram import Histogram
 from querygauge.values.base import Value
@@ -36,6 +37,11 @@ OK: Final = 0
 ERROR: Final = 1
 TIMEOUT: Final = 2
 CANCELLED: Final = 3
+# Quoted names are read over; every other token found is a join, a subquery or a set operation.
+_COMPLICATES: Final = re.compile(
+    r"\"[^\"]*\"|`[^`]*`|\[[^\]]*\]"
+    r"|(?i:(?<![\w.])(JOIN|UNION|INTERSECT|EXCEPT|MINUS)(?![\w.(])|\( ?(SELECT|WITH)(?!\w))"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +55,7 @@ class Pattern(Value):
         summary: OpenTelemetry's `db.query.summary`, such as `SELECT orders`; at most 255 characters.
         operation: First keyword in upper case, such as `SELECT`; empty if there is none.
         tables: Tables named, in order of appearance, without repetition.
-        dialect: Family: `postgresql`, `mysql`, `sqlite`, or `unknown`.
+        dialect: Family: `postgresql`, `mysql`, `sqlite`, `mssql`, `oracle`, or `unknown`.
         category: `query`, or what counts and budgets may leave out: `transaction` control, `session` settings,
             `catalog` reads.
     """
@@ -61,6 +67,12 @@ class Pattern(Value):
     tables: tuple[str, ...]
     dialect: str
     category: Category = "query"
+    _derived: ClassVar[tuple[str, ...]] = ("complexity",)
+
+    @property
+    def complexity(self) -> int:
+        """Tables, joins, subqueries and set operations together: 1 for a query of one table, 0 for `COMMIT`."""
+        return len(self.tables) + sum(any(found) for found in _COMPLICATES.findall(self.text))
 
 
 @dataclass(frozen=True, slots=True)
