@@ -1,10 +1,14 @@
 """Where a statement ends, in every dialect and in every way people write scripts."""
 
+from itertools import accumulate
+from typing import Final
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from querygauge.patterns.dialects import DIALECT_NAMES
+from querygauge.patterns.dialects import DIALECT_NAMES, dialect_of
+from querygauge.patterns.exact import to_plain
 from querygauge.patterns.normalizer import MAX_STATEMENT_CHARACTERS
 from querygauge.surfaces.statement_log.sql_script import SqlScript
 
@@ -173,3 +177,32 @@ def test_literals_written_rightly_separate_nothing(values: list[str], dialect: s
     escaped = [value.replace("'", "''") for value in values]
     script = "\n;".join(f"SELECT '{value}'" for value in escaped)
     assert len(statements(script, dialect)) == len(values)
+
+
+# No backslash stands outside of a literal, where it would begin a client's command.
+_SQL: Final = st.lists(
+    st.sampled_from(
+        ["'", '"', ";SELECT ", "--", "-- ", "/*", "*/", "#", "[", "]", "]]", "q'(", "q'!", "!'", ")'", "E'", "xE'",
+         "n'", "\n", " ", "x", "1"]
+    ),
+    max_size=14,
+).map(lambda pieces: "SELECT " + "".join(pieces))  # fmt: skip
+
+
+@given(_SQL, st.sampled_from(DIALECT_NAMES))
+def test_what_is_code_here_is_code_in_patterns(script: str, dialect: str) -> None:
+    """Separators count where the reading that makes patterns sees neither a literal nor a comment."""
+    separators = to_plain(script, dialect_of(dialect)).count(";")
+    assert len(statements(script, dialect)) == separators + 1
+
+
+@given(_SQL, st.sampled_from(DIALECT_NAMES))
+def test_without_a_dialect_only_what_all_agree_on_separates(script: str, dialect: str) -> None:
+    """A separator that is inside a literal in any dialect makes no statement."""
+    assert _ends(script, "unknown") <= _ends(script, dialect)
+
+
+def _ends(script: str, dialect: str) -> set[int]:
+    """How many characters stand before each separator."""
+    lengths = [len(execution.statement) + 1 for execution in SqlScript(dialect).read([script])]
+    return set(accumulate(lengths[:-1]))

@@ -31,7 +31,9 @@ _COMMENT_EDGE: Final = re.compile(r"/\*|\*/")
 # What would mean something else outside of a comment than inside.
 _TELLING: Final = re.compile(r"['\"`;$\[\]\\#{}]|--|/\*|\*/")
 # A bracket and a `q` literal that end at the same place whichever way they are read.
-_CERTAIN_BRACKET: Final = re.compile(r"\[(?:[^\]\['\"`;\\]|'[^'\]\\]*+')*+\]").match
+_CERTAIN_BRACKET: Final = re.compile(
+    r"\[(?:[^\]\['\"`;\\#$/\-qQ]|-(?!-)|/(?!\*)|[qQ](?!')|'[^'\]\\]*+')*+\](?!\])"
+).match
 _CERTAIN_Q: Final = re.compile(
     r"[qQ]'(?:\[[^'\\]*\]|\([^'\\]*\)|\{[^'\\]*\}|<[^'\\]*>|([^\s'\\\[({<])[^'\\]*\1)'(?!')"
 ).match
