@@ -4,39 +4,14 @@ import os
 import subprocess
 import sys
 import threading
+import tomllib
+from pathlib import Path
 
 import pytest
 
 from querygauge.patterns.cache import MAX_CACHED_CHARACTERS, OTHER, PatternCache, pattern_of
 
-# Stored in databases and dashboards: a change of any of these makes a known query a new one.
-PINNED = [
-    ("SELECT 1", "sqlite", "72aeaf6a4deaeb4a"),
-    ("SELECT 1", "postgresql", "9b73172c54ee2d3b"),
-    ("SELECT 1", "mysql", "0663248e562ebe78"),
-    ("SELECT 1", "unknown", "7b18f0317dd338ee"),
-    ("SELECT users.id, users.name \nFROM users \nWHERE users.id = %(id_1)s::INTEGER", "postgresql", "fba6a809bca6a5eb"),
-    ("SELECT users.id, users.name \nFROM users \nWHERE users.id = %s", "mysql", "8b275b1769e1508c"),
-    ("SELECT users.id, users.name \nFROM users \nWHERE users.id = ?", "sqlite", "40c272adeb5d823d"),
-    (
-        "INSERT INTO t (a, b) VALUES ($1::VARCHAR, $2::INTEGER), ($3::VARCHAR, $4::INTEGER) RETURNING t.id",
-        "postgresql",
-        "c33bd04854a96a95",
-    ),
-    ("INSERT INTO t (a, b) VALUES (%(a)s, %(b)s)", "mysql", "885e263155947782"),
-    ("UPDATE t SET a=?, b=? WHERE t.id = ?", "sqlite", "e8d2ebd472656446"),
-    ("DELETE FROM t WHERE t.id IN (__[POSTCOMPILE_id_1])", "postgresql", "7504e42f8849e04f"),
-    ("SAVEPOINT sa_savepoint_1", "sqlite", "dd16c923322fc28f"),
-    ("ROLLBACK TO SAVEPOINT sa_savepoint_1", "postgresql", "bd5847b098936d0e"),
-    ("SET search_path TO x", "postgresql", "d3b776f1f8bdd1a7"),
-    ("SELECT a FROM events_2024_01", "mysql", "76ed54db538cee68"),
-    ('SELECT "order"."Total" FROM "order"', "postgresql", "35acfc2d38fd4f4f"),
-    ("SELECT `order`.`Total` FROM `order`", "mysql", "7c6a48fe9f038e71"),
-    ("SELECT 'ann'' FROM t", "unknown", "7b18f0317dd338ee"),
-    ("select a from t where b is null and c = 'x'", "sqlite", "43265b47a6855b7d"),
-    ("WITH x AS (SELECT a FROM t) SELECT b FROM x /* c */ LIMIT 5", "postgresql", "f10b0b540aa3e270"),
-    ("CREATE TABLE t (a VARCHAR(20) NOT NULL)", "sqlite", "50ccf16184d4980d"),
-]
+PINNED = tomllib.loads(Path(__file__).with_name("pinned.toml").read_text(encoding="utf-8"))["pinned"]
 
 
 @pytest.mark.parametrize(("statement", "dialect", "pattern_id"), PINNED)

@@ -1,5 +1,9 @@
 """Laws of the normaliser, over statements nobody wrote."""
 
+import re
+import tomllib
+from pathlib import Path
+
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -156,3 +160,50 @@ def test_hostile_input_is_bounded(piece: str) -> None:
     """A megabyte of anything gives a pattern no longer than twice what is read."""
     for dialect in FAMILIES:
         assert len(normalize(piece * (1_000_000 // len(piece)), dialect)) <= 2 * MAX_STATEMENT_CHARACTERS + 1
+
+
+# What statements are made of that were really sent: those of the table, each with its dialect's own quoting.
+_TABLE = tomllib.loads(Path(__file__).with_name("cases.toml").read_text(encoding="utf-8"))
+REAL = {
+    dialect: [case[0] for group in _TABLE["groups"] if dialect in group["dialects"] for case in group["cases"]]
+    for dialect in FAMILIES
+}
+# A literal of each dialect that holds every other dialect's quotes, and a word that is nowhere else.
+MARKED = {
+    "postgresql": ["'it''s qzvkqzvk \\\\'", "E'\\'qzvkqzvk\\''", "$x$ ' qzvkqzvk $$ $x$", "U&'qzvkqzvk'"],
+    "mysql": ["'it\\'s qzvkqzvk'", '"it\'s ""qzvkqzvk"', "N'qzvkqzvk'", "_utf8'qzvkqzvk'"],
+    "sqlite": ["'it''s qzvkqzvk \\\\'", "'qzvkqzvk [`'", "X'00' || 'qzvkqzvk'"],
+    "mssql": ["N'it''s qzvkqzvk \\\\'", "'qzvkqzvk ]['"],
+    "oracle": ["q'[it's qzvkqzvk]'", "nq'!qzvkqzvk'!'", "'it''s qzvkqzvk \\\\'"],
+    "unknown": ["'qzvkqzvk'", '"qzvkqzvk"', "'it''s qzvkqzvk'"],
+}
+
+
+@given(st.data(), DIALECTS)
+@settings(max_examples=1500, deadline=None)
+def test_real_statements_cut_and_spliced(data: st.DataObject, dialect: str) -> None:
+    """Whatever two statements are cut to and joined from, a literal between them goes, and the pattern is one."""
+    first, second = data.draw(st.sampled_from(REAL[dialect])), data.draw(st.sampled_from(REAL[dialect]))
+    # Cut where nothing is open, or nobody could say what the literal is; the second one anywhere.
+    head = data.draw(st.sampled_from(["", *_closed_heads(first)]))
+    tail = second[data.draw(st.integers(0, len(second))) :]
+    literal = data.draw(st.sampled_from(MARKED[dialect]))
+    text = normalize(f"{head} {literal} {tail}"[: data.draw(st.integers(0, 600))], dialect)
+    assert "qzvk" not in text
+    assert normalize(text, dialect) == text
+
+
+def _closed_heads(statement: str) -> list[str]:
+    """The beginnings of a statement in front of its first quote, comment or the like."""
+    opening = re.search(r"['\"`\[$#\\]|--|/\*|[qQ]'", statement)
+    whole = statement if opening is None else statement[: opening.start()]
+    return [whole[:end] for end in range(len(whole) + 1) if end == len(whole) or whole[end].isspace()]
+
+
+@given(st.lists(st.sampled_from(["'", '"', "`", "[", "]", "\\", "$", "$$", "a", " ", "E", "q"]), max_size=30), DIALECTS)
+@settings(max_examples=2000, deadline=None)
+def test_quotes_and_escapes_alone(pieces: list[str], dialect: str) -> None:
+    """In any heap of quotes and escapes no quote of a literal is left over, and reading it again changes nothing."""
+    text = normalize("SELECT " + "".join(pieces), dialect)
+    assert "'" not in text
+    assert normalize(text, dialect) == text

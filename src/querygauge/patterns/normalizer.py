@@ -44,6 +44,7 @@ _TOKEN_OF_A_SCHEMA: Final = re.compile(r"\"?__\[SCHEMA_([^\W\d]\w*)\]\"?")
 _NEIGHBOUR: Final = re.compile(r"\?(?:(?=,|:| :)(?=, \?| ?::)|(?<=[a-zA-Z0-9_$&.+\-]\?)|(?<=[+\-] \?))")
 _GLUED_BEFORE: Final = re.compile(r"\?(?<=[\w&.]\?)")
 _PREFIX: Final = re.compile(r"(?<![\w.$@\"`])(?:[ENXBenxb]|[Uu]&|_[A-Za-z][A-Za-z0-9]*+)(?=\?(?![|&]))")
+_TYPED: Final = re.compile(r"(?<![\w.$@\"`])((?i:DATE|TIME|TIMESTAMP|INTERVAL))\?")
 _CHARSET: Final = re.compile(r"_(?<![\w.$@\"`]_)[A-Za-z][A-Za-z0-9]*+ (?=\?)")
 _BARE_POINT: Final = re.compile(r"(?<![\w)\]\"`?.])\.\?")
 _CONSTANTS: Final = tuple(
@@ -301,14 +302,16 @@ def _spaced(text: str) -> str:
 def _folded(text: str, dialect: Dialect) -> str:
     """`text` with constants, prefixes, casts, signs and comma runs folded into the `?` they belong to."""
     text = _without_constants(text)
+    has_neighbours = _NEIGHBOUR.search(text) is not None
+    if has_neighbours and _GLUED_BEFORE.search(text):
+        text = _TYPED.sub(r"\1 ?", _BARE_POINT.sub("?", _PREFIX.sub("", text)))
     if dialect.charset_prefixes and "_" in text:
-        text = _CHARSET.sub("", text)
+        text, folded = _CHARSET.subn("", text)
+        has_neighbours = has_neighbours or folded > 0
     if "%" in text:
         text = _MODULO.sub("%", text)
-    if _NEIGHBOUR.search(text) is None:
+    if not has_neighbours:
         return text
-    if _GLUED_BEFORE.search(text):
-        text = _BARE_POINT.sub("?", _PREFIX.sub("", text))
     if dialect.casts and "::" in text:
         text = _CAST.sub("?", text)
     if "-?" in text or "- ?" in text or "+?" in text or "+ ?" in text:
