@@ -20,11 +20,10 @@ from time import perf_counter_ns
 from types import SimpleNamespace
 from typing import Any, Final
 
-from statements import ORM_SELECT, Sent, statements
-
 from querygauge.patterns.cache import PatternCache, pattern_of
 from querygauge.patterns.dialects import DIALECT_NAMES
 from querygauge.patterns.normalizer import normalize
+from statements import ORM_SELECT, Sent, statements
 
 _ROUNDS: Final = 7
 _HIT_CALLS: Final = 200_000
@@ -87,7 +86,7 @@ def _read_by(normalizes: Normalizes, sent: list[Sent]) -> list[Sent]:
     for dialect, statement in sent:
         try:
             answer = normalizes(statement, dialect)
-        except Exception:  # noqa: BLE001, S112  # each library has errors of its own
+        except Exception:  # noqa: BLE001  # each library has errors of its own
             continue
         if answer is not None:
             read.append((dialect, statement))

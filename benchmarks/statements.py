@@ -57,9 +57,11 @@ class _Line(_Base):
     price: Mapped[int]
 
 
+_asyncpg: Any = postgresql.asyncpg
+_psycopg: Any = postgresql.psycopg
 _DRIVERS: Final = (
-    ("postgresql", postgresql.asyncpg.dialect()),
-    ("postgresql", postgresql.psycopg.dialect()),
+    ("postgresql", _asyncpg.dialect()),
+    ("postgresql", _psycopg.dialect()),
     ("mysql", mysql.pymysql.dialect()),
     ("sqlite", sqlite.dialect()),
 )

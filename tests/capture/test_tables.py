@@ -32,7 +32,7 @@ class User(Base):
     name: Mapped[str] = mapped_column(sa.String(20))
     boss_id: Mapped[int | None] = mapped_column(sa.ForeignKey("User.id"))
     orders: Mapped[list["Order"]] = relationship(back_populates="user")
-    boss: Mapped["User | None"] = relationship(remote_side=[id])
+    boss: Mapped["User | None"] = relationship(remote_side="User.id")
 
 
 class Order(Base):
