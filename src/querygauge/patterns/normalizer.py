@@ -67,6 +67,11 @@ _ROWS_CUT: Final = re.compile(r"(?<=\(\?\))(?:, \(\?\))*+,?(?: \((?:\?,?)?)?$")
 _NESTED: Final = re.compile(r"\((\(++)\?\)(\)++)")
 _VALUES: Final = re.compile(r"(?i)(?<![\w\"`.])VALUES? ?(?=\()")
 _PARENTHESIS: Final = re.compile(r"[()]")
+# By placeholder without a name: several of them, one more, the end of a row of them, and the whole row.
+_MARKS: Final = tuple(
+    (f"{mark}, {mark}, {mark}", f", {mark}", f"{mark}), (", re.compile(rf", \({sent}(?:, {sent})++\)(?=, )"))
+    for mark, sent in (("?", r"\?"), ("%s", "%s"))
+)
 _MODULO: Final = re.compile(r"(?<= )%%(?= )")
 _GLUED: Final = re.compile(r"\?(?=[a-zA-Z0-9$\x80-\U0010ffff])(?<!\w\?)")
 _DIGIT: Final = re.compile(r"[0-9]")
@@ -185,11 +190,20 @@ def _pass(statement: str, dialect: str) -> tuple[str, bool]:
 
 
 def _shortened(text: str) -> str:
-    """`text` with long runs of the placeholders that have no names shortened, at the speed of `str.replace`."""
-    for mark in ("?", "%s"):
-        run = f", {mark}" * 8
-        while run in text:
-            text = text.replace(run, f", {mark}")
+    """`text` with long runs of nameless placeholders, and of rows of them, shortened at the speed of `str.replace`."""
+    for several, one, end_of_row, rows in _MARKS:
+        if several in text:
+            text = _cut_down(text, one)
+            row = rows.search(text) if end_of_row in text else None
+            if row is not None:
+                text = _cut_down(text, row.group())
+    return text
+
+
+def _cut_down(text: str, piece: str) -> str:
+    run = piece * 8
+    while run in text:
+        text = text.replace(run, piece)
     return text
 
 
@@ -256,7 +270,7 @@ def _frequent_items(dialect: Dialect) -> list[str]:
     cast = r"(?:::\w++)?+" if dialect.casts else ""
     text = [rf"{quote}[^{quote}\\]*+{quote}" for quote in dialect.string_quotes]
     numbered = [r"\$[0-9]++" + cast] if "$" in dialect.named_placeholders else []
-    return [*text, r"[0-9]++", *numbered, rf"%\(\w++\)s{cast}"]
+    return [*text, r"[0-9]++", r"\?", *numbered, rf"%\(\w++\)s{cast}", "%s", "NULL"]
 
 
 def _literal(quote: str, dialect: Dialect) -> str:
