@@ -41,6 +41,9 @@ _RESERVED: Final = words(
     "having in inner insert into is join left like limit not null offset on or order outer returning right "
     "select set table then union update using values when where with"
 )
+# Blanks beside an operator, a comma or a parenthesis.
+_BLANKS: Final = re.compile(r" (?:(?=[=<>!+*/%|&~^,()\-])|(?<=[=<>!+*/%|&~^,()\-] ))")
+_BLANKS_AND_NO_DASHES: Final = re.compile(r" (?:(?=[=<>!+*/%|&~^,()])|(?<=[=<>!+*/%|&~^,()] ))")
 _LOWER_WORD: Final = re.compile(r"(?<![\w\"`.@$?\[])[a-zA-Z]++(?![\w\"`.$?\]])")
 
 
@@ -70,9 +73,12 @@ def _pattern_of_text(text: str, dialect: str) -> Pattern:
 
 
 def _id_of(text: str, family: str) -> str:
-    identity = text
+    # Neither the case of reserved words nor blanks beside operators make another query.
+    # A quoted name may hold a dash, and blanks beside that one are the name's.
+    blanks = _BLANKS_AND_NO_DASHES if '"' in text or "`" in text or "[" in text else _BLANKS
+    identity = blanks.sub("", text)
     if not _RESERVED.isdisjoint(text.replace("(", " ").split()):
-        identity = _LOWER_WORD.sub(_in_upper_case, text)
+        identity = _LOWER_WORD.sub(_in_upper_case, identity)
     return blake2b(f"{family}\n{identity}".encode(), digest_size=_ID_BYTES).hexdigest()
 
 

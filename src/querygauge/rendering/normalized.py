@@ -67,6 +67,7 @@ def _one(pattern: Pattern, width: int) -> list[str]:
         "Summary": pattern.summary,
         "Tables": ", ".join(pattern.tables) or "none found",
         "Kind": pattern.category,
+        "Complexity": f"{pattern.complexity} (tables, joins, subqueries and set operations)",
         "Dialect": dialect,
     }
     text = [part for line in pattern.text.splitlines() for part in _wrapped(line, width, "  ", "    ")]
