@@ -90,7 +90,7 @@ def test_databases_agree_on_plain_queries(name: str) -> None:
 
 @pytest.mark.parametrize("name", QUERIES)
 def test_literals_and_placeholders_agree(name: str) -> None:
-    """A query with its literals in the text, as `text()` would send it, has the pattern of the one with placeholders."""
+    """A query with its literals in the text, as `text()` would send it, has the pattern of that with placeholders."""
     # Oracle's literals of a date are calls of TO_DATE, and it has no rows in VALUES.
     oracles = [] if name in {"comparison", "rows"} else [ORACLE]
     for dialect in (PSYCOPG, ASYNCPG, PYMYSQL, SQLITE, MSSQL, *oracles):
