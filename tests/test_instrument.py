@@ -189,6 +189,30 @@ def test_copies_of_an_engine_are_the_engine(engine: Engine) -> None:
     assert counted(gauge) == 2
 
 
+def test_a_copy_that_is_not_kept_stands_for_its_engine(engine: Engine) -> None:
+    """What is attached lives as long as the engine, and is taken off it."""
+    before = state_of(used(engine))
+    gauge = watch(engine.execution_options(isolation_level="SERIALIZABLE"))
+    gc.collect()
+    send(engine)
+    gauge.close()
+    assert counted(gauge) == 1
+    assert state_of(engine) == before
+
+
+def test_engines_that_share_a_pool_leave_it_as_found(engine: Engine) -> None:
+    """In one gauge or in two, closed in the order they were made."""
+    other = create_engine(engine.url, pool=engine.pool)
+    before = state_of(used(engine))
+    with watch(engine, other):
+        send(other)
+    assert state_of(engine) == before
+    gauges = watch(engine), watch(other)
+    for gauge in gauges:
+        gauge.close()
+    assert state_of(engine) == before
+
+
 async def test_an_async_engine_is_the_engine_below_it(async_engine: AsyncEngine) -> None:
     """Either names the same gauge, and so does a second proxy over it."""
     gauge = watch(async_engine)

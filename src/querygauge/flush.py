@@ -91,11 +91,9 @@ class Outbox:
                 sink.write(self._waiting[0])
             except StoreError:
                 raise
-            except Exception:
-                # Not the disk's fault: trying again would hold up all that follow.
-                self._waiting.popleft()
+            except Exception as error:  # noqa: BLE001  # a mistake of ours, which trying again would repeat for ever
                 self._dropped += 1
-                raise
+                log.warning("snapshot_lost", error=type(error).__name__, hint="please report it: this is a bug")
             self._waiting.popleft()
 
     def forget(self) -> None:

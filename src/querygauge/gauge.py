@@ -241,11 +241,14 @@ class Instrumentation:
         if self._thread is not None:
             self._thread.remove(self)
         self.finish()
+        if self._ticks is not None:
+            self._ticks.finish()
 
     def _end(self) -> None:
         self.is_closed = True
         self._on_close(self)
-        for attached in self._attached:
+        # Backwards, since two of its engines may share a pool.
+        for attached in reversed(self._attached):
             _detach(attached)
         if self._thread is not None:
             self._thread.remove(self)

@@ -1,10 +1,13 @@
 """
-Loggers that load structlog when they first have something to say.
+Loggers that write where the host's own log goes.
 
-Importing structlog loads rich and greenlet if they are there, and takes longer than all the rest of this package;
-a host that never meets a slow query need not pay for it. What is logged goes through the host's own configuration.
+Through structlog if the host has configured it, else through `logging`, which prints warnings to the standard error
+stream unless told otherwise. Structlog on its own prints to standard output, which may be what the host is there to
+write. It is not loaded for our sake either: a host that has configured it has loaded it.
 """
 
+import logging
+import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
@@ -14,8 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["get_logger"]
 
 
-class _LazyLogger:
-    """Stands for a structlog logger; every use asks structlog anew, so that a later configuration counts."""
+class _HostsLogger:
+    """Stands for a structlog logger; every use looks anew where to write, so that a later configuration counts."""
 
     __slots__ = ("_name",)
 
@@ -26,13 +29,20 @@ class _LazyLogger:
         def write(event: str, **values: Any) -> None:
             # A host's log processor may need what only its requests have; that must end neither our thread nor a query.
             with suppress(Exception):
-                import structlog
-
-                getattr(structlog.get_logger(self._name), method)(event, **values)
+                structlog = sys.modules.get("structlog")
+                if structlog is not None and structlog.is_configured():
+                    getattr(structlog.get_logger(self._name), method)(event, **values)
+                else:
+                    _write_plainly(getattr(logging.getLogger(self._name), method), event, values)
 
         return write
 
 
+def _write_plainly(write: Any, event: str, values: dict[str, Any]) -> None:
+    text = " ".join([event, *(f"{name}={value!r}" for name, value in values.items())])
+    write("%s", text, extra={"querygauge": {"event": event, **values}})
+
+
 def get_logger(name: str) -> "FilteringBoundLogger":
     """The logger of a module; `name` is its `__name__`."""
-    return cast("FilteringBoundLogger", _LazyLogger(name))
+    return cast("FilteringBoundLogger", _HostsLogger(name))

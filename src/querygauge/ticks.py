@@ -8,6 +8,7 @@ Deliberately not here: what a tick does.
 
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,7 @@ __all__ = ["Ticks"]
 
 log = get_logger(__name__)
 
+_FINISH_S: Final = 1.0  # a tick takes some 0.3 s
 _FOLDING: Final = frozenset({"auto", "inline"})
 
 
@@ -57,6 +59,14 @@ class Ticks:
             self._note(f"the process ended with status {status}")
         else:
             self._has_failed = False
+
+    def finish(self) -> None:
+        """Waits a moment for a child under way, and lets go of it; it folds on without us."""
+        if self._child is not None:
+            with suppress(subprocess.TimeoutExpired):
+                self._child.wait(_FINISH_S)
+            self.reap()
+            self.forget()
 
     def forget(self) -> None:
         """Lets go of the parent's child, in a forked process."""

@@ -4,8 +4,9 @@ import asyncio
 import threading
 from collections.abc import Callable
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.pool import NullPool
 
 from querygauge.gauge import Instrumentation
 from querygauge.instrument import instrument
@@ -41,6 +42,13 @@ def test_a_ping_is_in_no_statistics(sync_engine: Engine) -> None:
         assert gauge.queries.get_query_stats() == []
         snapshot = gauge.pool.get_current_snapshot()
         assert (snapshot.active_connections, snapshot.idle_connections) == (0, 1)
+
+
+def test_a_ping_that_opens_a_connection_is_in_no_statistics() -> None:
+    """A pool that keeps none opens one for each ping, and the application opened none."""
+    with instrument(create_engine("sqlite://", poolclass=NullPool), store=None, health_check=True) as gauge:
+        until(lambda: pinged(gauge))
+        assert gauge.pool.get_metrics().create.count == 0
 
 
 def test_a_refused_ping_is_a_failure(sync_engine: Engine) -> None:

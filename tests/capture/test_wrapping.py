@@ -66,3 +66,16 @@ def test_holds_its_owner_weakly() -> None:
     gc.collect()
     assert gone() is None
     wraps.restore()
+
+
+def test_two_wraps_of_ours_may_be_taken_off_in_any_order() -> None:
+    """The lower one, which could not be taken off, goes with the upper one."""
+    owner = Owner()
+    lower, upper = Wraps(owner), Wraps(owner)
+    lower.replace("method", shout)
+    upper.replace("method", shout)
+    lower.restore()
+    assert owner.method() == "ORIGINAL"
+    upper.restore()
+    assert owner.method() == "original"
+    assert "method" not in vars(owner)

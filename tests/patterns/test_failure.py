@@ -87,7 +87,7 @@ DUPLICATE = (
             "ORA-00001",
             "ORA-00001: unique constraint (SHOP.UQ) violated",
         ),
-        (oracle("ORA-20001: ann is blocked", 20001), "oracle", "ORA-20001", "ORA-20001: ? is ?"),
+        (oracle("ORA-20001: ann is blocked", 20001), "oracle", "ORA-20001", "raised by the application inside the database"),
         (oracle("ann: unknown"), "oracle", None, "?: unknown"),
         (
             raised("cx_Oracle", Detail(code=942, message="ORA-00942: table or view does not exist")),
@@ -136,3 +136,36 @@ def test_through_sqlalchemy(own: Exception, code: str) -> None:
     wrapper.__cause__ = own
     failure = failure_of(wrapper, "mssql")[1]
     assert (failure.error_type, failure.code) == ("DatabaseError", code)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        oracle("ORA-20001: table zanzibar already exists"),
+        pymssql(50_000, "Invalid object name 'zanzibar'."),
+        raised("pymysql.err", 1644, "Unknown column 'zanzibar' in 'field list'"),
+        raised("sqlite3", "UNIQUE constraint failed: zanzibar"),
+    ],
+)
+def test_what_an_application_raises_in_the_database_says_nothing(error: Any) -> None:
+    """Even words that are a database's own may hold a value there, so class and code are all that stays."""
+    if type(error).__module__ == "sqlite3":
+        error.sqlite_errorname = "SQLITE_CONSTRAINT_TRIGGER"
+    outcome, failure = failure_of(error, "unknown")
+    assert outcome == ERROR
+    assert failure.code
+    assert failure.message == "raised by the application inside the database"
+
+
+def test_an_exception_that_cannot_say_what_it_is_counts() -> None:
+    """Class and code stay, and nothing is raised."""
+
+    class OddError(Exception):
+        sqlstate = "22000"
+
+        def __str__(self) -> str:
+            raise ValueError("no")
+
+    outcome, failure = failure_of(OddError(), "postgresql")
+    assert OUTCOMES[outcome] == "error"
+    assert (failure.error_type, failure.code, failure.message) == ("OddError", "22000", "")

@@ -6,7 +6,7 @@ context. Deliberately not here: counting; the fold does that, in the `repeats` t
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any, Final
 
@@ -120,4 +120,7 @@ def scope(name: str, **tags: str) -> Iterator[Scope]:
     try:
         yield entered
     finally:
-        CURRENT.reset(token)
+        # Left in another context than it was entered in, as by a generator that a framework runs in threads: there it
+        # was never set.
+        with suppress(ValueError):
+            CURRENT.reset(token)

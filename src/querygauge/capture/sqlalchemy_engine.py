@@ -23,6 +23,7 @@ from querygauge.patterns.cache import PatternCache
 from querygauge.patterns.failure import failure_of
 from querygauge.protocols import QueryLedger, Record
 from querygauge.values import OK, Pattern
+from querygauge.values.plain import plain
 
 __all__ = ["Statements"]
 
@@ -312,7 +313,7 @@ class Statements:
         return pattern
 
     def _literals_of(self, statement: str, parameters: Any) -> tuple[str, Any] | None:
-        return (statement, parameters) if self._keep_literals else None
+        return (statement, plain(parameters)) if self._keep_literals else None
 
 
 class _Named:

@@ -136,7 +136,7 @@ class PoolHooks:
         may_ping, is_async = self._may_ping, self._is_async
 
         def connect() -> Any:
-            if is_off or (may_ping and is_pinging()):
+            if is_off or is_pinging():
                 return original()
             request, started = object(), now()
             asked[request] = started
@@ -212,12 +212,12 @@ class PoolHooks:
         self._wrap(made)
 
     def _timed_creator(self, original: Callable[..., Any], is_off: list[bool]) -> Replacement:
-        record, guard, now = self._record, self.guard, time.perf_counter_ns
+        record, guard, now, is_pinging = self._record, self.guard, time.perf_counter_ns, PINGING.get
 
         def create(*arguments: Any) -> Any:
             started = now()
             connection = original(*arguments)
-            if not is_off:
+            if not is_off and not is_pinging():
                 try:
                     record.record_create_time(now() - started)
                 except Exception as error:  # noqa: BLE001  # the host must not notice

@@ -10,6 +10,7 @@ from typing import Any, Final
 from weakref import ref
 
 from sqlalchemy.engine import Engine
+from sqlalchemy.engine.base import OptionEngine
 from sqlalchemy.engine.interfaces import Dialect
 
 from querygauge.errors import SettingsError
@@ -34,7 +35,7 @@ def engines_of(target: Any) -> list[Engine]:
     """
     engines: list[Engine] = []
     for bound in _bound_to(target):
-        engine = getattr(bound, "sync_engine", bound)
+        engine = _base_of(getattr(bound, "sync_engine", bound))
         if not isinstance(engine, Engine) or not isinstance(engine.dialect, Dialect):
             raise SettingsError(
                 "instrument() takes an Engine, an AsyncEngine, a sessionmaker or an async_sessionmaker; "
@@ -74,6 +75,13 @@ def _bound_to(target: Any) -> Iterator[Any]:
     if keywords.get("bind") is not None:
         yield keywords["bind"]
     yield from (keywords.get("binds") or {}).values()
+
+
+def _base_of(engine: Any) -> Any:
+    """The engine behind its copies with other `execution_options`, which come and go."""
+    while isinstance(engine, OptionEngine):
+        engine = engine._proxied  # noqa: SLF001  # the one way back, the same in 2.0 and 2.1
+    return engine
 
 
 def _described(target: Any) -> str:

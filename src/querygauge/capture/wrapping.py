@@ -6,14 +6,20 @@ Deliberately not here: what a replacement does.
 
 from collections.abc import Callable
 from typing import Any
-from weakref import ref
+from weakref import WeakKeyDictionary, ref
 
 __all__ = ["Replacement", "Wraps"]
 
 Replacement = Callable[..., Any]
 """What stands in a method's place; it hands on and does no more once it is switched off."""
 
-_Replaced = tuple[str, ref[Replacement], ref[Callable[..., Any]] | None]
+_Found = ref[Callable[..., Any]] | None
+"""What a method was before, if that was not the class's own."""
+
+_Replaced = tuple[str, ref[Replacement], _Found]
+
+# By each replacement, its switch and what it replaced.
+_replacements: WeakKeyDictionary[Replacement, tuple[list[bool], _Found]] = WeakKeyDictionary()
 
 
 class Wraps:
@@ -48,6 +54,7 @@ class Wraps:
         replacement = wrap(found, self._is_off)
         setattr(owner, name, replacement)
         own = None if _is_of_class(owner, name, found) else ref(found)
+        _replacements[replacement] = self._is_off, own
         self._replaced.append((name, ref(replacement), own))
 
     def restore(self) -> None:
@@ -58,11 +65,23 @@ class Wraps:
             name, replacement, own = self._replaced.pop()
             if owner is None or getattr(owner, name, None) is not replacement():
                 continue
-            # The replacement holds what it replaced, so that it is alive as long as there is anything to restore.
-            if own is None:
+            found = _below_switched_off(own)
+            if found is None:
                 delattr(owner, name)
             else:
-                setattr(owner, name, own())
+                setattr(owner, name, found)
+
+
+def _below_switched_off(own: _Found) -> Callable[..., Any] | None:
+    """What was found, or what lies below it if that is a wrap of ours that could not be taken off when it ended."""
+    # A replacement holds what it replaced, so that it is alive as long as there is anything to restore.
+    found = None if own is None else own()
+    while found is not None:
+        is_off, below = _replacements.get(found, ([], None))
+        if not is_off:
+            return found
+        found = None if below is None else below()
+    return None
 
 
 def _is_of_class(owner: Any, name: str, found: Callable[..., Any]) -> bool:

@@ -52,6 +52,18 @@ _NUMBERING_DRIVERS: Final = {
     "mysql": _MYSQL_TIMEOUTS,
     "pymssql": _PYMSSQL_TIMEOUTS,
 }
+# What an application raised inside the database has no words but the application's own.
+_RAISED_CODES: Final = frozenset(
+    {
+        "P0001",  # PostgreSQL RAISE
+        "P0004",  # PostgreSQL ASSERT
+        "1644",  # MySQL and MariaDB SIGNAL
+        "SQLITE_CONSTRAINT_TRIGGER",  # SQLite RAISE()
+    }
+)
+_RAISED_IN_ORACLE: Final = re.compile(r"ORA-20\d{3}").fullmatch  # RAISE_APPLICATION_ERROR
+_RAISED_IN_SQL_SERVER: Final = 50_000  # from here on the numbers of RAISERROR and THROW
+_RAISED: Final = "raised by the application inside the database"
 # SQL Server's 1222 by ODBC, whatever SQLSTATE a driver gives it.
 _LOCK_TIMEOUT: Final = "Lock request time out period exceeded. (1222)"
 _DRIVER_WRAPPERS: Final = ("sqlalchemy.",)  # SQLAlchemy's adapters chain the driver's own exception as the cause
@@ -67,15 +79,30 @@ def failure_of(error: BaseException, dialect: str) -> tuple[int, Failure]:
     """
     own = _driver_error(error)
     code = _code_of(own) or _code_of(error)
-    # What this package says itself has no value of the application's in it.
-    message = str(own) if isinstance(own, QueryGaugeError) else redact(_message_of(own), dialect)
-    failure = Failure(type(own).__name__, code, message)
+    failure = Failure(type(own).__name__, code, _redacted_message(own, code, dialect))
     if _is_timeout(own, failure):
         return TIMEOUT, failure
     if code in _CANCEL_CODES or isinstance(own, asyncio.CancelledError) or not isinstance(own, Exception):
         # What is no Exception is somebody's order to stop: KeyboardInterrupt, GreenletExit, a gevent timeout.
         return CANCELLED, failure
     return ERROR, failure
+
+
+def _redacted_message(error: BaseException, code: str | None, dialect: str) -> str:
+    if code is not None and _is_raised(error, code):
+        return _RAISED
+    try:
+        message = _message_of(error)
+    except Exception:  # noqa: BLE001  # an exception that cannot say what it is still ended a statement
+        return ""
+    # What this package says itself has no value of the application's in it.
+    return message if isinstance(error, QueryGaugeError) else redact(message, dialect)
+
+
+def _is_raised(error: BaseException, code: str) -> bool:
+    if _driver_of(error) == "pymssql":
+        return int(code) >= _RAISED_IN_SQL_SERVER
+    return code in _RAISED_CODES or _RAISED_IN_ORACLE(code) is not None
 
 
 def _driver_error(error: BaseException) -> BaseException:

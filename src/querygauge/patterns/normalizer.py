@@ -135,6 +135,8 @@ _SESSION_NAMES: Final = {
         "PRAGMA": rf"{_NAME}(?:\.{_NAME})* ?(?:= ?|\()).+?(?=\)?$)",
     }.items()
 }
+# What follows is rows, as a script sends them.
+_COPIES: Final = re.compile(r"(?i)(?:^|; ?)COPY [^;]*? FROM STDIN\b[^;]*")
 # What follows these words is a password, whatever it looks like.
 _IDENTIFIES: Final = re.compile(r"(?i)(?<![\w\"`.])IDENTIFIED BY\b(?=.)")
 _PASSWORD: Final = re.compile(
@@ -404,7 +406,8 @@ def _row_end(text: str, start: int) -> int:
 
 def _without_session_names(text: str, dialect: Dialect) -> str:
     if ";" in text:
-        parts = (part.strip() for part in text.split(";"))
+        data = _COPIES.search(text)
+        parts = (part.strip() for part in text[: data.end() if data else len(text)].split(";"))
         return "; ".join(_without_session_name(part, dialect) for part in parts if part)
     return _without_session_name(text, dialect)
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 from querygauge.clock import microseconds_of
 from querygauge.histogram import Histogram
 from querygauge.values import Pattern, PoolWindow, QueryStats, Repetition, SlowQuery, Snapshot
+from querygauge.values.plain import plain
 
 __all__ = ["line", "rows"]
 
@@ -108,7 +109,7 @@ def _parameters_text(parameters: Any) -> str | None:
     """The text of a JSON value: the shape of parameters differs from statement to statement, a column's does not."""
     if parameters is None:
         return None
-    text = json.dumps(parameters, default=str)
+    text = json.dumps(plain(parameters))
     return text if len(text) <= _LONGEST_TEXT else json.dumps(text[:_LONGEST_TEXT])
 
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from querygauge.histogram import Histogram
+from querygauge.values.plain import plain
 
 __all__ = ["Value"]
 
@@ -33,4 +34,4 @@ def _json(value: object) -> Any:
         return {str(key): _json(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
         return [_json(item) for item in value]
-    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+    return value if value is None or isinstance(value, bool | int | float | str) else plain(value)

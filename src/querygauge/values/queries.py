@@ -290,7 +290,7 @@ class SlowQuery(Value):
         timestamp: When it started.
         outcome: How it ended.
         rows: Rows returned or affected; None if the driver did not tell.
-        parameters: What it was sent with, only with `keep_literals`; else None.
+        parameters: What it was sent with as JSON types (`plain`), only with `keep_literals`; else None.
         call_site: First application frame as `path:line in function`; None if it was not looked for.
         error: Why it failed; None if it did not.
         trace_id: The trace it belongs to, if the caller told.
