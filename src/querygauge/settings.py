@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from types import UnionType
+from types import MappingProxyType, UnionType
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
 from querygauge.errors import SettingsError
@@ -40,7 +40,7 @@ def _default_service() -> str:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """
-    Everything that can be set, with its default.
+    Everything that can be set, with its default; times reach to ten years, and counts to ten million.
 
     Attributes:
         enabled: False makes `instrument()` attach nothing.
@@ -59,10 +59,10 @@ class Settings:
         keep_literals: Keep statements and parameters of slow queries as they were sent. They may be personal data.
         call_sites: `auto` looks for the sending line of slow and repeated executions, `all` of every one, `off` never.
         app_root: Directory whose files are the application; None is every file that is not installed.
-        flush_interval_s: Seconds between two snapshots written to the spool.
+        flush_interval_s: Seconds between two snapshots written to the spool; fewer than 0.8 are taken as 0.8.
         tick_interval_s: Seconds between two folds.
         spool_max_mb: Snapshots waiting to be folded may take so much disk; the oldest are dropped, and counted.
-        snapshot_interval_s: Seconds between two snapshots of a pool.
+        snapshot_interval_s: Seconds between two snapshots of a pool; fewer than 0.8 are taken as 0.8.
         snapshot_history_size: Pool snapshots kept.
         exhaustion_threshold: Fraction of the pool in use from which a waiting caller means exhaustion.
         high_wait_time_ms: From here on a wait for a connection is high.
@@ -101,25 +101,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         for name in _NAMES:
-            value = _checked(name, getattr(self, name), name)
-            object.__setattr__(self, name, value)
-            if isinstance(value, float) and not math.isfinite(value):
-                rule = "> 0" if name in _POSITIVE else ">= 0"
-                raise SettingsError(f"{name} must be a finite number {rule}; got {value!r}")
-        for name in _POSITIVE:
-            value = getattr(self, name)
-            if not value > 0:
-                raise SettingsError(f"{name} must be > 0; got {value!r}")
-        if self.slow_query_threshold_ms < 0:
-            raise SettingsError(f"slow_query_threshold_ms must be >= 0; got {self.slow_query_threshold_ms!r}")
-        if self.history_threshold_ms is not None and self.history_threshold_ms < 0:
-            raise SettingsError(f"history_threshold_ms must be >= 0 or None; got {self.history_threshold_ms!r}")
-        if not 0 < self.exhaustion_threshold <= 1:
-            raise SettingsError(f"exhaustion_threshold must lie in (0, 1]; got {self.exhaustion_threshold!r}")
-        if self.repetition_threshold < 2:  # noqa: PLR2004  # a single execution repeats nothing
-            raise SettingsError(f"repetition_threshold must be >= 2; got {self.repetition_threshold!r}")
-        if not self.service.strip():
-            raise SettingsError("service must not be empty; name the application, or leave it out")
+            object.__setattr__(self, name, _checked(name, getattr(self, name), name))
 
     @property
     def effective_history_threshold_ms(self) -> float:
@@ -127,19 +109,49 @@ class Settings:
         return self.slow_query_threshold_ms if self.history_threshold_ms is None else self.history_threshold_ms
 
 
-_POSITIVE: Final = (
-    "max_history_size",
-    "stats_retention_hours",
-    "max_patterns",
-    "flush_interval_s",
-    "tick_interval_s",
-    "spool_max_mb",
-    "snapshot_interval_s",
-    "snapshot_history_size",
-    "high_wait_time_ms",
-    "long_checkout_s",
-    "health_check_interval",
-    "health_check_timeout_s",
+@dataclass(frozen=True, slots=True)
+class _Range:
+    """The numbers that a setting may be."""
+
+    least: float
+    most: float
+    includes_least: bool = False
+
+    def rule_against(self, value: float) -> str | None:
+        """The rule that a value breaks; None if it breaks none."""
+        floor = f"{'>=' if self.includes_least else '>'} {self.least:g}"
+        if isinstance(value, float) and not math.isfinite(value):
+            return f"a finite number {floor}"
+        if value < self.least or (value == self.least and not self.includes_least):
+            return floor
+        return f"<= {self.most:,.0f}" if value > self.most else None
+
+
+_TEN_YEARS_S: Final = 315_360_000.0  # no process lives so long; from centuries on, timers and moments overflow
+_MANY: Final = 10_000_000  # entries of some hundred bytes are gigabytes; from 2**63 on, a deque takes no bound
+_MUCH_MB: Final = 1e9  # a petabyte; from 1e302 on, it is no number of bytes
+_COUNT: Final = _Range(0, _MANY)
+_SECONDS: Final = _Range(0, _TEN_YEARS_S)
+_THRESHOLD_MS: Final = _Range(0, 1e3 * _TEN_YEARS_S, includes_least=True)
+_RANGES: Final[Mapping[str, _Range]] = MappingProxyType(
+    {
+        "slow_query_threshold_ms": _THRESHOLD_MS,
+        "history_threshold_ms": _THRESHOLD_MS,
+        "max_history_size": _COUNT,
+        "stats_retention_hours": _Range(0, _TEN_YEARS_S / 3_600),
+        "max_patterns": _COUNT,
+        "repetition_threshold": _Range(2, _MANY, includes_least=True),  # a single execution repeats nothing
+        "flush_interval_s": _SECONDS,
+        "tick_interval_s": _SECONDS,
+        "spool_max_mb": _Range(0, _MUCH_MB),
+        "snapshot_interval_s": _SECONDS,
+        "snapshot_history_size": _COUNT,
+        "exhaustion_threshold": _Range(0, 1),
+        "high_wait_time_ms": _Range(0, 1e3 * _TEN_YEARS_S),
+        "long_checkout_s": _SECONDS,
+        "health_check_interval": _SECONDS,
+        "health_check_timeout_s": _SECONDS,
+    }
 )
 _TYPES: Final = get_type_hints(Settings)
 _NAMES: Final = tuple(f.name for f in fields(Settings))
@@ -238,13 +250,27 @@ def _parsed(name: str, text: str, source: str) -> Any:
     for kind, rule in ((int, "a whole number"), (float, "a number")):
         if kind in kinds:
             try:
-                return kind(text)
+                number = kind(text)
             except ValueError:
                 raise SettingsError(f"{source} must be {rule}; got {text!r}") from None
+            return _checked(name, number, source)
     return _checked(name, text, source)
 
 
 def _checked(name: str, value: Any, source: str) -> Any:
+    """`value` as the type the setting has, if the setting may have it; `source` says where it came from."""
+    typed = _typed(name, value, source)
+    if typed is not None and name in _RANGES:
+        rule = _RANGES[name].rule_against(typed)
+        if rule is not None:
+            otherwise = " or None" if type(None) in _kinds(name) else ""
+            raise SettingsError(f"{source} must be {rule}{otherwise}; got {_as_float(typed):.15g}")
+    if name == "service" and not typed.strip():
+        raise SettingsError(f"{source} must not be empty; name the application, or leave it out")
+    return typed
+
+
+def _typed(name: str, value: Any, source: str) -> Any:
     """`value` as the type the setting has."""
     kinds = _kinds(name)
     choices = get_args(_TYPES[name]) if get_origin(_TYPES[name]) is Literal else ()
