@@ -52,7 +52,7 @@ class Counters:
         self.min_ns = self.max_ns = duration_ns
         self.first_us = self.last_us = started_us
         self.buckets: dict[int, int] = {}
-        is_repeatable = pattern.category == "query" and pattern.id != OTHER.id
+        is_repeatable = pattern.category == "query" and pattern.id != OTHER.id and not pattern.is_eager_load
         self.unit_key = f"{target} {pattern.id}" if is_repeatable else None
 
     @property

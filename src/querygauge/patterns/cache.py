@@ -12,6 +12,7 @@ Deliberately not here: the limit on distinct patterns that are counted apart. Wh
 import re
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import blake2b
 from typing import Final
 
@@ -32,6 +33,7 @@ OTHER: Final = Pattern(
 # Longer texts are data more often than queries; 2,000 of them would be many megabytes.
 MAX_CACHED_CHARACTERS: Final = 10 * 1024
 _ID_BYTES: Final = 8  # 16 hex digits
+_EAGER_LOAD: Final = "__[POSTCOMPILE_primary_keys]"  # SQLAlchemy's selectinload, for 500 parents at a time
 _COMMENTED: Final = ("*/", "*/;")
 _COMMENT_TAIL: Final = re.compile(r"\s*/\*(?:\s*[\w.%\-]+='[^'*]*',?)+\s*\*/\s*;?\s*").fullmatch
 
@@ -142,6 +144,8 @@ class PatternCache:
         dialect = self._dialect if isinstance(self._dialect, str) else self._dialect()
         text = normalize(statement, dialect)
         pattern = self._by_text.get(text) or _pattern_of_text(text, dialect)
+        if _EAGER_LOAD in statement:
+            pattern = replace(pattern, is_eager_load=True)
         # Never waits: a signal handler that sends a statement may have interrupted the one who holds the lock.
         if not self._lock.acquire(blocking=False):
             return pattern

@@ -1,7 +1,7 @@
 """Values about statements: patterns, statistics, single executions, repetitions."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, Final, Literal
 
@@ -58,6 +58,8 @@ class Pattern(Value):
         dialect: Family: `postgresql`, `mysql`, `sqlite`, `mssql`, `oracle`, or `unknown`.
         category: `query`, or what counts and budgets may leave out: `transaction` control, `session` settings,
             `catalog` reads.
+        is_eager_load: Whether SQLAlchemy sends it once for so many parents, as `selectinload` does, which repeats
+            nothing.
     """
 
     id: str
@@ -67,6 +69,7 @@ class Pattern(Value):
     tables: tuple[str, ...]
     dialect: str
     category: Category = "query"
+    is_eager_load: bool = field(default=False, compare=False)
     _derived: ClassVar[tuple[str, ...]] = ("complexity",)
 
     @property
