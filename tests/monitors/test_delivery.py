@@ -471,7 +471,9 @@ class TestRateLimit:
         assert (function.alerts, coroutine.alerts) == ([1], [1])
         assert delivery.failed == 0
 
-    def test_a_limit_below_one_is_refused(self) -> None:
-        """A limit that passes nothing is an error."""
-        with pytest.raises(SettingsError, match="max_per_minute must be a whole number >= 1; got 0"):
-            RateLimitedAlertHandler(print, max_per_minute=0)
+    @pytest.mark.parametrize("limit", [0, 2**70, 2.5])
+    def test_an_impossible_limit_is_refused(self, limit: Any) -> None:
+        """A limit that passes nothing, or cannot be kept, is an error."""
+        rule = f"max_per_minute must be a whole number from 1 to 10,000,000; got {limit}"
+        with pytest.raises(SettingsError, match=rule):
+            RateLimitedAlertHandler(print, max_per_minute=limit)

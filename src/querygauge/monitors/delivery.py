@@ -31,6 +31,7 @@ _QUEUE_SIZE: Final = 1_000  # alerts waiting for a handler; an alert is some hun
 _STOP_TIMEOUT_S: Final = 5.0
 _LOOP_CHECK_S: Final = 0.1  # a closed loop tells nobody that it will not run what it was given
 _MINUTE_NS: Final = 60_000_000_000
+_MANY: Final = 10_000_000  # alerts a minute; each is remembered for so long, and from 2**63 on a deque takes no bound
 
 
 class HandlerDelivery:
@@ -270,12 +271,12 @@ class RateLimitedAlertHandler:
         suppressed: Alerts that were not passed on.
 
     Raises:
-        SettingsError: If `max_per_minute` is below 1.
+        SettingsError: If `max_per_minute` lets nothing pass, or more than ten million.
     """
 
     def __init__(self, handler: Handler, max_per_minute: int = 10, *, clock: Clock | None = None) -> None:
-        if not (isinstance(max_per_minute, int) and max_per_minute >= 1):
-            raise SettingsError(f"max_per_minute must be a whole number >= 1; got {max_per_minute!r}")
+        if not (isinstance(max_per_minute, int) and 1 <= max_per_minute <= _MANY):
+            raise SettingsError(f"max_per_minute must be a whole number from 1 to {_MANY:,}; got {max_per_minute!r}")
         self._handler = handler
         self._is_coroutine = _is_coroutine_handler(handler)
         self._clock = SystemClock() if clock is None else clock

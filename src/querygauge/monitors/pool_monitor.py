@@ -6,7 +6,6 @@ dashboard. Deliberately not here: any library's pool, which capture knows, and d
 """
 
 import asyncio
-import math
 import threading
 from collections import deque
 from datetime import datetime, timedelta
@@ -25,12 +24,14 @@ from querygauge.monitors.pool_status import PoolStatus, Trend, pool_status, util
 from querygauge.patterns.redaction import redact
 from querygauge.protocols import Clock, PoolReading
 from querygauge.rendering.pool_dashboard import PoolView, render_pool_dashboard
+from querygauge.settings import Settings
 from querygauge.values import HealthCheck, PoolMetrics, PoolSnapshot, PoolWindow
 
 __all__ = ["ConnectionPoolMonitor", "initialize_pool_monitor"]
 
 _NS_PER_S: Final = 1e9
 _STOP_TIMEOUT_S: Final = 5.0
+_MANY: Final = 10_000_000  # connections; no server has as many, and from 2**63 on they are no number for a store
 _SHOWN_SPAN: Final = timedelta(minutes=5)
 
 
@@ -81,17 +82,21 @@ class ConnectionPoolMonitor(PoolRecorder):
         long_checkout_s: float = 60.0,
         clock: Clock | None = None,
     ) -> None:
+        settings = Settings(  # states the rules
+            health_check_interval=health_check_interval,
+            snapshot_history_size=snapshot_history_size,
+            exhaustion_threshold=exhaustion_threshold,
+            high_wait_time_ms=high_wait_time_ms,
+            enable_alerting=enable_alerting,
+            snapshot_interval_s=snapshot_interval_s,
+            health_check_timeout_s=health_check_timeout_s,
+            long_checkout_s=long_checkout_s,
+        )
         if pool_size is not None:
             _check_whole("pool_size", pool_size, 1, " or None")
-        _check_whole("snapshot_history_size", snapshot_history_size, 1)
         _check_whole("max_overflow", max_overflow, -1)
-        _check_positive("health_check_interval", health_check_interval)
-        _check_positive("high_wait_time_ms", high_wait_time_ms)
-        _check_positive("snapshot_interval_s", snapshot_interval_s)
-        _check_positive("health_check_timeout_s", health_check_timeout_s)
-        _check_positive("long_checkout_s", long_checkout_s)
-        if not (_is_number(exhaustion_threshold) and 0 < exhaustion_threshold <= 1):
-            raise SettingsError(f"exhaustion_threshold must lie in (0, 1]; got {exhaustion_threshold!r}")
+        if not isinstance(name, str):
+            raise SettingsError(f"name must be of type str; got {name!r}")
         clock = SystemClock() if clock is None else clock
         self._delivery = HandlerDelivery(f"pool {name}" if name else "pool")
         publish = self._delivery.publish if enable_alerting else _tell_nobody
@@ -99,14 +104,16 @@ class ConnectionPoolMonitor(PoolRecorder):
             clock,
             PoolState(clock, pool_size, max_overflow),
             PoolAlerts(name, publish, clock),
-            exhaustion_threshold,
-            high_wait_time_ms,
+            settings.exhaustion_threshold,
+            settings.high_wait_time_ms,
         )
         self.name = name
-        self._health = HealthChecks(clock, health_check_interval, health_check_timeout_s, self._health_checked)
+        self._health = HealthChecks(
+            clock, settings.health_check_interval, settings.health_check_timeout_s, self._health_checked
+        )
         self._snapshots: deque[PoolSnapshot] = deque(maxlen=snapshot_history_size)
-        self._snapshot_interval_ns = int(snapshot_interval_s * _NS_PER_S)
-        self._long_checkout_ns = int(long_checkout_s * _NS_PER_S)
+        self._snapshot_interval_ns = int(settings.snapshot_interval_s * _NS_PER_S)
+        self._long_checkout_ns = int(settings.long_checkout_s * _NS_PER_S)
         self._poller = Poller(f"pool-{name}" if name else "pool", self.poll)
         self._is_polling = self._is_polled = False
         self._begin()
@@ -335,15 +342,6 @@ def _tell_nobody(alert_type: str, data: dict[str, Any]) -> None:
     """What alerts go to when alerting is switched off."""
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _check_positive(name: str, value: float) -> None:
-    if not (_is_number(value) and 0 < value < math.inf):
-        raise SettingsError(f"{name} must be a number > 0; got {value!r}")
-
-
 def _check_whole(name: str, value: int, least: int, otherwise: str = "") -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise SettingsError(f"{name} must be a whole number >= {least}{otherwise}; got {value!r}")
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= _MANY:
+        raise SettingsError(f"{name} must be a whole number from {least} to {_MANY:,}{otherwise}; got {value!r}")
