@@ -3,15 +3,18 @@
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
+from querygauge.rendering.tables import text_width
 from querygauge.surfaces.top import Picture, picture_of, render_picture
 from querygauge.values import QueryStats
 from rendering.making import ENDED, STARTED, Make
 
 
-def picture(*stats: QueryStats, limit: int = 9) -> Picture:
+def picture(*stats: QueryStats, limit: int = 9, order_by: str = "total_duration") -> Picture:
     """The picture of a minute before `ENDED`."""
     since = ENDED - timedelta(minutes=1)
-    return picture_of(stats, since, ENDED, service="shop", order_by="total_duration", limit=limit)
+    return picture_of(stats, since, ENDED, service="shop", order_by=order_by, limit=limit)
 
 
 def test_rates_are_per_second_of_the_span(make: Make) -> None:
@@ -44,3 +47,27 @@ def test_what_has_no_room_is_counted(make: Make) -> None:
 def test_nothing_in_the_span_is_said() -> None:
     """An empty window is no error."""
     assert "no queries in this span" in render_picture(picture())
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 200])
+def test_every_width_tells_which_query(make: Make, width: int) -> None:
+    """No line is wider than the terminal; the id has its eight digits, and the summary both its ends."""
+    stats = make.stats("INSERT INTO a FROM trial_intermediate_values", 12_345, 9.87, errors=321)
+    lines = render_picture(picture(stats), width).splitlines()
+    assert max(map(text_width, lines)) <= width
+    assert f"{stats.pattern_id[:8]}  INSERT" in lines[-1]
+    assert lines[-1].endswith("values")
+
+
+def test_a_narrow_terminal_loses_what_tells_least(make: Make) -> None:
+    """Columns give way to the name of the query, shares and rates first."""
+    stats = make.stats("INSERT INTO a FROM trial_intermediate_values", 12_345, 9.87, errors=321)
+    titles = {width: picture(stats).table(width)[0].split() for width in (100, 80, 60)}
+    assert titles[100] == ["Total", "Share", "Exec/s", "Avg", "P95", "Executions", "Errors", "Pattern"]
+    assert titles[80] == ["Total", "Avg", "Executions", "Errors", "Pattern"]
+    assert titles[60] == ["Total", "Avg", "Executions", "Pattern"]
+
+
+def test_what_the_queries_are_ordered_by_stays(make: Make) -> None:
+    """Whoever asks for the order of P95 sees the P95, however narrow the terminal."""
+    assert "P95" in picture(make.stats(), order_by="p95").table(60)[0]

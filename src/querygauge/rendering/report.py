@@ -20,9 +20,10 @@ from querygauge.rendering.statements import fold_statement
 from querygauge.rendering.tables import Column, render_table, visible
 from querygauge.values import QueryStats, Repetition
 
-__all__ = ["ID_DIGITS", "ReportData", "render_report", "report_to_csv", "report_to_dict"]
+__all__ = ["ID_DIGITS", "ReportData", "legible_name_width", "render_report", "report_to_csv", "report_to_dict"]
 
 ID_DIGITS: Final = 8  # of 16: enough to tell patterns apart, and `patterns show` takes a prefix
+_NAME_WIDTHS: Final = 24, 32  # an id, and a summary such as `SELECT orders` or `SELECT customer_orders`
 _MIN_WIDTH: Final = 60
 _MOMENT: Final = "%Y-%m-%d %H:%M:%S"
 _TEXT_INDENT: Final = "     "
@@ -68,6 +69,11 @@ def render_report(report: ReportData, *, limit: int = 5, order_by: str | None = 
     parts += [page.failures(), page.slow_executions(), page.repetitions(), page.pools(), page.advice(), page.itself()]
     parts.append(page.footer())
     return "\n\n".join("\n".join(part) for part in parts if part)
+
+
+def legible_name_width(width: int) -> int:
+    """What the id and the summary of a query get before numbers do: two fifths of a line, from 24 to 32 columns."""
+    return min(max(width * 2 // 5, _NAME_WIDTHS[0]), _NAME_WIDTHS[1])
 
 
 @dataclass(frozen=True, slots=True)

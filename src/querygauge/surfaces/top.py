@@ -5,6 +5,7 @@ Comes in: a store, read anew for every picture, so that waiting snapshots are fo
 terminal, or plain text once. Deliberately not here: any history beyond the window.
 """
 
+import textwrap
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,27 +14,32 @@ from pathlib import Path
 from typing import Final
 
 import typer
-from rich import box
 from rich.console import Console, Group
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from querygauge.rendering.formats import duration, number, percent
 from querygauge.rendering.ranking import ranked
-from querygauge.rendering.report import ID_DIGITS
+from querygauge.rendering.report import ID_DIGITS, legible_name_width
 from querygauge.rendering.tables import Column, render_table, visible
 from querygauge.storage.ranges import parse_range
 from querygauge.storage.reader import open_store
+from querygauge.surfaces.console import page_width
 from querygauge.values import OutcomeCounts, QueryStats
 
 __all__ = ["Picture", "View", "picture_of", "render_picture", "watch"]
 
-_COLUMNS: Final = (
-    *(Column(title) for title in ("Total", "Share", "Exec/s", "Avg", "P95", "Executions", "Errors")),
-    Column("Pattern", "left"),
-)
-_LINES_AROUND: Final = 7  # of a terminal: the two lines above the table, its frame, and one to spare
+_TITLES: Final = ("Total", "Share", "Exec/s", "Avg", "P95", "Executions", "Errors")
+# Left out of a narrow terminal in this order, except for what the queries are ordered by.
+_LEAST_TELLING: Final = ("Share", "Exec/s", "P95", "Errors", "Executions", "Avg")
+_MEASURES: Final = {
+    "avg_duration": "Avg",
+    "total_duration": "Total",
+    "p95": "P95",
+    "execution_count": "Executions",
+    "error_rate": "Errors",
+}
+_LINES_AROUND: Final = 7  # of a terminal: two above the table, which may be folded, its titles, two below
 _MIN_SPAN_S: Final = 1.0
 
 
@@ -47,12 +53,22 @@ class Picture:
         totals: Everything together, in one line.
         rows: One per query, as text, in the order of the columns.
         hidden: Queries for which there was no room.
+        order_by: What the rows are ordered by, one of `ranking.ORDERS`.
     """
 
     title: str
     totals: str
     rows: tuple[tuple[str, ...], ...]
     hidden: int
+    order_by: str
+
+    def table(self, width: int) -> list[str]:
+        """The titles of the columns that fit in a width, and a line for each query."""
+        if not self.rows:
+            return ["no queries in this span"]
+        columns = [*map(Column, _TITLES), Column("Pattern", "left", legible_name_width(width))]
+        least_telling = [title for title in _LEAST_TELLING if title != _MEASURES.get(self.order_by)]
+        return render_table(columns, self.rows, indent=0, width=width, least_telling=least_telling)
 
 
 def picture_of(
@@ -80,6 +96,7 @@ def picture_of(
         totals=_totals(stats, span_s, total_ms),
         rows=tuple(_row(entry, span_s, total_ms, with_target=with_target) for entry in top),
         hidden=len(queries) - len(top),
+        order_by=order_by,
     )
 
 
@@ -112,13 +129,11 @@ def _rate(per_second: float) -> str:
     return f"{per_second:,.1f}" if per_second >= 0.1 or not per_second else f"{per_second:.3f}"  # noqa: PLR2004
 
 
-def render_picture(picture: Picture) -> str:
-    """A picture as plain text."""
-    lines = [picture.title, picture.totals, ""]
-    lines += render_table(_COLUMNS, picture.rows, indent=0) if picture.rows else ["no queries in this span"]
-    if picture.hidden:
-        lines.append(f"and {number(picture.hidden)} more queries")
-    return "\n".join(lines)
+def render_picture(picture: Picture, width: int = 100) -> str:
+    """A picture as plain text of a width."""
+    heading = [line for text in (picture.title, picture.totals) for line in textwrap.wrap(text, width)]
+    more = [f"and {number(picture.hidden)} more queries"] if picture.hidden else []
+    return "\n".join([*heading, "", *picture.table(width), *more])
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,20 +179,18 @@ def watch(view: View, console: Console, *, interval_s: float, once: bool) -> Non
         SettingsError: If the window or the order is none.
     """
     if once or not console.is_terminal:
-        typer.echo(render_picture(view.picture(view.limit)))
+        typer.echo(render_picture(view.picture(view.limit), page_width()))
         return
     with Live(console=console, screen=True, auto_refresh=False) as live:
         while True:
-            live.update(_styled(view.picture(console.height - _LINES_AROUND)), refresh=True)
+            picture = view.picture(console.height - _LINES_AROUND)
+            live.update(_styled(picture, console.width), refresh=True)
             time.sleep(interval_s)
 
 
-def _styled(picture: Picture) -> Group:
-    table = Table(box=box.SIMPLE_HEAD, expand=True, pad_edge=False)
-    for column in _COLUMNS:
-        table.add_column(column.title, justify=column.align, no_wrap=True, ratio=1 if column.align == "left" else None)
-    for row in picture.rows:
-        table.add_row(*(Text(cell) for cell in row))
+def _styled(picture: Picture, width: int) -> Group:
+    head, *rows = (Text(line, no_wrap=True) for line in picture.table(width))
+    head.stylize("bold")
     more = f"  and {number(picture.hidden)} more" if picture.hidden else ""
     foot = Text(f"Ctrl-C ends{more}", style="dim")
-    return Group(Text(picture.title, style="bold"), Text(picture.totals), table, foot)
+    return Group(Text(picture.title, style="bold"), Text(picture.totals), Text(), head, *rows, Text(), foot)
