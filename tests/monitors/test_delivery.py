@@ -211,21 +211,46 @@ def test_a_raising_handler_is_logged_once_and_the_others_run(delivery: HandlerDe
     assert delivery.failed == 6
 
 
-def test_a_handler_that_exits_ends_nothing(delivery: HandlerDelivery) -> None:
-    """A handler that calls sys.exit() fails like any other."""
-    seen = Seen(awaited=2)
+@pytest.mark.parametrize("kind", ["function", "coroutine"])
+@pytest.mark.parametrize(
+    "ending", [SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError, pytest.fail.Exception]
+)
+def test_a_handler_that_exits_ends_nothing(delivery: HandlerDelivery, kind: str, ending: type[BaseException]) -> None:
+    """A handler fails like any other, whatever it raises: exits, cancellations, what pytest.fail() raises."""
+    seen, seen_by_coroutine = Seen(awaited=2), SeenByCoroutine(awaited=2)
 
     def leaves(_alert: object) -> None:
+        raise ending
+
+    async def leaves_as_coroutine(_alert: object) -> None:
+        await asyncio.sleep(0)
+        raise ending
+
+    for handler in (leaves if kind == "function" else leaves_as_coroutine, seen, seen_by_coroutine):
+        delivery.add(handler)
+    delivery.start(None)
+    with capture_logs() as lines:
+        delivery.publish(1)
+        delivery.publish(2)
+        assert seen_by_coroutine.wait() == [1, 2]
+    assert seen.alerts == [1, 2]
+    assert seen_by_coroutine.loops[0] is seen_by_coroutine.loops[1]
+    assert delivery.failed == 2
+    assert [(line["event"], line["error"]) for line in lines] == [("alert_handler_failed", ending.__name__)]
+
+
+async def test_a_coroutine_that_exits_leaves_the_loop_running(delivery: HandlerDelivery) -> None:
+    """The loop of an application is not a handler's to end."""
+
+    async def leaves(_alert: object) -> None:
         raise SystemExit(3)
 
     delivery.add(leaves)
-    delivery.add(seen)
-    delivery.start(None)
+    delivery.start(asyncio.get_running_loop())
     with capture_logs():
         delivery.publish(1)
-        delivery.publish(2)
-        assert seen.wait() == [1, 2]
-    assert delivery.failed == 2
+        await asyncio.to_thread(delivery.stop)
+    assert delivery.failed == 1
 
 
 def test_the_queue_is_bounded_and_what_it_drops_is_counted(delivery: HandlerDelivery) -> None:

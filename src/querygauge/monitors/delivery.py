@@ -10,7 +10,7 @@ import asyncio
 import functools
 import threading
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Generator
 from dataclasses import dataclass
 from inspect import CORO_CREATED, getcoroutinestate, iscoroutinefunction
 from typing import Any, Final
@@ -31,6 +31,7 @@ _QUEUE_SIZE: Final = 1_000  # alerts waiting for a handler; an alert is some hun
 _STOP_TIMEOUT_S: Final = 5.0
 _LOOP_CHECK_S: Final = 0.1  # a closed loop tells nobody that it will not run what it was given
 _MINUTE_NS: Final = 60_000_000_000
+_EXITS: Final = (KeyboardInterrupt, SystemExit)
 _MANY: Final = 10_000_000  # alerts a minute; each is remembered for so long, and from 2**63 on a deque takes no bound
 
 
@@ -39,8 +40,8 @@ class HandlerDelivery:
     Calls the alert handlers of one monitor.
 
     A coroutine handler runs on the loop given to `start()`, and without one on a loop of ours in a thread of ours.
-    A handler that raises is logged once and counted; the others still run. All threads are daemons, so a handler
-    that hangs keeps no process alive.
+    A handler that raises, be it an exit or a cancellation, is logged once and counted; the others still run. All
+    threads are daemons, so a handler that hangs keeps no process alive.
 
     Attributes:
         dropped: Alerts no handler saw: the queue was full, or `stop()` did not wait longer.
@@ -179,7 +180,7 @@ class HandlerDelivery:
             result = registered.handler(*args)
             if asyncio.iscoroutine(result):
                 self._run(result)
-        except (Exception, SystemExit) as error:  # noqa: BLE001  # one handler must not silence the others
+        except BaseException as error:  # noqa: BLE001  # whatever one handler raises must not silence the others
             self.failed += 1
             if not registered.has_failed:
                 registered.has_failed = True
@@ -194,7 +195,7 @@ class HandlerDelivery:
         """Runs a handler's coroutine where it belongs, and waits for it."""
         loop = self._loop_in_use()
         try:
-            future = asyncio.run_coroutine_threadsafe(coroutine, loop)
+            future = asyncio.run_coroutine_threadsafe(_Contained(coroutine), loop)
         except RuntimeError:  # closed since we looked
             self._run(coroutine)
             return
@@ -207,7 +208,9 @@ class HandlerDelivery:
                 self._run_elsewhere(coroutine)
                 return
         if finished.is_set() and not self._is_given_up():
-            future.result()
+            ended = future.result()
+            if isinstance(ended, _EXITS):
+                raise ended
 
     def _is_given_up(self) -> bool:
         # A worker that `stop()` gave up on finds another in its place, or none.
@@ -237,6 +240,35 @@ class _Registered:
 
     handler: Handler
     has_failed: bool = False
+
+
+class _Contained(Coroutine[Any, Any, Any]):
+    """
+    A handler's coroutine that returns an exit instead of raising it: raised in a task, an exit ends the whole loop.
+
+    Not an `async def` around it: cancelled before it began, that would leave the handler's coroutine unawaited.
+    """
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        self._coroutine = coroutine
+
+    def send(self, value: Any) -> Any:
+        return self._step(self._coroutine.send, value)
+
+    def throw(self, *error: Any) -> Any:
+        return self._step(self._coroutine.throw, *error)
+
+    def close(self) -> None:
+        self._coroutine.close()
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return self._coroutine.__await__()
+
+    def _step(self, step: Callable[..., Any], *args: Any) -> Any:
+        try:
+            return step(*args)
+        except _EXITS as error:
+            raise StopIteration(error) from None
 
 
 class _OwnLoop:
