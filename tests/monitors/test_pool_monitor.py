@@ -197,6 +197,27 @@ async def test_a_monitor_that_is_polled_starts_no_thread() -> None:
     await monitor.stop()
 
 
+async def test_start_under_an_owner_only_gives_the_loop() -> None:
+    """Coroutine handlers run on a loop of ours until a loop awaits `start()`, and from then on there."""
+    monitor = ConnectionPoolMonitor(5)
+    loops: list[asyncio.AbstractEventLoop] = []
+    told = threading.Semaphore(0)
+
+    async def handler(_alert_type: str, _data: dict[str, Any]) -> None:
+        loops.append(asyncio.get_running_loop())
+        told.release()
+
+    monitor.add_alert_handler(handler)
+    monitor.start_delivery()
+    monitor.record_leak()
+    await asyncio.to_thread(told.acquire, timeout=20)
+    await monitor.start()
+    monitor.record_leak()
+    await asyncio.to_thread(told.acquire, timeout=20)
+    await monitor.stop()
+    assert [loop is asyncio.get_running_loop() for loop in loops] == [False, True]
+
+
 async def test_initialize_refuses_what_the_monitor_refuses() -> None:
     """Settings are checked before anything is started."""
     with pytest.raises(SettingsError, match="pool_size"):
