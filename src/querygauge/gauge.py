@@ -182,6 +182,7 @@ class Instrumentation:
             repetitions=data.repetitions,
             pools=data.pools,
             self_metrics=data.self_metrics,
+            slow_threshold_ms=data.threshold_ms,
         )
 
     def poll(self) -> None:
@@ -296,6 +297,7 @@ class Instrumentation:
             repetitions=window.repetitions,
             pools=pools,
             self_metrics=self._self_metrics(),
+            slow_threshold_ms=self.settings.slow_query_threshold_ms,
         )
 
     def _self_metrics(self) -> SelfMetrics:

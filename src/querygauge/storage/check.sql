@@ -71,6 +71,10 @@ found AS (
         repetition.target IS NOT NULL AND repetition.fix IS NOT NULL AND repetition.scopes >= 0
         AND repetition.executions >= 0 AND repetition.max_per_scope >= 0 AND repetition.total_ms >= 0, false)
     UNION
+    SELECT file, 'slow_threshold_ms must be >= 0'
+    FROM spooled
+    WHERE header.slow_threshold_ms < 0
+    UNION
     SELECT file, 'the header must have the counters of querygauge itself'
     FROM spooled
     WHERE header IS NOT NULL AND NOT coalesce(

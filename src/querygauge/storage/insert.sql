@@ -14,6 +14,7 @@ SELECT * FROM memory.new_patterns ANTI JOIN store.patterns USING (pattern_id);
 
 UPDATE store.processes AS known
 SET first_at = least(known.first_at, new.first_at), last_at = greatest(known.last_at, new.last_at),
+    slow_threshold_ms = coalesce(new.slow_threshold_ms, known.slow_threshold_ms),
     hook_errors = greatest(known.hook_errors, new.hook_errors),
     patterns_folded = greatest(known.patterns_folded, new.patterns_folded),
     slow_queries_dropped = greatest(known.slow_queries_dropped, new.slow_queries_dropped),

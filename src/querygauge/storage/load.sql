@@ -10,7 +10,7 @@ FROM read_json(
         file: 'INTEGER',
         header: 'STRUCT(service VARCHAR, process VARCHAR, started_us BIGINT, ended_us BIGINT,
             self_metrics STRUCT(hook_errors BIGINT, patterns_folded BIGINT, slow_queries_dropped BIGINT,
-                alerts_dropped BIGINT, snapshots_dropped BIGINT))',
+                alerts_dropped BIGINT, snapshots_dropped BIGINT), slow_threshold_ms DOUBLE)',
         pattern: 'STRUCT(id VARCHAR, text VARCHAR, summary VARCHAR, operation VARCHAR, tables VARCHAR[],
             dialect VARCHAR, category VARCHAR)',
         query: 'STRUCT(target VARCHAR, pattern_id VARCHAR, ok BIGINT, error BIGINT, timeout BIGINT, cancelled BIGINT,

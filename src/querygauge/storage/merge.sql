@@ -4,7 +4,7 @@ CREATE OR REPLACE TABLE windows AS
 SELECT
     file, header.service, header.process, make_timestamp(header.started_us) AS started,
     make_timestamp(header.ended_us) AS ended, date_trunc('minute', make_timestamp(header.ended_us)) AS "minute",
-    header.self_metrics
+    header.self_metrics, header.slow_threshold_ms
 FROM spooled
 WHERE header IS NOT NULL;
 
@@ -154,6 +154,6 @@ ORDER BY found_at;
 CREATE OR REPLACE TABLE new_processes AS
 SELECT
     service, process, min(started) AS first_at, max(ended) AS last_at,
-    unnest(max_by(self_metrics, ended))
+    max_by(slow_threshold_ms, ended) AS slow_threshold_ms, unnest(max_by(self_metrics, ended))
 FROM windows
 GROUP BY service, process;

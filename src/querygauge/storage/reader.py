@@ -79,13 +79,14 @@ class PatternHistory:
 
 @dataclass(frozen=True, slots=True)
 class ProcessState:
-    """One process that flushed into the store, and what querygauge noticed about itself there."""
+    """One process that flushed into the store, its slow threshold, and what querygauge noticed about itself there."""
 
     service: str
     process: str
     first_at: datetime
     last_at: datetime
     self_metrics: SelfMetrics
+    slow_threshold_ms: float | None
 
 
 def open_store(root: Path, *, timeout_s: float = _TIMEOUT_S) -> "Store":
@@ -230,7 +231,12 @@ class Store:
             rows = _rows(connection, queries.PROCESSES, {})
         return [
             ProcessState(
-                row["service"], row["process"], utc(row["first_at"]), utc(row["last_at"]), self_metrics_of(row)
+                row["service"],
+                row["process"],
+                utc(row["first_at"]),
+                utc(row["last_at"]),
+                self_metrics_of(row),
+                row["slow_threshold_ms"],
             )
             for row in rows
         ]

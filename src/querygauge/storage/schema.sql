@@ -137,6 +137,7 @@ CREATE TABLE processes (
     process VARCHAR NOT NULL,           -- host:pid
     first_at TIMESTAMP NOT NULL,        -- start of its first snapshot
     last_at TIMESTAMP NOT NULL,         -- end of its last snapshot
+    slow_threshold_ms DOUBLE,           -- from here on an execution is slow there; null if nobody said
     hook_errors BIGINT NOT NULL,        -- exceptions caught inside hooks
     patterns_folded BIGINT NOT NULL,    -- executions counted as `other`
     slow_queries_dropped BIGINT NOT NULL, -- slow executions the history pushed out

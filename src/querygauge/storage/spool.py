@@ -211,6 +211,7 @@ def _file_content(snapshot: Snapshot) -> bytes:
         "started_us": microseconds_of(snapshot.started),
         "ended_us": microseconds_of(snapshot.ended),
         "self_metrics": asdict(snapshot.self_metrics),
+        "slow_threshold_ms": snapshot.slow_threshold_ms,
     }
     return line({"header": header}) + rest
 

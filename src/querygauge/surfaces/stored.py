@@ -41,19 +41,20 @@ def read_report(root: Path, since: str, service: str | None) -> ReportData:
         raise StoreError(f"no service {service!r} in store {str(root)!r}; it knows {', '.join(services) or 'none yet'}")
     stats = store.query_stats(started, service=service)
     processes = [process for process in store.processes() if service in {None, process.service}]
+    seen = [process for process in processes if process.last_at >= started]
     return ReportData(
         service=service or (services[0] if len(services) == 1 else ""),
         # A store that is younger than the span asked for says so.
         started=max([started, min((process.first_at for process in processes), default=started)]),
         ended=now,
-        threshold_ms=None,  # each application sets its own
+        threshold_ms=_threshold_ms(seen),
         outcomes=_outcomes(stats),
         slow_count=sum(entry.slow_count for entry in stats),
         stats=tuple(stats),
         repetitions=tuple(store.repetitions(started, service)),
         slow_queries=tuple(store.slow_queries(started, service=service)),
         pools=tuple(store.pools(started, service)),
-        self_metrics=_self_metrics(process for process in processes if process.last_at >= started),
+        self_metrics=_self_metrics(seen),
     )
 
 
@@ -89,6 +90,12 @@ def _outcomes(stats: Sequence[QueryStats]) -> OutcomeCounts:
     for entry in stats:
         total = total.merged(entry.outcomes)
     return total
+
+
+def _threshold_ms(processes: Iterable[ProcessState]) -> float | None:
+    """The slow threshold of all of them; None if they have several."""
+    thresholds = {process.slow_threshold_ms for process in processes}
+    return thresholds.pop() if len(thresholds) == 1 else None
 
 
 def _self_metrics(processes: Iterable[ProcessState]) -> SelfMetrics:

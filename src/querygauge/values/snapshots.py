@@ -45,6 +45,7 @@ class Snapshot(Value):
         repetitions: Findings of the span.
         pools: One per pool.
         self_metrics: What querygauge noticed about itself, since the process began.
+        slow_threshold_ms: From here on an execution was slow there; None if nobody said.
     """
 
     service: str
@@ -56,3 +57,4 @@ class Snapshot(Value):
     repetitions: tuple[Repetition, ...] = ()
     pools: tuple[PoolWindow, ...] = ()
     self_metrics: SelfMetrics = SelfMetrics()
+    slow_threshold_ms: float | None = None
