@@ -202,7 +202,7 @@ def test_a_cancelled_request_is_neither_timeout_nor_error(clock: Any) -> None:
     assert (metrics.total_requests, metrics.total_timeouts, metrics.total_errors) == (1, 0, 0)
 
 
-@pytest.mark.parametrize("nonsense", [-1.0, float("nan"), float("inf"), "12", None])
+@pytest.mark.parametrize("nonsense", [-1.0, float("nan"), float("inf"), 1e20, "12", None])
 def test_a_wait_that_is_no_duration_is_logged_once_and_not_counted(clock: Any, nonsense: Any) -> None:
     """A wrong argument of the hot path is told once and never raises."""
     monitor = ConnectionPoolMonitor(2, clock=clock)

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import re
 import threading
 from datetime import timedelta
 from typing import Any
@@ -39,6 +40,18 @@ class Alerts:
         """Keeps the alert."""
         self.got.append(alert)
         self.arrived.set()
+
+
+class UnsetClock:
+    """A clock that says 1970-01-01T01:00:00Z, on a machine that has been up for longer."""
+
+    def monotonic_ns(self) -> int:
+        """As `Clock.monotonic_ns`."""
+        return 10_000_000_000_000
+
+    def now_us(self) -> int:
+        """As `Clock.now_us`."""
+        return 3_600_000_000
 
 
 class DriverError(Exception):
@@ -124,12 +137,60 @@ class TestRecording:
         assert "duplicate key" in by_text.message
         assert SECRET not in repr((by_exception, by_text))
 
-    @pytest.mark.parametrize("duration_ms", [-0.001, math.nan, math.inf])
+    @pytest.mark.parametrize("duration_ms", [-0.001, math.nan, math.inf, 31_536_000_001, 1e20, 10**400])
     def test_an_impossible_duration_is_refused(self, monitor: QueryMonitor, duration_ms: float) -> None:
-        """A duration is finite and not negative; anything else is an error, and nothing is counted."""
-        with pytest.raises(ValueError, match=r"duration_ms must be a finite number >= 0; got"):
+        """A duration is finite, not negative and at most a year; anything else is an error, and nothing is counted."""
+        rule = r"^duration_ms must be a finite number >= 0 and at most a year, 31,536,000,000 ms; got "
+        with pytest.raises(ValueError, match=rule + re.escape(repr(duration_ms))):
             monitor.record("SELECT 1", duration_ms)
         assert monitor.get_query_stats() == []
+
+    def test_the_longest_duration_can_be_read(self, monitor: QueryMonitor, clock: SteppingClock) -> None:
+        """A year is counted, kept and shown like a millisecond."""
+        monitor.record("SELECT 1", 31_536_000_000)
+        (kept,) = monitor.get_slow_queries()
+        assert datetime_of(clock.now_us()) - kept.timestamp == timedelta(days=365)
+        assert "QUERY PERFORMANCE REPORT" in monitor.generate_report()
+
+    def test_nothing_began_before_1970(self) -> None:
+        """Where the clock was not set yet, an execution begins with it, and took as long as it took."""
+        monitor = QueryMonitor(enable_alerting=False, enable_logging=False, clock=UnsetClock())
+        monitor.record("SELECT 1", 86_400_000)
+        (kept,) = monitor.get_slow_queries()
+        assert (kept.timestamp, kept.duration_ms) == (datetime_of(0), 86_400_000)
+
+    @pytest.mark.parametrize(
+        ("given", "kind", "message"),
+        [
+            ({"sql": None}, TypeError, "sql must be of type str; got NoneType"),
+            ({"sql": b"SELECT 1"}, TypeError, "sql must be of type str; got bytes"),
+            ({"error": 5}, TypeError, "error must be an exception, a str or None; got int"),
+            ({"error": ValueError}, TypeError, "error must be an exception, a str or None; got type"),
+            ({"duration_ms": "5"}, TypeError, "duration_ms must be a number; got str"),
+            ({"rows": "5"}, TypeError, "rows must be a whole number or None; got str"),
+            ({"rows": 2.5}, TypeError, "rows must be a whole number or None; got float"),
+            ({"rows": -5}, ValueError, "rows must lie in [0, 1,000,000,000,000], or be None or -1 if unknown; got -5"),
+            (
+                {"rows": 10**13},
+                ValueError,
+                "rows must lie in [0, 1,000,000,000,000], or be None or -1 if unknown; got 10000000000000",
+            ),
+        ],
+    )
+    def test_what_cannot_be_is_refused(
+        self, monitor: QueryMonitor, given: dict[str, Any], kind: type[Exception], message: str
+    ) -> None:
+        """The caller is told the argument, the rule and what came, and no statement; nothing is counted."""
+        with pytest.raises(kind, match=f"^{re.escape(message)}$"):
+            monitor.record(**{"sql": "SELECT 1", "duration_ms": 1.0, **given})
+        assert monitor.get_query_stats() == []
+
+    @pytest.mark.parametrize("rows", [None, -1])
+    def test_unknown_rows_are_none_or_what_a_cursor_says(self, monitor: QueryMonitor, rows: int | None) -> None:
+        """A cursor's rowcount may be handed on as it is."""
+        monitor.record("SELECT 1", 1.0, rows=rows)
+        (stats,) = monitor.get_query_stats()
+        assert (stats.rows, stats.rows_known_count) == (0, 0)
 
     def test_capture_and_callers_share_one_monitor(self, monitor: QueryMonitor) -> None:
         """What capture records on a target and what a caller measures are counted apart, in one place."""

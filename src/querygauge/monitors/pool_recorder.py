@@ -10,6 +10,7 @@ from collections.abc import Hashable, Mapping
 from typing import Any, Final
 
 from querygauge.logs import get_logger
+from querygauge.monitors.measured import duration_ns
 from querygauge.monitors.pool_alerts import CONNECTION_TIMEOUT, HIGH_WAIT_TIME, POOL_EXHAUSTION, PoolAlerts
 from querygauge.monitors.pool_counters import FOLD_AT, PoolCounters
 from querygauge.monitors.pool_state import MOMENT, WAS_REPORTED, Held, PoolState, holder_of, pop_oldest
@@ -133,14 +134,13 @@ class PoolRecorder:
         What is no duration is logged, once, and not counted: the application goes on.
         """
         try:
-            wait_ns = int(wait_time_ms * _NS_PER_MS)
-        except (TypeError, ValueError, OverflowError):
-            wait_ns = -1
-        if wait_ns >= 0:
-            self._record_wait(wait_ns)
-        elif not self._has_rejected:
-            self._has_rejected = True
-            log.warning("pool_wait_time_rejected", rule="wait_time_ms must be a number >= 0", got=repr(wait_time_ms))
+            wait_ns = duration_ns("wait_time_ms", wait_time_ms)
+        except (TypeError, ValueError) as error:
+            if not self._has_rejected:
+                self._has_rejected = True
+                log.warning("pool_wait_time_rejected", error=str(error))
+            return
+        self._record_wait(wait_ns)
 
     def _record_wait(self, wait_ns: int) -> None:
         self._counters.wait.add(wait_ns)

@@ -7,8 +7,6 @@ drives it. Deliberately not here: counting (the recorder), calling handlers (the
 """
 
 import asyncio
-import math
-import operator
 import threading
 from collections.abc import Callable
 from typing import Any, Final
@@ -18,6 +16,7 @@ from querygauge.errors import SettingsError
 from querygauge.forking import survive_forks
 from querygauge.logs import get_logger
 from querygauge.monitors.delivery import Handler, HandlerDelivery
+from querygauge.monitors.measured import check_error, check_statement, duration_ns, known_rows
 from querygauge.monitors.poller import Poller
 from querygauge.monitors.recorder import Recorder, Window, nanoseconds
 from querygauge.monitors.slow_log import SlowLog, alert_about
@@ -38,7 +37,7 @@ log = get_logger(__name__)
 _STOP_TIMEOUT_S: Final = 5.0
 _RETENTION_CHECK_NS: Final = 60_000_000_000  # looking walks over all patterns; retention is counted in hours
 _HOUR_US: Final = 3_600_000_000
-_NS_PER_MS: Final = 1e6
+_NS_PER_US: Final = 1_000
 
 
 class QueryMonitor:
@@ -214,25 +213,28 @@ class QueryMonitor:
             success: False if it failed in a way that `error` does not tell.
             parameters: What it was sent with; kept only with `keep_literals`.
             error: Why it failed. An exception also tells whether it was a timeout or a cancellation.
-            rows: Rows returned or affected; None if unknown.
+            rows: Rows returned or affected; None if unknown, or the -1 with which cursors say so.
             trace_id: The trace it belongs to.
             call_site: The line that sent it.
             unit: What it may be a repetition within, such as the value of `with querygauge.scope(…)`.
 
         Raises:
-            ValueError: If the duration is negative or not finite; a TypeError if `rows` is no whole number.
+            TypeError: If an argument is of a type that it cannot be.
+            ValueError: If the duration is negative, not finite or more than a year, or `rows` no number of rows.
         """
-        if not (math.isfinite(duration_ms) and duration_ms >= 0):
-            raise ValueError(f"duration_ms must be a finite number >= 0; got {duration_ms!r}")
-        duration_ns = round(duration_ms * _NS_PER_MS)
+        check_statement(sql)
+        check_error(error)
+        rows_count = known_rows(rows)
+        lasted_ns = duration_ns("duration_ms", duration_ms)
         outcome, failure = self._ending(success, error)
         self._recorder.record_traced(
             None if trace_id is None else str(trace_id),
             "",
             self._patterns.pattern_for(sql),
-            self._clock.monotonic_ns() - duration_ns,
-            duration_ns,
-            -1 if rows is None else operator.index(rows),
+            # A clock that nobody has set yet may stand at 1970, before which nothing began.
+            self._clock.monotonic_ns() - min(lasted_ns, self._clock.now_us() * _NS_PER_US),
+            lasted_ns,
+            rows_count,
             outcome,
             failure,
             None if call_site is None else str(call_site),
@@ -240,7 +242,7 @@ class QueryMonitor:
             (sql, parameters) if self._keep_literals else None,
         )
         self._warn_if_not_running()
-        if duration_ns >= self._recorder.slow_threshold_ns:
+        if lasted_ns >= self._recorder.slow_threshold_ns:
             self.wake()
 
     def recorder(self, target: str) -> Record:
