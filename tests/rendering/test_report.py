@@ -3,6 +3,7 @@
 import pytest
 
 from querygauge.errors import SettingsError
+from querygauge.rendering.ranking import ORDERS
 from querygauge.rendering.report import render_report
 from querygauge.values import OutcomeCounts, SelfMetrics, SlowQuery
 from rendering.making import Make
@@ -160,12 +161,55 @@ def test_nothing_noticed_is_no_section(make: Make) -> None:
         assert title not in report
 
 
-@pytest.mark.parametrize("width", [60, 80, 100, 140])
-def test_statements_and_sentences_keep_to_the_width(make: Make, width: int) -> None:
-    """Text is folded; only a table row may be as wide as its columns."""
-    stats = make.stats("SELECT " + ", ".join(f"some_long_column_{n}" for n in range(40)) + " FROM t", 500, slow=1)
-    report = render_report(make.report(stats, make.stats("COMMIT", category="transaction")), width=width)
-    assert max(len(line) for line in report.splitlines() if "," in line) <= width
+@pytest.mark.parametrize("width", [60, 72, 80, 100, 140])
+def test_every_line_keeps_to_the_width(make: Make, width: int) -> None:
+    """Sentences and statements are folded, tables leave columns out, and names are shortened."""
+    columns = ", ".join(f"some_long_column_{n}" for n in range(40))
+    stats = make.stats(
+        f"SELECT {columns} FROM some_rather_long_table_name", 12_345, 123.0, rows=99, errors=9_876, slow=1
+    )
+    target = "database.internal.example.org:5432/orders"
+    call_site = "some_application/some_package/some_module.py:1234 in some_rather_long_function_name"
+    slow = SlowQuery(
+        stats.query_pattern, stats.pattern_id, stats.pattern.summary, target, 185_000.0, stats.first_seen,
+        call_site=call_site, outcome="cancelled",
+    )  # fmt: skip
+    pool = make.pool(target, wait_ms=123.0, create_ms=12.0)
+    repetition = make.repetition(stats.query_pattern, call_site=call_site, scope="GET /orders/<order_id>/positions")
+    report = make.report(
+        stats,
+        make.stats(target=target),
+        make.stats("COMMIT", 20, category="transaction"),
+        threshold_ms=None,
+        outcomes=OutcomeCounts(ok=9_000, error=900, timeout=9_876, cancelled=12_345),
+        slow_queries=(slow,),
+        pools=(pool, pool),
+        repetitions=(repetition,),
+        self_metrics=SelfMetrics(hook_errors=3, patterns_folded=1, slow_queries_dropped=12_345),
+    )
+    texts = [render_report(report, width=width, order_by=order) for order in (None, *ORDERS)]
+    texts.append(render_report(make.report(), width=width))
+    assert [line for text in texts for line in text.splitlines() if len(line) > width] == []
+
+
+def test_a_narrow_page_leaves_shares_out_first(make: Make) -> None:
+    """Average, P95 and executions stand beside a name that can be read; what a ranking is by stays in any case."""
+    report = make.report(make.stats("INSERT INTO a FROM trial_intermediate_values", 12_345, 123.0))
+    titles = {
+        width: section(render_report(report, width=width), "TOP 5 SLOWEST").splitlines()[1].split()
+        for width in (100, 80, 70)
+    }
+    assert titles[100] == ["#", "Avg", "P95", "Executions", "Total", "Share", "Pattern"]
+    assert titles[80] == ["#", "Avg", "P95", "Executions", "Total", "Pattern"]
+    assert titles[70] == ["#", "Avg", "P95", "Executions", "Pattern"]
+    assert section(render_report(report, width=60), "TOP 5 QUERIES BY TOTAL").splitlines()[1].split()[1] == "Total"
+
+
+def test_a_slow_execution_tells_where_it_is_from(make: Make) -> None:
+    """The line that sent it, and how it ended, stand whole below its pattern."""
+    part = section(full_report(make), "TOP 5 SLOWEST EXECUTIONS").splitlines()
+    assert part[2].split()[-2:] == ["SELECT", "orders"]
+    assert part[3].strip() == "from  shop/orders.py:12 in show  [timeout]"
 
 
 def test_names_cannot_steer_a_terminal(make: Make) -> None:

@@ -17,8 +17,8 @@ from querygauge.rendering.interchange import report_to_csv, report_to_dict
 from querygauge.rendering.ranking import ORDERS, Order, mean_rows, ranked
 from querygauge.rendering.report_data import ReportData
 from querygauge.rendering.statements import fold_statement
-from querygauge.rendering.tables import Column, render_table, visible
-from querygauge.values import QueryStats, Repetition
+from querygauge.rendering.tables import Column, render_table, shortened, visible
+from querygauge.values import QueryStats, Repetition, SlowQuery
 
 __all__ = ["ID_DIGITS", "ReportData", "legible_name_width", "render_report", "report_to_csv", "report_to_dict"]
 
@@ -27,13 +27,14 @@ _NAME_WIDTHS: Final = 24, 32  # an id, and a summary such as `SELECT orders` or 
 _MIN_WIDTH: Final = 60
 _MOMENT: Final = "%Y-%m-%d %H:%M:%S"
 _TEXT_INDENT: Final = "     "
+_ORIGIN_INDENT: Final = " " * 12
 
-_NOTHING_SEEN: Final = (
-    "No statements were seen in this span. Look whether",
-    "- instrument(engine) was called with the engine the application uses, before its first statement",
-    "- QUERYGAUGE_ENABLED is not 0",
-    "- the span, the service and the store are the ones meant: --since, --service, --store",
-    "- the first numbers were written already: every 10 s by default, and when the application ends",
+_NOTHING_SEEN: Final = "No statements were seen in this span. Look whether"
+_TO_CHECK: Final = (
+    "instrument(engine) was called with the engine the application uses, before its first statement",
+    "QUERYGAUGE_ENABLED is not 0",
+    "the span, the service and the store are the ones meant: --since, --service, --store",
+    "the first numbers were written already: every 10 s by default, and when the application ends",
 )
 _FOOTER: Final = "Full text, history and slow executions of one query: querygauge patterns show ID"
 _SELF_NOTES: Final = {
@@ -87,6 +88,8 @@ class _Ranking:
 
 
 _COMMON: Final = ("Avg", "P95", "Executions", "Total", "Share")
+# Left out of a narrow page in this order, except for what a ranking is by.
+_LEAST_TELLING: Final = ("Share", "P99", "Total", "Rows/exec", "P95", "Error rate")
 _DEFAULT_ORDERS: Final[tuple[Order, ...]] = ("avg_duration", "total_duration", "execution_count")
 _RANKINGS: Final = {
     ranking.order: ranking
@@ -120,6 +123,7 @@ class _Page:
         self._report = report
         self._limit = limit
         self._width = width
+        self._name_width = legible_name_width(width)
         self._shown: set[str] = set()  # a pattern's text stands below its first mention only
         self._targets = {stats.target for stats in report.stats}
 
@@ -133,7 +137,8 @@ class _Page:
     def overall(self) -> list[str]:
         report, outcomes = self._report, self._report.outcomes
         if not outcomes.total:
-            return ["OVERALL METRICS", "  Total Queries   0", "", *_NOTHING_SEEN]
+            checks = [line for check in _TO_CHECK for line in self._wrapped(check, "- ", "  ")]
+            return ["OVERALL METRICS", "  Total Queries   0", "", _NOTHING_SEEN, *checks]
         facts = [
             ("Total Queries", number(outcomes.total), f"{duration(report.total_duration_ms)} in all"),
             ("Slow Queries", f"{number(report.slow_count)} ({percent(report.slow_percent)})", ""),
@@ -142,8 +147,12 @@ class _Page:
             _threshold(report.threshold_ms),
         ]
         value_width = max(len(value) for _, value, _ in facts)
-        lines = [f"  {name:<15}   {value:<{value_width}}   {note}".rstrip() for name, value, note in facts]
+        lines = [line for name, value, note in facts for line in self._fact(name, f"{value:<{value_width}}", note)]
         return ["OVERALL METRICS", *lines, *self._left_out()]
+
+    def _fact(self, name: str, value: str, note: str) -> list[str]:
+        fact = f"  {name:<15}   {value}   "
+        return self._wrapped(note, fact, " " * len(fact)) or [fact.rstrip()]
 
     def _left_out(self) -> list[str]:
         left_out = [stats for stats in self._report.stats if stats.pattern.category != "query"]
@@ -155,19 +164,20 @@ class _Page:
             f"{number(executions)} of these ({duration(time_ms)}) are transaction control, session settings or catalog"
             " reads; the lists below leave them out."
         )
-        return ["", *textwrap.wrap(sentence, self._width, initial_indent="  ", subsequent_indent="  ")]
+        return ["", *self._wrapped(sentence, "  ", "  ")]
 
     def ranking(self, ranking: _Ranking) -> list[str]:
         members = [stats for stats in self._report.queries if ranking.belongs(stats)]
         if not members:
             return []
         top = ranked(members, ranking.order, self._limit)
-        columns = [Column("#"), *(Column(title) for title in ranking.columns), Column("Pattern", "left")]
+        columns = [Column("#"), *map(Column, ranking.columns), Column("Pattern", "left", self._name_width)]
         rows = [
             [str(place), *(self._cell(title, stats) for title in ranking.columns), self._name(stats)]
             for place, stats in enumerate(top, 1)
         ]
-        head, *lines = render_table(columns, rows)
+        least_telling = [title for title in _LEAST_TELLING if title != ranking.columns[0]]
+        head, *lines = render_table(columns, rows, width=self._width, least_telling=least_telling)
         body = [part for line, stats in zip(lines, top, strict=True) for part in (line, *self._text_of(stats))]
         return [ranking.title.format(self._limit), head, *body]
 
@@ -178,7 +188,7 @@ class _Page:
         return _CELLS[title](stats)
 
     def _name(self, stats: QueryStats) -> str:
-        name = f"{stats.pattern_id[:ID_DIGITS]}  {stats.pattern.summary}"
+        name = _named(stats.pattern_id, stats.pattern.summary)
         return f"{name}  @ {stats.target}" if len(self._targets) > 1 else name
 
     def _text_of(self, stats: QueryStats) -> list[str]:
@@ -195,37 +205,42 @@ class _Page:
         slowest = sorted(self._report.slow_queries, key=lambda slow: -slow.duration_ms)[: self._limit]
         if not slowest:
             return []
-        columns = [Column("Duration"), *(Column(title, "left") for title in ("Started (UTC)", "Pattern", "From"))]
+        columns = [Column("Duration"), Column("Started (UTC)", "left"), Column("Pattern", "left", self._name_width)]
         rows = [
-            [
-                duration(slow.duration_ms),
-                slow.timestamp.strftime(_MOMENT),
-                f"{slow.pattern_id[:ID_DIGITS]}  {slow.summary}",
-                (slow.call_site or "") + (f"  [{slow.outcome}]" if slow.outcome != "ok" else ""),
-            ]
+            [duration(slow.duration_ms), slow.timestamp.strftime(_MOMENT), _named(slow.pattern_id, slow.summary)]
             for slow in slowest
         ]
-        return [f"TOP {self._limit} SLOWEST EXECUTIONS", *render_table(columns, rows)]
+        head, *lines = render_table(columns, rows, width=self._width)
+        body = [part for line, slow in zip(lines, slowest, strict=True) for part in (line, *self._origin(slow))]
+        return [f"TOP {self._limit} SLOWEST EXECUTIONS", head, *body]
+
+    def _origin(self, slow: SlowQuery) -> list[str]:
+        parts = [f"from  {slow.call_site}"] if slow.call_site else []
+        parts += [f"[{slow.outcome}]"] if slow.outcome != "ok" else []
+        return self._wrapped("  ".join(parts), _ORIGIN_INDENT, _ORIGIN_INDENT + "      ")
 
     def repetitions(self) -> list[str]:
         found = sorted(self._report.repetitions, key=lambda found: (-found.total_duration_ms, found.pattern.id))
         if not found:
             return []
-        lines = ["REPETITIONS (one line sends one query again and again within a scope: often an N+1)"]
+        lines = self._wrapped("REPETITIONS (a query sent again and again from one line: often an N+1)", "", "  ")
         for place, repetition in enumerate(found[: self._limit], 1):
             lines += self._repetition(place, repetition)
         return [*lines, *_rest(len(found) - self._limit)]
 
     def _repetition(self, place: int, repetition: Repetition) -> Iterator[str]:
-        scope = f"one {visible(repetition.scope)!r} scope" if repetition.scope else "one use of a connection"
+        scope = f"one {repetition.scope!r} scope" if repetition.scope else "one use of a connection"
         scopes = "scope" if repetition.scopes_count == 1 else "scopes"
-        yield f"  {place:>2}  {repetition.pattern.id[:ID_DIGITS]}  {visible(repetition.pattern.summary)}"
-        yield (
-            f"      up to {number(repetition.max_per_scope)} times in {scope};"
+        counts = (
+            f"up to {number(repetition.max_per_scope)} times in {scope};"
             f" {number(repetition.execution_count)} executions in {number(repetition.scopes_count)} {scopes},"
             f" {duration(repetition.total_duration_ms)}"
         )
-        yield f"      from  {visible(repetition.call_site or 'an unknown line (call_sites is off)')}"
+        call_site = repetition.call_site or "an unknown line (call_sites is off)"
+        name = visible(_named(repetition.pattern.id, repetition.pattern.summary))
+        yield shortened(f"  {place:>2}  {name}", self._width)
+        yield from self._wrapped(counts, "      ", "      ")
+        yield from self._wrapped(f"from  {call_site}", "      ", "            ")
         yield from self._wrapped(f"fix   {repetition.fix}", "      ", "            ")
 
     def pools(self) -> list[str]:
@@ -245,7 +260,9 @@ class _Page:
                     number(metrics.create.count),
                 ]
             )
-        return ["POOLS", *render_table([Column("Pool", "left"), *map(Column, titles)], rows)] if rows else []
+        columns = [Column("Pool", "left", _POOL_WIDTH), *map(Column, titles)]
+        lines = render_table(columns, rows, width=self._width, least_telling=_LEAST_TELLING_OF_POOLS)
+        return ["POOLS", *lines] if rows else []
 
     def advice(self) -> list[str]:
         by_text: dict[str, list[Advice]] = {}
@@ -262,9 +279,14 @@ class _Page:
     def itself(self) -> list[str]:
         metrics = self._report.self_metrics
         counts = {field.name: getattr(metrics, field.name) for field in fields(metrics)}
-        rows = [[number(count), _SELF_NOTES[name]] for name, count in counts.items() if count]
-        lines = render_table([Column(""), Column("", "left")], rows)[1:]
-        return ["WHAT QUERYGAUGE NOTICED ABOUT ITSELF", *lines] if rows else []
+        noticed = {_SELF_NOTES[name]: number(count) for name, count in counts.items() if count}
+        width = max(map(len, noticed.values()), default=0)
+        lines = [
+            line
+            for note, count in noticed.items()
+            for line in self._wrapped(note, f"  {count:>{width}}  ", " " * (width + 4))
+        ]
+        return ["WHAT QUERYGAUGE NOTICED ABOUT ITSELF", *lines] if noticed else []
 
     def footer(self) -> list[str]:
         if not self._shown:
@@ -283,6 +305,8 @@ _FAILURES: Final = _Ranking(
     ("Errors", "Error rate", "Executions"),
     lambda stats: stats.error_count > 0,
 )
+_POOL_WIDTH: Final = 12
+_LEAST_TELLING_OF_POOLS: Final = ("Opened", "Avg wait", "Avg use", "Limit", "Errors")
 _CELLS: Final[dict[str, Callable[[QueryStats], str]]] = {
     "Avg": lambda stats: duration(stats.avg_duration_ms),
     "P95": lambda stats: duration(stats.p95_duration_ms),
@@ -315,8 +339,12 @@ def _other_ends(report: ReportData) -> str:
 
 
 def _evidence(advice: Advice) -> str:
-    subject = f"{advice.pattern_id[:ID_DIGITS]}  {advice.summary}" if advice.pattern_id else advice.summary
+    subject = _named(advice.pattern_id, advice.summary) if advice.pattern_id else advice.summary
     return f"{subject}: {advice.evidence}"
+
+
+def _named(pattern_id: str, summary: str) -> str:
+    return f"{pattern_id[:ID_DIGITS]}  {summary}"
 
 
 def _capitalized(text: str) -> str:
