@@ -338,9 +338,9 @@ class TestRetention:
     """`stats_retention_hours`."""
 
     def test_patterns_not_seen_for_so_long_are_forgotten(self, clock: SteppingClock) -> None:
-        """Alone, a monitor forgets a pattern after its retention; the overall counts stay."""
+        """Alone, a monitor forgets a pattern after its retention; the overall counts and the overall time stay."""
         monitor = QueryMonitor(stats_retention_hours=2, enable_alerting=False, enable_logging=False, clock=clock)
-        monitor.record("SELECT old", 1.0)
+        monitor.record("SELECT old", 50.0)
         clock.advance(3_600)
         monitor.record("SELECT new", 1.0)
         monitor.poll()
@@ -349,6 +349,7 @@ class TestRetention:
         monitor.poll()
         assert [stats.query_pattern for stats in monitor.get_query_stats()] == ["SELECT new"]
         assert monitor.report_data().outcomes.total == 2
+        assert monitor.report_data().total_duration_ms == 51.0
 
     def test_under_an_owner_nothing_goes_before_it_was_drained(self, clock: SteppingClock) -> None:
         """With an owner who drains, a pattern stays until its last numbers are in a window."""

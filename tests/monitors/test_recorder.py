@@ -415,6 +415,20 @@ class TestBounds:
         assert [stats.query_pattern for stats in recorder.view().queries] == ["SELECT new FROM t"]
         assert recorder.view().outcomes.total == 2
 
+    def test_the_time_of_dropped_patterns_stays(self, recorder: Recorder, clock: SteppingClock) -> None:
+        """As executions do: what is forgotten and what is there are together what was spent, on each target."""
+        for target, ms in (("primary", 3.0), ("replica", 5.0)):
+            execute(recorder.recorder(target), ms, started_ns=clock.monotonic_ns())
+        for _ in range(2):
+            recorder.drain()
+            clock.advance(3_600)
+            recorder.drop_unseen_since(clock.now_us())
+            execute(recorder.recorder("primary"), 2.0, started_ns=clock.monotonic_ns())
+        assert recorder.view().forgotten_ns == {"primary": 5 * MS, "replica": 5 * MS}
+        assert only(recorder).total_duration_ms == 2.0
+        recorder.clear()
+        assert recorder.view().forgotten_ns == {}
+
     def test_a_pattern_that_came_back_is_not_dropped(self, recorder: Recorder, clock: SteppingClock) -> None:
         """A pattern drained long ago keeps its old numbers when the window has new ones."""
         record = recorder.recorder("primary")

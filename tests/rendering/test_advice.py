@@ -119,6 +119,15 @@ def test_a_pool_is_measured_against_its_own_target(make: Make) -> None:
     assert found.evidence == "waited 50.0 ms, 50.0 % of the 100 ms in queries"
 
 
+def test_a_pool_is_measured_against_what_was_forgotten_too(make: Make) -> None:
+    """Its waits are those of the whole span; so is the time of its target's queries."""
+    report = make.report(
+        make.stats(ms=50.0), pools=(make.pool(wait_ms=50.0),), forgotten_ms={"primary": 50.0, "reporting": 9_000.0}
+    )
+    (found,) = rules.look_at_the_pool(report)
+    assert found.evidence == "waited 50.0 ms, 50.0 % of the 100 ms in queries"
+
+
 def test_opening_connections_is_told_from_waiting(make: Make) -> None:
     """Where connections are opened again and again, a larger pool does not help; keeping them does."""
     report = make.report(make.stats(ms=100.0), pools=(make.pool(wait_ms=50.0, create_ms=40.0),))

@@ -38,6 +38,7 @@ _STOP_TIMEOUT_S: Final = 5.0
 _RETENTION_CHECK_NS: Final = 60_000_000_000  # looking walks over all patterns; retention is counted in hours
 _HOUR_US: Final = 3_600_000_000
 _NS_PER_US: Final = 1_000
+_NS_PER_MS: Final = 1e6
 
 
 class QueryMonitor:
@@ -51,7 +52,7 @@ class QueryMonitor:
         enable_alerting: Whether alert handlers are called.
         enable_logging: Whether slow queries are logged, ten a second at most.
         max_history_size: Executions kept one by one.
-        stats_retention_hours: Patterns not seen for so long are forgotten; the overall counts keep them.
+        stats_retention_hours: Patterns not seen for so long are forgotten; the overall numbers keep them.
         history_threshold_ms: From here on an execution is kept one by one.
         keep_literals: Keep statements and parameters as they were sent. They may be personal data.
         max_patterns: Distinct patterns counted apart; the rest is counted together.
@@ -330,6 +331,7 @@ class QueryMonitor:
             stats=view.queries,
             repetitions=view.repetitions,
             slow_queries=tuple(self.get_slow_queries()),
+            forgotten_ms={target: total_ns / _NS_PER_MS for target, total_ns in view.forgotten_ns.items()},
             self_metrics=self.self_metrics(),
         )
 

@@ -5,6 +5,7 @@ In go primitives, out come `QueryStats`. The window is mutable and small; what w
 whoever reads them needs no lock while merging. Deliberately not here: the lock, and the clock; the recorder has both.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from querygauge.clock import datetime_of
@@ -87,6 +88,7 @@ class QueryTable:
         totals: What was drained, by key; values are never changed, only replaced.
         outcomes: Executions drained so far by how they ended; those of dropped patterns stay.
         slow_count: Slow executions drained so far.
+        forgotten_ns: Time of the executions of dropped patterns, by target; replaced like the totals.
     """
 
     def __init__(self, max_patterns: int) -> None:
@@ -99,6 +101,7 @@ class QueryTable:
         self.totals: dict[Key, QueryStats] = {}
         self.outcomes = OutcomeCounts()
         self.slow_count = 0
+        self.forgotten_ns: Mapping[str, int] = {}
         self._distinct = 0
 
     def open(self, target: str, pattern: Pattern, started_us: int, duration_ns: int) -> Counters:
@@ -146,6 +149,10 @@ class QueryTable:
             if stats.last_seen < oldest and key not in self.window and stats.pattern.id != OTHER.id
         )
         if unseen:
+            forgotten_ns = Counter(self.forgotten_ns)
+            for target, pattern_id in unseen:
+                forgotten_ns[target] += self.totals[target, pattern_id].durations.total_ns
+            self.forgotten_ns = forgotten_ns
             self.totals = {key: stats for key, stats in self.totals.items() if key not in unseen}
             self._distinct -= len(unseen)
         return unseen

@@ -12,7 +12,7 @@ Deliberately not here: threads, logging, handlers; nothing foreign is called whi
 import itertools
 import math
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -59,12 +59,22 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Everything counted, drained or not, at one moment; the overall counts include patterns dropped since."""
+    """
+    Everything counted, drained or not, at one moment; the overall counts include patterns dropped since.
+
+    Attributes:
+        queries: One per pattern and target.
+        repetitions: Findings.
+        outcomes: All executions by how they ended.
+        slow_count: Slow ones among them.
+        forgotten_ns: Time of those whose pattern was dropped since, by target.
+    """
 
     queries: tuple[QueryStats, ...]
     repetitions: tuple[Repetition, ...]
     outcomes: OutcomeCounts
     slow_count: int
+    forgotten_ns: Mapping[str, int]
 
 
 class Recorder:
@@ -173,11 +183,13 @@ class Recorder:
             window = self._table.frozen_window() if is_free else {}
             finding = self._repetitions.frozen_window() if is_free else {}
             outcomes, slow_count = self._table.overall(window.values())
+            forgotten_ns = self._table.forgotten_ns
         return View(
             tuple(query_table.merged(totals, window).values()),
             tuple(repetition.merged(found, finding).values()),
             outcomes,
             slow_count,
+            forgotten_ns,
         )
 
     def history(self, threshold_ns: int) -> list[SlowQuery]:

@@ -175,8 +175,7 @@ def look_at_the_pool(report: ReportData) -> list[Advice]:
 
 def _query_ms_beside(report: ReportData, window: PoolWindow) -> float:
     """Time of the statements that ran over this pool; of all of them if its name is no target's."""
-    own = [stats.total_duration_ms for stats in report.stats if stats.target == window.pool]
-    return sum(own) if own else report.total_duration_ms
+    return report.durations_ms.get(window.pool, report.total_duration_ms)
 
 
 def _about_pool(window: PoolWindow, wait_ms: float, query_ms: float) -> Advice:

@@ -1,5 +1,6 @@
 """What a report is made of: the numbers of one service over one span, wherever they were kept."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -25,6 +26,7 @@ class ReportData:
         slow_queries: Executions kept one by one.
         pools: Windows of the pools; several of one pool are added up.
         self_metrics: What querygauge noticed about itself.
+        forgotten_ms: Time of the executions whose pattern was forgotten since, by target; a store forgets none.
     """
 
     service: str
@@ -38,6 +40,7 @@ class ReportData:
     slow_queries: tuple[SlowQuery, ...] = ()
     pools: tuple[PoolWindow, ...] = ()
     self_metrics: SelfMetrics = field(default_factory=SelfMetrics)
+    forgotten_ms: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def queries(self) -> tuple[QueryStats, ...]:
@@ -51,8 +54,16 @@ class ReportData:
 
     @property
     def total_duration_ms(self) -> float:
-        """Time of all executions together, of any category."""
-        return sum(stats.total_duration_ms for stats in self.stats)
+        """Time of all executions together, of any category; also of those whose pattern was forgotten since."""
+        return sum(self.durations_ms.values())
+
+    @property
+    def durations_ms(self) -> dict[str, float]:
+        """The same by target."""
+        durations_ms = dict(self.forgotten_ms)
+        for stats in self.stats:
+            durations_ms[stats.target] = durations_ms.get(stats.target, 0.0) + stats.total_duration_ms
+        return durations_ms
 
     @property
     def slow_percent(self) -> float:
