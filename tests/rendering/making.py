@@ -73,15 +73,24 @@ class Make:
         }
         return Repetition(pattern=self.pattern(text), **{**given, **members})
 
-    def pool(self, name: str = "primary", *, wait_ms: float = 0.0, create_ms: float = 0.0) -> PoolWindow:
-        """A window in which one caller waited `wait_ms`."""
+    def pool(
+        self,
+        name: str = "primary",
+        *,
+        wait_ms: float = 0.0,
+        create_ms: float = 0.0,
+        opened: int = 1,
+        waiting: int = 1,
+    ) -> PoolWindow:
+        """A window in which one caller waited `wait_ms`, and connections were opened in `create_ms` together."""
         state = PoolSnapshot(ENDED, 5, 1, 0, 0, 0, 15, 0.5)
         metrics = PoolMetrics(
             total_requests=1,
             total_checkouts=1,
             wait=Histogram.of([int(wait_ms * 1e6)]),
-            create=Histogram.of([int(create_ms * 1e6)] if create_ms else []),
+            create=Histogram.of([int(create_ms * 1e6 / opened)] * opened if create_ms else []),
             peak_active=4,
+            peak_waiting=waiting,
         )
         return PoolWindow(name, state, metrics)
 

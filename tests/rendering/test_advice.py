@@ -130,9 +130,16 @@ def test_a_pool_is_measured_against_what_was_forgotten_too(make: Make) -> None:
 
 def test_opening_connections_is_told_from_waiting(make: Make) -> None:
     """Where connections are opened again and again, a larger pool does not help; keeping them does."""
-    report = make.report(make.stats(ms=100.0), pools=(make.pool(wait_ms=50.0, create_ms=40.0),))
+    report = make.report(make.stats(ms=100.0), pools=(make.pool(wait_ms=50.0, create_ms=40.0, opened=5),))
     (found,) = rules.look_at_the_pool(report)
     assert "opening connections" in found.text
+
+
+@pytest.mark.parametrize("create_ms", [10.0, 40.0])
+def test_opening_what_is_needed_is_no_waiting(make: Make, create_ms: float) -> None:
+    """A program opens its connections once, and what else a first connection takes is no lack of connections."""
+    pool = make.pool(wait_ms=50.0, create_ms=create_ms, opened=4, waiting=0)
+    assert not rules.look_at_the_pool(make.report(make.stats(ms=1.0), pools=(pool,)))
 
 
 def test_transaction_control_gets_no_advice(make: Make) -> None:

@@ -13,7 +13,7 @@ from typing import Final
 from querygauge.rendering.formats import duration, number, percent
 from querygauge.rendering.ranking import mean_rows
 from querygauge.rendering.report_data import ReportData
-from querygauge.values import PoolWindow, QueryStats
+from querygauge.values import PoolMetrics, PoolWindow, QueryStats
 
 __all__ = ["RULES", "Advice", "advise"]
 
@@ -24,6 +24,12 @@ _PAGE_ROWS: Final = 1_000.0  # mean rows from which a reader hardly wants all of
 _POOL_WAIT_PERCENT: Final = 20.0  # of the queries' own time
 _POOL_WAIT_MS: Final = 1.0  # on average; handing out an idle connection takes tens of microseconds, and is no waiting
 _CREATE_SHARE: Final = 0.5  # of the wait, from which opening connections is the cause
+_KEEP_OPEN: Final = (
+    "the time goes into opening connections, not into the queries: keep them open (pool_size, no NullPool)"
+)
+_HOLD_SHORTER: Final = (
+    "callers wait for a connection, not for the queries: hold connections shorter, or enlarge the pool"
+)
 
 # `*` or `t.*` as a column of its own; `count(*)` and a product have something else before or after it.
 _STAR: Final = re.compile(
@@ -167,9 +173,11 @@ def look_at_the_pool(report: ReportData) -> list[Advice]:
     for window in report.merged_pools():
         query_ms = _query_ms_beside(report, window)
         wait_ms = window.metrics.wait.total_ms
-        is_waiting = window.metrics.avg_wait_time_ms >= _POOL_WAIT_MS
-        if is_waiting and query_ms and 100.0 * wait_ms / query_ms > _POOL_WAIT_PERCENT:
-            found.append(_about_pool(window, wait_ms, query_ms))
+        remedy = _remedy(window.metrics) if window.metrics.avg_wait_time_ms >= _POOL_WAIT_MS else None
+        if remedy and query_ms and 100.0 * wait_ms / query_ms > _POOL_WAIT_PERCENT:
+            share = percent(100.0 * wait_ms / query_ms)
+            evidence = f"waited {duration(wait_ms)}, {share} of the {duration(query_ms)} in queries"
+            found.append(Advice("look_at_the_pool", None, f"pool {window.pool}", remedy, evidence, wait_ms))
     return found
 
 
@@ -178,16 +186,11 @@ def _query_ms_beside(report: ReportData, window: PoolWindow) -> float:
     return report.durations_ms.get(window.pool, report.total_duration_ms)
 
 
-def _about_pool(window: PoolWindow, wait_ms: float, query_ms: float) -> Advice:
-    create_ms = window.metrics.create.total_ms
-    if create_ms >= _CREATE_SHARE * wait_ms:
-        text = "the time goes into opening connections, not into the queries: keep them open (pool_size, no NullPool)"
-    else:
-        text = "callers wait for a connection, not for the queries: hold connections shorter, or enlarge the pool"
-    evidence = (
-        f"waited {duration(wait_ms)}, {percent(100.0 * wait_ms / query_ms)} of the {duration(query_ms)} in queries"
-    )
-    return Advice("look_at_the_pool", None, f"pool {window.pool}", text, evidence, wait_ms)
+def _remedy(metrics: PoolMetrics) -> str | None:
+    """What would shorten the waits; None if each connection was opened once and nobody waited for one in use."""
+    if metrics.create.total_ms >= _CREATE_SHARE * metrics.wait.total_ms:
+        return _KEEP_OPEN if metrics.create.count > metrics.peak_active else None
+    return _HOLD_SHORTER if metrics.peak_waiting else None
 
 
 def _about(stats: QueryStats, rule: str, text: str, evidence: str) -> Advice:
