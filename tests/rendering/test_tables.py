@@ -56,11 +56,12 @@ def test_words_are_shortened_and_numbers_are_not() -> None:
     assert render_table((Column("Total"),), [["12,345,678"]], width=4) == ["       Total", "  12,345,678"]
 
 
-def test_the_widest_words_give_way_first() -> None:
-    """A short target stays whole beside a long query."""
-    columns = (Column("Target", "left", legible=6), Column("Query", "left", legible=6))
-    _, row = render_table(columns, [["primary", "SELECT customer_orders"]], width=20, indent=0)
-    assert row == "primary  SELECT…ders"
+def test_words_keep_what_makes_them_legible_as_long_as_others_have_more() -> None:
+    """A long target gives way before a query does that is just legible."""
+    columns = (Column("Target", "left", legible=7), Column("Query", "left", legible=13))
+    row = ["database.example.org", "SELECT orders"]
+    assert render_table(columns, [row], width=26, indent=0)[1] == "databa….org  SELECT orders"
+    assert render_table(columns, [row], width=18, indent=0)[1] == "da…rg  SELECT…ders"
 
 
 def test_a_shortened_name_keeps_both_ends() -> None:

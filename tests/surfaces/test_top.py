@@ -71,3 +71,11 @@ def test_a_narrow_terminal_loses_what_tells_least(make: Make) -> None:
 def test_what_the_queries_are_ordered_by_stays(make: Make) -> None:
     """Whoever asks for the order of P95 sees the P95, however narrow the terminal."""
     assert "P95" in picture(make.stats(), order_by="p95").table(60)[0]
+
+
+def test_two_targets_are_told_apart(make: Make) -> None:
+    """The same statement on two databases is two rows, each with its target; one database needs no name."""
+    both = picture(make.stats(), make.stats(target="replica"))
+    assert both.table(60)[0].endswith("Target")
+    assert [line.rpartition("@ ")[2] for line in both.table(60)[1:]] == ["primary", "replica"]
+    assert "Target" not in picture(make.stats()).table(60)[0]

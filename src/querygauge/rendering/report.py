@@ -20,14 +20,15 @@ from querygauge.rendering.statements import fold_statement
 from querygauge.rendering.tables import Column, render_table, shortened, visible
 from querygauge.values import QueryStats, Repetition, SlowQuery
 
-__all__ = ["ID_DIGITS", "ReportData", "legible_name_width", "render_report", "report_to_csv", "report_to_dict"]
+__all__ = ["ID_DIGITS", "ReportData", "name_cells", "name_columns", "render_report", "report_to_csv", "report_to_dict"]
 
 ID_DIGITS: Final = 8  # of 16: enough to tell patterns apart, and `patterns show` takes a prefix
 _NAME_WIDTHS: Final = 24, 32  # an id, and a summary such as `SELECT orders` or `SELECT customer_orders`
+_TARGET_WIDTH: Final = 16  # `@ replica`, or both ends of a host
 _MIN_WIDTH: Final = 60
 _MOMENT: Final = "%Y-%m-%d %H:%M:%S"
 _TEXT_INDENT: Final = "     "
-_ORIGIN_INDENT: Final = " " * 12
+_ORIGIN_INDENT: Final = " " * 12  # of what stands below a row or a name, after its label
 
 _NOTHING_SEEN: Final = "No statements were seen in this span. Look whether"
 _TO_CHECK: Final = (
@@ -72,9 +73,22 @@ def render_report(report: ReportData, *, limit: int = 5, order_by: str | None = 
     return "\n\n".join("\n".join(part) for part in parts if part)
 
 
-def legible_name_width(width: int) -> int:
-    """What the id and the summary of a query get before numbers do: two fifths of a line, from 24 to 32 columns."""
-    return min(max(width * 2 // 5, _NAME_WIDTHS[0]), _NAME_WIDTHS[1])
+def name_columns(width: int, *, with_target: bool) -> list[Column]:
+    """
+    Where a table tells which query a row is about.
+
+    Args:
+        width: Characters of a line; two fifths of them, from 24 to 32, go to the name before numbers have any.
+        with_target: Whether the database is told as well.
+    """
+    name = Column("Pattern", "left", min(max(width * 2 // 5, _NAME_WIDTHS[0]), _NAME_WIDTHS[1]))
+    return [name, Column("Target", "left", _TARGET_WIDTH)] if with_target else [name]
+
+
+def name_cells(stats: QueryStats, *, with_target: bool) -> list[str]:
+    """The cells of a row for `name_columns`: the id in short with the summary, and the target."""
+    name = _named(stats.pattern_id, stats.pattern.summary)
+    return [name, f"@ {stats.target}"] if with_target else [name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +103,7 @@ class _Ranking:
 
 _COMMON: Final = ("Avg", "P95", "Executions", "Total", "Share")
 # Left out of a narrow page in this order, except for what a ranking is by.
-_LEAST_TELLING: Final = ("Share", "P99", "Total", "Rows/exec", "P95", "Error rate")
+_LEAST_TELLING: Final = ("Share", "P99", "Total", "Rows/exec", "P95", "Error rate", "Avg")
 _DEFAULT_ORDERS: Final[tuple[Order, ...]] = ("avg_duration", "total_duration", "execution_count")
 _RANKINGS: Final = {
     ranking.order: ranking
@@ -123,9 +137,8 @@ class _Page:
         self._report = report
         self._limit = limit
         self._width = width
-        self._name_width = legible_name_width(width)
         self._shown: set[str] = set()  # a pattern's text stands below its first mention only
-        self._targets = {stats.target for stats in report.stats}
+        self._with_target = len({stats.target for stats in report.stats}) > 1
 
     def heading(self) -> list[str]:
         report = self._report
@@ -171,9 +184,17 @@ class _Page:
         if not members:
             return []
         top = ranked(members, ranking.order, self._limit)
-        columns = [Column("#"), *map(Column, ranking.columns), Column("Pattern", "left", self._name_width)]
+        columns = [
+            Column("#"),
+            *map(Column, ranking.columns),
+            *name_columns(self._width, with_target=self._with_target),
+        ]
         rows = [
-            [str(place), *(self._cell(title, stats) for title in ranking.columns), self._name(stats)]
+            [
+                str(place),
+                *(self._cell(title, stats) for title in ranking.columns),
+                *name_cells(stats, with_target=self._with_target),
+            ]
             for place, stats in enumerate(top, 1)
         ]
         least_telling = [title for title in _LEAST_TELLING if title != ranking.columns[0]]
@@ -186,10 +207,6 @@ class _Page:
             total = self._report.total_duration_ms
             return percent(100.0 * stats.total_duration_ms / total if total else 0.0)
         return _CELLS[title](stats)
-
-    def _name(self, stats: QueryStats) -> str:
-        name = _named(stats.pattern_id, stats.pattern.summary)
-        return f"{name}  @ {stats.target}" if len(self._targets) > 1 else name
 
     def _text_of(self, stats: QueryStats) -> list[str]:
         if stats.pattern_id in self._shown:
@@ -205,7 +222,11 @@ class _Page:
         slowest = sorted(self._report.slow_queries, key=lambda slow: -slow.duration_ms)[: self._limit]
         if not slowest:
             return []
-        columns = [Column("Duration"), Column("Started (UTC)", "left"), Column("Pattern", "left", self._name_width)]
+        columns = [
+            Column("Duration"),
+            Column("Started (UTC)", "left"),
+            *name_columns(self._width, with_target=False),
+        ]
         rows = [
             [duration(slow.duration_ms), slow.timestamp.strftime(_MOMENT), _named(slow.pattern_id, slow.summary)]
             for slow in slowest
@@ -215,9 +236,9 @@ class _Page:
         return [f"TOP {self._limit} SLOWEST EXECUTIONS", head, *body]
 
     def _origin(self, slow: SlowQuery) -> list[str]:
-        parts = [f"from  {slow.call_site}"] if slow.call_site else []
-        parts += [f"[{slow.outcome}]"] if slow.outcome != "ok" else []
-        return self._wrapped("  ".join(parts), _ORIGIN_INDENT, _ORIGIN_INDENT + "      ")
+        label = "      from  " if slow.call_site else _ORIGIN_INDENT
+        outcome = f"  [{slow.outcome}]" if slow.outcome != "ok" else ""
+        return self._wrapped(f"{slow.call_site or ''}{outcome}".strip(), label, _ORIGIN_INDENT)
 
     def repetitions(self) -> list[str]:
         found = sorted(self._report.repetitions, key=lambda found: (-found.total_duration_ms, found.pattern.id))

@@ -82,14 +82,14 @@ def _places_kept(
 
 
 def _narrowed(columns: Sequence[Column], widths: Sequence[int], room: int) -> list[int]:
-    """The widths with which the columns fit; the widest of those that may be shortened gives way first."""
+    """The widths with which the columns fit; the one that is furthest beyond its legible width gives way first."""
     narrowed = list(widths)
-    words = [place for place, column in enumerate(columns) if column.legible is not None]
-    while words and _total(narrowed) > room:
-        widest = max(words, key=narrowed.__getitem__)
-        if narrowed[widest] == 1:
+    legible = {place: column.legible for place, column in enumerate(columns) if column.legible is not None}
+    while _total(narrowed) > room:
+        beyond = {place: narrowed[place] - width for place, width in legible.items() if narrowed[place] > 1}
+        if not beyond:
             break
-        narrowed[widest] -= 1
+        narrowed[max(beyond, key=beyond.__getitem__)] -= 1
     return narrowed
 
 

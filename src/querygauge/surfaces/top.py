@@ -20,7 +20,7 @@ from rich.text import Text
 
 from querygauge.rendering.formats import duration, number, percent
 from querygauge.rendering.ranking import ranked
-from querygauge.rendering.report import ID_DIGITS, legible_name_width
+from querygauge.rendering.report import name_cells, name_columns
 from querygauge.rendering.tables import Column, render_table, visible
 from querygauge.storage.ranges import parse_range
 from querygauge.storage.reader import open_store
@@ -54,6 +54,7 @@ class Picture:
         rows: One per query, as text, in the order of the columns.
         hidden: Queries for which there was no room.
         order_by: What the rows are ordered by, one of `ranking.ORDERS`.
+        with_target: Whether the last cell of a row is its target.
     """
 
     title: str
@@ -61,12 +62,13 @@ class Picture:
     rows: tuple[tuple[str, ...], ...]
     hidden: int
     order_by: str
+    with_target: bool
 
     def table(self, width: int) -> list[str]:
         """The titles of the columns that fit in a width, and a line for each query."""
         if not self.rows:
             return ["no queries in this span"]
-        columns = [*map(Column, _TITLES), Column("Pattern", "left", legible_name_width(width))]
+        columns = [*map(Column, _TITLES), *name_columns(width, with_target=self.with_target)]
         least_telling = [title for title in _LEAST_TELLING if title != _MEASURES.get(self.order_by)]
         return render_table(columns, self.rows, indent=0, width=width, least_telling=least_telling)
 
@@ -97,6 +99,7 @@ def picture_of(
         rows=tuple(_row(entry, span_s, total_ms, with_target=with_target) for entry in top),
         hidden=len(queries) - len(top),
         order_by=order_by,
+        with_target=with_target,
     )
 
 
@@ -112,7 +115,6 @@ def _totals(stats: Sequence[QueryStats], span_s: float, total_ms: float) -> str:
 
 
 def _row(entry: QueryStats, span_s: float, total_ms: float, *, with_target: bool) -> tuple[str, ...]:
-    name = f"{entry.pattern_id[:ID_DIGITS]}  {entry.pattern.summary}"
     return (
         duration(entry.total_duration_ms),
         percent(100.0 * entry.total_duration_ms / total_ms if total_ms else 0.0),
@@ -121,7 +123,7 @@ def _row(entry: QueryStats, span_s: float, total_ms: float, *, with_target: bool
         duration(entry.p95_duration_ms),
         number(entry.execution_count),
         number(entry.error_count),
-        visible(f"{name}  @ {entry.target}" if with_target else name),
+        *name_cells(entry, with_target=with_target),
     )
 
 
