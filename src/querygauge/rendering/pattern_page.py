@@ -5,14 +5,14 @@ In goes what a store knows, out comes plain text. Deliberately not here: advice 
 """
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from querygauge.rendering.formats import duration, number, percent
 from querygauge.rendering.ranking import mean_rows
-from querygauge.rendering.tables import Column, render_table, visible
+from querygauge.rendering.tables import Column, render_table, shortened, visible
 from querygauge.values import Pattern, QueryStats, Repetition, SlowQuery
 
 __all__ = ["PatternData", "render_pattern", "render_patterns"]
@@ -20,7 +20,12 @@ __all__ = ["PatternData", "render_pattern", "render_patterns"]
 _MOMENT: Final = "%Y-%m-%d %H:%M:%S"
 _HOUR: Final = "%Y-%m-%d %H:00"
 _MEASURES: Final = ("Executions", "Errors", "Slow", "Rows/exec", "Avg", "Median", "P95", "P99", "Max", "Total")
+# Left out of a narrow page in this order.
+_LEAST_TELLING: Final = ("Median", "P99", "Slow", "Rows/exec", "Max", "P95", "Avg")
 _SLOW_SHOWN: Final = 10
+# What of a name tells it from others.
+_TARGET_WIDTH: Final = 12
+_QUERY_WIDTH: Final = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,12 +54,10 @@ class PatternData:
     repetitions: tuple[Repetition, ...] = ()
 
 
-def render_patterns(stats: Sequence[QueryStats], *, limit: int) -> str:
+def render_patterns(stats: Sequence[QueryStats], *, limit: int, width: int = 100) -> str:
     """One line per query and target, in the order given, with the whole id."""
     if not stats:
         return "no queries in this span"
-    titles = ("Executions", "Avg", "P95", "Total", "Errors")
-    columns = [Column("Id", "left"), *map(Column, titles), *(Column(title, "left") for title in ("Target", "Query"))]
     rows = [
         [
             entry.pattern_id,
@@ -68,13 +71,22 @@ def render_patterns(stats: Sequence[QueryStats], *, limit: int) -> str:
         ]
         for entry in stats[:limit]
     ]
+    columns = [
+        Column("Id", "left"),
+        *map(Column, ("Executions", "Avg", "P95", "Total", "Errors")),
+        Column("Target", "left", _TARGET_WIDTH),
+        Column("Query", "left", _QUERY_WIDTH),
+    ]
+    is_one_target = len({entry.target for entry in stats}) == 1
+    least_telling = [*(["Target"] if is_one_target else []), "P95", "Errors", "Avg", "Executions"]
     more = [f"and {number(len(stats) - limit)} more; --limit shows them"] if len(stats) > limit else []
-    return "\n".join([*render_table(columns, rows, indent=0), *more])
+    return "\n".join([*render_table(columns, rows, indent=0, width=width, least_telling=least_telling), *more])
 
 
 def render_pattern(data: PatternData, *, width: int = 100) -> str:
-    """Everything about one query, its text uncut."""
-    parts = [_identity(data, width), _statistics(data), _hours(data), _slow(data), _repetitions(data)]
+    """Everything about one query, its text uncut; a narrow page leaves out some measures."""
+    sections = (_identity, _statistics, _hours, _slow, _repetitions)
+    parts = [section(data, width) for section in sections]
     return "\n\n".join("\n".join(part) for part in parts if part)
 
 
@@ -89,19 +101,28 @@ def _identity(data: PatternData, width: int) -> list[str]:
         "Services": ", ".join(data.services),
         "Seen": f"{data.first_seen.strftime(_MOMENT)} to {data.last_seen.strftime(_MOMENT)} UTC",
     }
-    text = [part for line in pattern.text.splitlines() for part in _wrapped(line, width)]
-    return [visible(pattern.summary), *(f"  {name:<12}{visible(value)}" for name, value in facts.items()), "", *text]
+    lines = [line for name, value in facts.items() for line in _wrapped(f"{name:<12}{value}", width, 14)]
+    text = [part for line in pattern.text.splitlines() for part in _wrapped(line, width, 4)]
+    return [shortened(visible(pattern.summary), width), *lines, "", *text]
 
 
-def _wrapped(line: str, width: int) -> list[str]:
-    return textwrap.wrap(visible(line), width, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False)
+def _wrapped(text: str, width: int, rest: int, first: int = 2) -> list[str]:
+    """`text` on as many lines as it takes, with so many blanks before the first and the rest of them."""
+    return textwrap.wrap(
+        visible(text), width, initial_indent=" " * first, subsequent_indent=" " * rest, break_on_hyphens=False
+    )
 
 
-def _statistics(data: PatternData) -> list[str]:
+def _statistics(data: PatternData, width: int) -> list[str]:
     if not data.stats:
         return ["STATISTICS", "  no executions in this span"]
-    columns = [Column("Target", "left"), *map(Column, _MEASURES)]
-    return ["STATISTICS", *render_table(columns, [[s.target, *_measures(s)] for s in data.stats])]
+    named = Column("Target", "left", _TARGET_WIDTH)
+    return ["STATISTICS", *_measured(named, ((stats.target, stats) for stats in data.stats), width)]
+
+
+def _measured(named: Column, measured: Iterable[tuple[str, QueryStats]], width: int) -> list[str]:
+    rows = [[name, *_measures(stats)] for name, stats in measured]
+    return render_table([named, *map(Column, _MEASURES)], rows, width=width, least_telling=_LEAST_TELLING)
 
 
 def _measures(stats: QueryStats) -> list[str]:
@@ -121,41 +142,56 @@ def _measures(stats: QueryStats) -> list[str]:
     ]
 
 
-def _hours(data: PatternData) -> list[str]:
+def _hours(data: PatternData, width: int) -> list[str]:
     if not data.hours:
         return []
-    columns = [Column("Hour (UTC)", "left"), *map(Column, _MEASURES)]
-    return ["BY HOUR", *render_table(columns, [[hour.strftime(_HOUR), *_measures(s)] for hour, s in data.hours])]
+    named = Column("Hour (UTC)", "left")
+    return ["BY HOUR", *_measured(named, ((hour.strftime(_HOUR), stats) for hour, stats in data.hours), width)]
 
 
-def _slow(data: PatternData) -> list[str]:
+def _slow(data: PatternData, width: int) -> list[str]:
     slowest = sorted(data.slow_queries, key=lambda slow: -slow.duration_ms)[:_SLOW_SHOWN]
     if not slowest:
         return []
-    titles = ("Started (UTC)", "Outcome", "Target", "Scope", "From", "Error")
     rows = [
-        [
-            duration(slow.duration_ms),
-            slow.timestamp.strftime(_MOMENT),
-            slow.outcome,
-            slow.target,
-            slow.scope or "",
-            slow.call_site or "",
-            str(slow.error or ""),
-        ]
+        [duration(slow.duration_ms), slow.timestamp.strftime(_MOMENT), slow.outcome, slow.target, slow.scope or ""]
         for slow in slowest
     ]
-    columns = [Column("Duration"), *(Column(title, "left") for title in titles)]
-    return ["SLOW EXECUTIONS", *render_table(columns, rows)]
+    columns = [
+        Column("Duration"),
+        *(Column(title, "left") for title in ("Started (UTC)", "Outcome")),
+        *(Column(title, "left", _TARGET_WIDTH) for title in ("Target", "Scope")),
+    ]
+    details = [{"from": slow.call_site, "error": slow.error} for slow in slowest]
+    return ["SLOW EXECUTIONS", *_detailed(columns, rows, details, width)]
 
 
-def _repetitions(data: PatternData) -> list[str]:
+def _detailed(
+    columns: Sequence[Column], rows: Iterable[Sequence[str]], details: Iterable[Mapping[str, object]], width: int
+) -> list[str]:
+    """A table with what is too long for its columns below each row, uncut."""
+    head, *lines = render_table(columns, rows, width=width)
+    below = (
+        [
+            line
+            for name, fact in facts.items()
+            if fact
+            for line in _wrapped(f"{name}  {fact}", width, 12, 10 - len(name))
+        ]
+        for facts in details
+    )
+    return [head, *(part for line, more in zip(lines, below, strict=True) for part in (line, *more))]
+
+
+def _repetitions(data: PatternData, width: int) -> list[str]:
     if not data.repetitions:
         return []
+    columns = [Column("Most in one scope"), Column("Executions"), Column("Scope", "left", _TARGET_WIDTH)]
     rows = [
-        [number(found.max_per_scope), number(found.execution_count), found.scope or "", found.call_site or "unknown"]
-        for found in data.repetitions
+        [number(found.max_per_scope), number(found.execution_count), found.scope or ""] for found in data.repetitions
     ]
-    columns = [Column("Most in one scope"), Column("Executions"), Column("Scope", "left"), Column("From", "left")]
-    fixes = sorted({found.fix for found in data.repetitions})
-    return ["REPETITIONS", *render_table(columns, rows), *(f"  fix: {visible(fix)}" for fix in fixes)]
+    details = [{"from": found.call_site or "unknown"} for found in data.repetitions]
+    fixes = [
+        line for fix in sorted({found.fix for found in data.repetitions}) for line in _wrapped(f"fix: {fix}", width, 7)
+    ]
+    return ["REPETITIONS", *_detailed(columns, rows, details, width), *fixes]

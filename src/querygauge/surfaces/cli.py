@@ -148,7 +148,7 @@ def list_patterns(
     from querygauge.surfaces.stored import read_report
 
     data = read_report(_store(store), since, service)
-    show(render_patterns(ranked(data.stats, order_by), limit=limit))
+    show(render_patterns(ranked(data.stats, order_by), limit=limit, width=page_width()))
 
 
 @patterns_app.command("show")
