@@ -19,6 +19,7 @@ PIECES = st.sampled_from(
         *("--", "/*", "*/", "''", '""', "$$", "$a$", "::", "%s", "%(n)s", "$1", ":n", "?|", "{ts ", "U&'", "_utf8'"),
         *("SELECT ", " FROM t", " IN (", " NULL", " TRUE", " IS ", " NOT ", " SET ", "VALUES (", "), (", "__[", "]"),
         *("SAVEPOINT x", "SET a = b", "PASSWORD ", "E'", "b1f2a3c4d5", "t_2024_01", "1e5", "0xff", "1_0", ".5", "int"),
+        *("LISTEN ", "NOTIFY ", "EXECUTE ", "%%", "_utf8mb4 ", "U&", "::int", ".5", "DATE", "COPY t FROM STDIN;"),
         *("__[POSTCOMPILE_x]", "__[SCHEMA__none].", "\\'", "ESCAPE '\\'", "/*+ x */", "/*! y */", "- ", "-1", " AS "),
     ]
 )

@@ -29,6 +29,7 @@ from querygauge.rendering.report import render_report
 from querygauge.rendering.report_data import ReportData
 from querygauge.settings import Settings
 from querygauge.values import ERROR, OK, Failure, QueryStats, Repetition, SelfMetrics, SlowQuery
+from querygauge.values.plain import plain
 
 __all__ = ["QueryMonitor", "initialize_query_monitor"]
 

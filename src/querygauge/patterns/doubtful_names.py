@@ -68,7 +68,7 @@ class _Places:
         self.names: set[str] = set()
         # The clause of the current place, and what it is again after the next comma: `names`, `set` or neither.
         self._clause = self._list = "values"
-        self._is_definition = False
+        self._is_definition = self._is_vacuum = False
         self._outer: list[tuple[str, str]] = []
         upper = [token.upper() for token in tokens]
         for number, token in enumerate(tokens):
@@ -118,13 +118,16 @@ class _Places:
             self._clause = "values"
         elif before != "." and word in _CLAUSES:
             self._enter(word, before)
-        elif word in _DEFINES and before in {"", ";"}:
-            self._is_definition = True
+        elif before in {"", ";"}:
+            self._is_definition = word in _DEFINES
+            self._is_vacuum = word == "VACUUM"
         elif word == "BEGIN":
             self._is_definition = False
 
     def _enter(self, word: str, before: str) -> None:
         if word == "FROM" and before == "DISTINCT":
+            return
+        if word == "INTO" and self._is_vacuum:  # a file's name follows
             return
         if word == "ON" and self._is_definition:
             self._clause = "tables"

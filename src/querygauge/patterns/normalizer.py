@@ -43,9 +43,9 @@ _TOKEN_OF_A_SCHEMA: Final = re.compile(r"\"?__\[SCHEMA_([^\W\d]\w*)\]\"?")
 # Something beside a `?` that may belong to it: a prefix, a sign, a point, a cast or another `?`.
 _NEIGHBOUR: Final = re.compile(r"\?(?:(?=,|:| :)(?=, \?| ?::)|(?<=[a-zA-Z0-9_$&.+\-]\?)|(?<=[+\-] \?))")
 _GLUED_BEFORE: Final = re.compile(r"\?(?<=[\w&.]\?)")
-_PREFIX: Final = re.compile(r"(?<![\w.$@\"`])(?:[ENXBenxb]|[Uu]&|_[A-Za-z][A-Za-z0-9]*+)(?=\?(?![|&]))")
+_PREFIX: Final = re.compile(r"(?<![\w.$@\"`])(?:[ENXBenxb]|(?:[Uu]&[NXnx]?)|_[A-Za-z][A-Za-z0-9]*+)(?=\?(?![|&]))")
 _TYPED: Final = re.compile(r"(?<![\w.$@\"`])((?i:DATE|TIME|TIMESTAMP|INTERVAL))\?")
-_CHARSET: Final = re.compile(r"_(?<![\w.$@\"`]_)[A-Za-z][A-Za-z0-9]*+ (?=\?)")
+_CHARSET: Final = re.compile(r"_(?<![\w.$@\"`]_)[A-Za-z][A-Za-z0-9]*+ (?:_[A-Za-z][A-Za-z0-9]*+ )*+(?=\?)")
 _BARE_POINT: Final = re.compile(r"(?<![\w)\]\"`?.])\.\?")
 _CONSTANTS: Final = tuple(
     (
@@ -129,9 +129,11 @@ _SESSION_NAMES: Final = {
         "LISTEN": rf"){_NAME}",
         "UNLISTEN": rf"){_NAME}",
         "NOTIFY": rf"){_NAME}(?:, \?)?",
+        "EXPLAIN": rf"(?:.*? )?EXECUTE ){_NAME}",
+        "CREATE": rf"(?:OR REPLACE )?(?:FUNCTION|PROCEDURE) .*? SET {_SET}).+$",
         "SET": r"(?:(?:SESSION|LOCAL|GLOBAL|PERSIST) )?"
         rf"(?:TIME ZONE |(?:DEFAULT )?ROLE |AUTHORIZATION |PASSWORD |{_SET})).+$",
-        "ALTER": rf"(?:USER|ROLE|DATABASE|SYSTEM|SESSION|FUNCTION|PROCEDURE) (?:.*? )?SET {_SET}).+$",
+        "ALTER": rf"(?:USER|ROLE|DATABASE|SYSTEM|SESSION|FUNCTION|PROCEDURE) (?:.*? )?SET (?:TIME ZONE |{_SET})).+$",
         "PRAGMA": rf"{_NAME}(?:\.{_NAME})* ?(?:= ?|\()).+?(?=\)?$)",
     }.items()
 }
@@ -183,12 +185,13 @@ def _pass(statement: str, dialect: str) -> tuple[str, bool]:
     if "), (" in text:
         text = _first_rows(text, is_cut=False)  # what is dropped here, no later pass need read
     text = _spaced(_single_spaced(text))
-    text = _folded(text, spoken)
+    text, was_glued = _folded(text, spoken)
     if ")" in text:
         text = _rows_and_lists(text, is_cut=len(statement) > MAX_STATEMENT_CHARACTERS)
-    text = _without_session_names(text, spoken)
-    closed = _closed(text, spoken)
-    return closed, closed is text and not (was_odd and is_odd(text, spoken))
+    named = _without_session_names(text, spoken)
+    closed = _closed(named, spoken)
+    is_certain = closed == text and not was_glued and not (was_odd and is_odd(text, spoken))
+    return closed, is_certain
 
 
 def _shortened(text: str) -> str:
@@ -316,11 +319,16 @@ def _spaced(text: str) -> str:
     return text
 
 
-def _folded(text: str, dialect: Dialect) -> str:
-    """`text` with constants, prefixes, casts, signs and comma runs folded into the `?` they belong to."""
+def _folded(text: str, dialect: Dialect) -> tuple[str, bool]:
+    """
+    `text` with constants, prefixes, casts, signs and comma runs folded into the `?` they belong to.
+
+    And whether something was glued to a `?`: what is left may be glued to it in turn.
+    """
     text = _without_constants(text)
     has_neighbours = _NEIGHBOUR.search(text) is not None
-    if has_neighbours and _GLUED_BEFORE.search(text):
+    is_glued = has_neighbours and _GLUED_BEFORE.search(text) is not None
+    if is_glued:
         text = _TYPED.sub(r"\1 ?", _BARE_POINT.sub("?", _PREFIX.sub("", text)))
     if dialect.charset_prefixes and "_" in text:
         text, folded = _CHARSET.subn("", text)
@@ -328,12 +336,13 @@ def _folded(text: str, dialect: Dialect) -> str:
     if "%" in text:
         text = _MODULO.sub("%", text)
     if not has_neighbours:
-        return text
+        return text, "%%" in text
     if dialect.casts and "::" in text:
-        text = _CAST.sub("?", text)
+        text, folded = _CAST.subn("?", text)
+        is_glued = is_glued or folded > 0
     if "-?" in text or "- ?" in text or "+?" in text or "+ ?" in text:
         text = _SIGNS.sub(_unsigned, text)
-    return _RUN.sub("?", text) if "?, ?" in text else text
+    return _RUN.sub("?", text) if "?, ?" in text else text, is_glued or "&?" in text
 
 
 def _unsigned(found: re.Match[str]) -> str:
