@@ -87,7 +87,12 @@ DUPLICATE = (
             "ORA-00001",
             "ORA-00001: unique constraint (SHOP.UQ) violated",
         ),
-        (oracle("ORA-20001: ann is blocked", 20001), "oracle", "ORA-20001", "raised by the application inside the database"),
+        (
+            oracle("ORA-20001: ann is blocked", 20001),
+            "oracle",
+            "ORA-20001",
+            "raised by the application inside the database",
+        ),
         (oracle("ann: unknown"), "oracle", None, "?: unknown"),
         (
             raised("cx_Oracle", Detail(code=942, message="ORA-00942: table or view does not exist")),

@@ -241,7 +241,7 @@ class QueryMonitor:
             failure,
             None if call_site is None else str(call_site),
             unit,
-            (sql, parameters) if self._keep_literals else None,
+            (sql, plain(parameters)) if self._keep_literals else None,
         )
         self._warn_if_not_running()
         if lasted_ns >= self._recorder.slow_threshold_ns:
