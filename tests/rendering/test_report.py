@@ -212,6 +212,13 @@ def test_a_slow_execution_tells_where_it_is_from(make: Make) -> None:
     assert part[3].strip() == "from  shop/orders.py:12 in show  [timeout]"
 
 
+def test_the_command_at_the_end_is_never_folded(make: Make) -> None:
+    """It is there to be copied: what does not fit has a line of its own."""
+    command = "/a/directory/with/a/rather/long/name/bin/querygauge patterns show ID"
+    lines = render_report(make.report(make.stats()), width=60, show_command=command).splitlines()
+    assert lines[-2:] == ["Full text, history and slow executions of one query:", f"  {command}"]
+
+
 def test_names_cannot_steer_a_terminal(make: Make) -> None:
     """Escape codes in identifiers, call sites and service names are spelled out."""
     evil = "\x1b[31m"

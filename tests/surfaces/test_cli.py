@@ -63,6 +63,7 @@ def test_a_report_folds_what_waits_and_prints_it(run: Command, store: Path) -> N
     assert "Total Queries     1,320" in result.stdout
     assert "UniqueViolation" not in result.stdout
     assert "hooks; the log names each kind" in result.stdout
+    assert result.stdout.endswith(f"querygauge patterns show ID --store {store}\n")
     assert "\x1b" not in result.stdout
 
 

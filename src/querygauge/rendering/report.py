@@ -37,7 +37,7 @@ _TO_CHECK: Final = (
     "the span, the service and the store are the ones meant: --since, --service, --store",
     "the first numbers were written already: every 10 s by default, and when the application ends",
 )
-_FOOTER: Final = "Full text, history and slow executions of one query: querygauge patterns show ID"
+_FOOTER: Final = "Full text, history and slow executions of one query:"
 _SELF_NOTES: Final = {
     "hook_errors": "errors inside querygauge's own hooks; the log names each kind once",
     "patterns_folded": "executions counted as `other`, because max_patterns was reached",
@@ -47,7 +47,14 @@ _SELF_NOTES: Final = {
 }
 
 
-def render_report(report: ReportData, *, limit: int = 5, order_by: str | None = None, width: int = 100) -> str:
+def render_report(
+    report: ReportData,
+    *,
+    limit: int = 5,
+    order_by: str | None = None,
+    width: int = 100,
+    show_command: str = "querygauge patterns show ID",
+) -> str:
     """
     The report as plain text, starting with the line `QUERY PERFORMANCE REPORT`.
 
@@ -57,6 +64,7 @@ def render_report(report: ReportData, *, limit: int = 5, order_by: str | None = 
         order_by: One of `ranking.ORDERS` for a single ranking in that order; None is by average duration, by total
             time and by frequency.
         width: Characters of a line; at least 60 are used.
+        show_command: What to type for the page of one query.
 
     Raises:
         SettingsError: If the limit is below 1 or the order is unknown.
@@ -69,7 +77,7 @@ def render_report(report: ReportData, *, limit: int = 5, order_by: str | None = 
     parts = [page.heading(), page.overall()]
     parts += [page.ranking(_RANKINGS[order]) for order in ((order_by,) if order_by else _DEFAULT_ORDERS)]
     parts += [page.failures(), page.slow_executions(), page.repetitions(), page.pools(), page.advice(), page.itself()]
-    parts.append(page.footer())
+    parts.append(page.footer(show_command))
     return "\n\n".join("\n".join(part) for part in parts if part)
 
 
@@ -309,10 +317,12 @@ class _Page:
         ]
         return ["WHAT QUERYGAUGE NOTICED ABOUT ITSELF", *lines] if noticed else []
 
-    def footer(self) -> list[str]:
+    def footer(self, command: str) -> list[str]:
+        """Where to look next; a command is not folded, because it is there to be copied."""
         if not self._shown:
             return []
-        return self._wrapped(_FOOTER, "", "")
+        line = f"{_FOOTER} {command}"
+        return [line] if len(line) <= self._width else [_FOOTER, f"  {command}"]
 
     def _wrapped(self, text: str, first: str, rest: str) -> list[str]:
         return textwrap.wrap(

@@ -25,6 +25,7 @@ from querygauge.rendering.ranking import ORDERS, ranked
 from querygauge.rendering.report import render_report, report_to_csv, report_to_dict
 from querygauge.settings import load_settings
 from querygauge.surfaces.console import log_to_stderr, page_width, show
+from querygauge.surfaces.program import command_line
 
 if TYPE_CHECKING:
     from querygauge.collector import TickResult
@@ -112,7 +113,8 @@ def report(
     elif format is Format.csv:
         typer.echo(report_to_csv(ranked(data.stats, order_by or "total_duration")), nl=False)
     else:
-        show(render_report(data, limit=limit, order_by=order_by, width=page_width()))
+        show_command = command_line("patterns show ID", store)
+        show(render_report(data, limit=limit, order_by=order_by, width=page_width(), show_command=show_command))
 
 
 @app.command()

@@ -5,7 +5,7 @@ Comes in: the command's options; goes out: text on standard output, and a progre
 terminal watches. Deliberately not here: the study and its database, which are `surfaces.demo`.
 """
 
-import shlex
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -21,6 +21,7 @@ from querygauge.rendering.ranking import Order, ranked
 from querygauge.rendering.report import ID_DIGITS, ReportData, render_report
 from querygauge.surfaces.console import page_width, show
 from querygauge.surfaces.demo import DEMO_SERVICE, run_study
+from querygauge.surfaces.program import command_line
 from querygauge.surfaces.stored import read_report
 from querygauge.values import QueryStats
 
@@ -44,9 +45,9 @@ def run_demo(*, database: str | None, trials: int, store: Path | None) -> None:
     with _store(store) as root, _progress(trials) as advance:
         threshold_ms = run_study(store=root, database=database, trials=trials, advance=advance)
     data = replace(read_report(root, "1h", DEMO_SERVICE), threshold_ms=threshold_ms)
-    show(_introduction(database, trials))
-    show("\n" + render_report(data, width=page_width()))
-    show("\n" + _what_it_shows(data))
+    show(_folded(_introduction(database, trials)))
+    show("\n" + render_report(data, width=page_width(), show_command=command_line("patterns show ID", root)))
+    show("\n" + _folded(_what_it_shows(data), indent=18))
     show("\n" + _how_to_look_further(data, root))
 
 
@@ -69,6 +70,12 @@ def _progress(trials: int) -> Iterator[Callable[[], None]]:
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
         task = progress.add_task("Optuna runs a study", total=trials)
         yield lambda: progress.advance(task)
+
+
+def _folded(text: str, indent: int = 0) -> str:
+    """`text` within the page, with so many blanks before what a line has too much."""
+    wrapper = textwrap.TextWrapper(page_width(), subsequent_indent=" " * indent, break_on_hyphens=False)
+    return "\n".join(part for line in text.splitlines() for part in wrapper.wrap(line))
 
 
 def _introduction(database: str | None, trials: int) -> str:
@@ -104,13 +111,7 @@ def _named(stats: QueryStats) -> str:
 
 
 def _how_to_look_further(data: ReportData, root: Path) -> str:
-    store = f"--store {shlex.quote(str(root))}"
-    commands = [
-        f"querygauge report {store} --order-by p95",
-        f"querygauge patterns list {store}",
-        f"querygauge top {store} --window 1h",
-        f"querygauge report {store} --format json",
-    ]
+    commands = ["report --order-by p95", "patterns list", "top --window 1h", "report --format json"]
     if data.queries:
-        commands.insert(1, f"querygauge patterns show {_first(data, 'execution_count').pattern_id[:ID_DIGITS]} {store}")
-    return "\n".join(["HOW TO LOOK FURTHER", *(f"  {command}" for command in commands)])
+        commands.insert(1, f"patterns show {_first(data, 'execution_count').pattern_id[:ID_DIGITS]}")
+    return "\n".join(["HOW TO LOOK FURTHER", *(f"  {command_line(command, root)}" for command in commands)])
