@@ -183,8 +183,8 @@ def _read_or_end(descriptor: int) -> bytes:
 
 
 def test_collect_folds_once(run: Command, store: Path) -> None:
-    """`--once` folds what waits, says so, and ends."""
-    assert "folded 1 snapshots" in run("collect", "--once", "--store", store).stdout
+    """`--once` folds what waits, says so, and ends; one snapshot is one."""
+    assert "folded 1 snapshot, " in run("collect", "--once", "--store", store).stdout
     assert not list((store / "spool").glob("*.ndjson"))
     assert run("collect", "--once", "--store", store).stdout == "nothing waits\n"
 
@@ -196,7 +196,7 @@ def test_collect_ends_cleanly_on_a_signal(store: Path, environment: dict[str, st
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout is not None
         lines = iter(process.stdout.readline, "")
-        assert any("folded" in line and "snapshots" in line for line in lines)
+        assert any("folded" in line and "snapshot" in line for line in lines)
         process.send_signal(number)
         assert process.wait() == 0
 

@@ -255,8 +255,12 @@ def _print_tick(result: "TickResult") -> None:
         typer.echo("nothing waits")
     else:
         aside = f", {number(len(folded.rejected))} set aside" if folded.rejected else ""
-        counts = f"{number(folded.files)} snapshots, {number(folded.rows)} rows"
+        counts = f"{_counted(folded.files, 'snapshot')}, {_counted(folded.rows, 'row')}"
         typer.echo(f"{datetime.now(UTC):%H:%M:%S} UTC  folded {counts} in {duration(result.duration_ms)}{aside}")
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{number(count)} {noun}{'' if count == 1 else 's'}"
 
 
 def _print_work(result: "TickResult") -> None:
