@@ -1,6 +1,7 @@
 """The demo shows what Optuna really sent, and leaves a database as it found it."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -164,3 +165,31 @@ def test_a_missing_optuna_names_the_extra(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'querygauge\[demo\]'"):
         run_study(store=tmp_path, database=None, trials=1, advance=lambda: None)
+
+
+@pytest.mark.parametrize(
+    ("url", "advice"),
+    [
+        ("mysql://ann:secret-7@shop/orders", "needs the driver MySQLdb: write mysql+pymysql://"),
+        ("postgresql+psycopg2://ann:secret-7@shop/orders", "needs the driver psycopg2: write postgresql+psycopg://"),
+    ],
+)
+def test_a_missing_driver_names_one_that_is_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, url: str, advice: str
+) -> None:
+    """A URL that names no driver, or one that is not installed, works with another beginning."""
+    for module in ("MySQLdb", "psycopg2"):
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(MissingExtraError, match=re.escape(advice)) as raised:
+        run_study(store=tmp_path, database=url, trials=1, advance=lambda: None)
+    assert "secret-7" not in str(raised.value)
+
+
+def test_a_missing_driver_names_its_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Packages are not always called as their modules; without any driver, the one to install is named."""
+    for module in ("MySQLdb", "pymysql"):
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(MissingExtraError, match=r"MySQLdb: pip install mysqlclient$"):
+        run_study(store=tmp_path, database="mysql://shop/orders", trials=1, advance=lambda: None)
+    with pytest.raises(MissingExtraError, match=r"pymysql: pip install pymysql$"):
+        run_study(store=tmp_path, database="mysql+pymysql://shop/orders", trials=1, advance=lambda: None)

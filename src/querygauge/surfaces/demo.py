@@ -10,13 +10,14 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Any, Final
 from uuid import uuid4
 
-from sqlalchemy import Engine, MetaData, create_engine, inspect, make_url, text
+from sqlalchemy import URL, Engine, MetaData, create_engine, inspect, make_url, text
 from sqlalchemy.dialects.postgresql import ENUM
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -30,6 +31,10 @@ DEMO_TARGET: Final = "optuna"
 
 _STEPS: Final = 5  # intermediate values a trial reports before it ends
 _SEED: Final = 1  # the same study each time, so that two runs can be compared
+# Packages of drivers whose modules have another name.
+_PACKAGES: Final = {"MySQLdb": "mysqlclient", "mysql": "mysql-connector-python", "psycopg2": "psycopg2-binary"}
+# Drivers the demo is tested with, by the database of a URL.
+_TESTED_DRIVERS: Final = {"postgresql": "psycopg", "mysql": "pymysql", "mariadb": "pymysql"}
 
 
 def run_study(*, store: Path, database: str | None, trials: int, advance: Callable[[], None]) -> float:
@@ -136,19 +141,30 @@ def _storage(optuna: ModuleType, url: str, scratch: Path) -> Iterator[Any]:
 def _clear_errors(url: str) -> Iterator[None]:
     """What is wrong with a URL or its database, in one line and without its password."""
     try:
-        shown = make_url(url).render_as_string(hide_password=True)
+        parsed = make_url(url)
     except SQLAlchemyError:
         # The text is not repeated: what cannot be parsed may hold a password anywhere.
         raise SettingsError(
             "--database must be an SQLAlchemy URL, such as postgresql+psycopg://user@host/name"
         ) from None
+    shown = parsed.render_as_string(hide_password=True)
     try:
         yield
     except ModuleNotFoundError as error:
-        raise MissingExtraError(f"{shown} needs the driver {error.name}: pip install {error.name}") from error
+        advice = _driver_advice(parsed, str(error.name))
+        raise MissingExtraError(f"{shown} needs the driver {error.name}: {advice}") from error
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
         raise SettingsError(f"--database {shown} could not be used: {reason}") from error
+
+
+def _driver_advice(url: URL, missing: str) -> str:
+    """How to go on without a driver: with one that is there, or with the package that has it."""
+    database = url.get_backend_name()
+    tested = _TESTED_DRIVERS.get(database)
+    if tested is not None and tested != url.get_driver_name() and find_spec(tested) is not None:
+        return f"write {database}+{tested}://, whose driver is installed"
+    return f"pip install {_PACKAGES.get(missing, missing)}"
 
 
 def _table_names_of(optuna: ModuleType, scratch: Path) -> set[str]:
