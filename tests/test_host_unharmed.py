@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import Engine, event, text
 from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.pool import AsyncAdaptedQueuePool
 from sqlalchemy.util import greenlet_spawn
 
 from capture.async_scenarios import ASYNC, AsyncScenario
@@ -169,9 +170,9 @@ async def test_async(
             witnessed = witness(engine.sync_engine, raised)
             return warned(await greenlet_spawn(scenario, engine.sync_engine, assistant) + witnessed, caught)
 
-    bare = await run(new_async_engine(driver, url=url))
+    bare = await run(new_async_engine(driver, url=url, poolclass=AsyncAdaptedQueuePool))
     clear(assistant_of(new_async_engine(driver, url=url), new_engine))
-    engine = new_async_engine(driver, url=url)
+    engine = new_async_engine(driver, url=url, poolclass=AsyncAdaptedQueuePool)
     with watched(engine) as gauge:
         assert await run(engine) == bare
         check(gauge, scenario, driver)
@@ -195,8 +196,8 @@ async def test_async_only(
             witnessed = witness(engine.sync_engine, raised)
             return warned(await scenario(engine, assistant_of(engine, new_engine)) + witnessed, caught)
 
-    bare = await run(new_async_engine(driver, url=url))
-    engine = new_async_engine(driver, url=url)
+    bare = await run(new_async_engine(driver, url=url, poolclass=AsyncAdaptedQueuePool))
+    engine = new_async_engine(driver, url=url, poolclass=AsyncAdaptedQueuePool)
     with watched(engine) as gauge:
         assert await run(engine) == bare
         check(gauge, scenario, driver)

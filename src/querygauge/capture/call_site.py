@@ -30,6 +30,9 @@ _DEPTH: Final = 2
 
 _SKIPPED, _LIBRARY, _APPLICATION = 1, 2, 3
 
+# Asked for at import: the first question imports a file of Python's, which a process that has given up its rights by
+# the time it attaches may not be allowed to read. SQLAlchemy asks the same from 2.0.44 on.
+_PATHS: Final = sysconfig.get_paths()
 _SKIPPED_FILES: Final = (
     str(Path(__file__).parents[1]) + os.sep,
     str(Path(sqlalchemy.__file__).parent) + os.sep,
@@ -38,8 +41,7 @@ _SKIPPED_FILES: Final = (
 
 
 def _library_folders() -> tuple[str, ...]:
-    paths = sysconfig.get_paths()
-    folders = {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    folders = {_PATHS[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     folders.update(site.getsitepackages(), [site.getusersitepackages()])
     # The longest first: site-packages usually lies inside the standard library's folder.
     return tuple(folder + os.sep for folder in sorted(folders, key=len, reverse=True))
