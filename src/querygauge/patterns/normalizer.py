@@ -11,11 +11,13 @@ What cannot be read safely becomes its first word and `?`. Reading is bounded to
 
 import re
 from collections.abc import Callable
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Final
 
 from querygauge.patterns.dialects import Dialect, dialect_of
 from querygauge.patterns.exact import is_odd, to_plain
+from querygauge.patterns.grammar import CASTS, main_pass
+from querygauge.patterns.session_names import without_session_names
 from querygauge.patterns.words import words
 
 __all__ = ["MAX_STATEMENT_CHARACTERS", "normalize"]
@@ -31,7 +33,6 @@ _VERBS: Final = words(
     "TRUNCATE UNLISTEN UPDATE USE VACUUM VALUES WITH"
 )
 
-_NAME: Final = r"(?:\"[^\"]*\"|`[^`]*`|\[[^\]]*\]|[\w$?]+)"
 _KEYWORDS_BEFORE_A_VALUE: Final = (
     "ALL|AND|ANY|AS|BETWEEN|BY|CASE|DEFAULT|DISTINCT|ELSE|FETCH|FIRST|FORWARD|FROM|HAVING|ILIKE|IN|INTERVAL|LIKE|LIMIT|"
     "MOVE|NEXT|NOT|OFFSET|ON|OR|RETURN|RETURNING|SELECT|SET|THEN|TO|TOP|USING|VALUES|WHEN|WHERE"
@@ -87,18 +88,7 @@ _NUMBER_IN_A_NAME: Final = re.compile(r"(?<=_)[0-9]{2,}+|[0-9]{8,}+|(?<![^\W_])[
 _STATEMENT_WORD: Final = re.compile(r"[A-Za-z]+")
 
 
-def _any_case(word: str) -> str:
-    return "".join(f"[{letter.upper()}{letter.lower()}]" for letter in word)
-
-
-_TYPE_NAME: Final = r"(?:\"[^\"]*+\"|[^\W\d]\w*+)"
-_CASTS: Final = (
-    rf"(?:\s*+::\s*+{_TYPE_NAME}(?:\.{_TYPE_NAME})?+(?:\s++(?:{_any_case('PRECISION')}|{_any_case('VARYING')})(?!\w))?+"
-    rf"(?:\s*+\([0-9,?\s]*+\))?+"
-    rf"(?:\s++{_any_case('WITH')}(?:{_any_case('OUT')})?+\s++{_any_case('TIME')}\s++{_any_case('ZONE')}(?!\w))?+"
-    rf"(?:\s*+\[[0-9?]*+\])*+)*+"
-)
-_CAST: Final = re.compile(rf"\?(?<![\w\"`]\?){_CASTS}")
+_CAST: Final = re.compile(rf"\?(?<![\w\"`]\?){CASTS}")
 
 # What SQLAlchemy sends instead of an empty list.
 _EMPTY_LISTS: Final = (
@@ -106,46 +96,6 @@ _EMPTY_LISTS: Final = (
     ("IN (?) AND (? != ?)", "IN (?)"),
     ("IN (SELECT ? FROM (SELECT ?) WHERE ?!=?)", "IN (?)"),
 )
-
-# By first keyword: names that a session makes up, and values without quotes.
-_SET: Final = rf"@{{0,2}}{_NAME}(?:\.{_NAME})*(?: ?:?= ?| TO )"
-_TRANSACTION: Final = rf"TRAN(?:SACTION)? )(?!(?:AND|DEFERRABLE|ISOLATION|NOT|READ|WITH)\b){_NAME}"
-_SESSION_NAMES: Final = {
-    verb: re.compile(rf"(?i)^({verb} {rest}")
-    for verb, rest in {
-        "SAVEPOINT": rf"){_NAME}$",
-        "SAVE": _TRANSACTION,
-        "BEGIN": _TRANSACTION,
-        "COMMIT": _TRANSACTION,
-        "RELEASE": rf"(?:SAVEPOINT )?){_NAME}$",
-        "ROLLBACK": rf"(?:(?:WORK |TRANSACTION )?TO (?:SAVEPOINT )?|TRAN(?:SACTION)? )){_NAME}$",
-        "DECLARE": rf"){_NAME}",
-        "FETCH": rf"(?:.* )?){_NAME}$",
-        "MOVE": rf"(?:.* )?){_NAME}$",
-        "CLOSE": rf")(?!ALL$){_NAME}$",
-        "PREPARE": rf")(?!TRANSACTION ){_NAME}",
-        "EXECUTE": rf")(?!IMMEDIATE ){_NAME}",
-        "DEALLOCATE": rf"(?:PREPARE )?)(?!ALL$){_NAME}$",
-        "LISTEN": rf"){_NAME}",
-        "UNLISTEN": rf"){_NAME}",
-        "NOTIFY": rf"){_NAME}(?:, \?)?",
-        "EXPLAIN": rf"(?:.*? )?EXECUTE ){_NAME}",
-        "CREATE": rf"(?:OR REPLACE )?(?:FUNCTION|PROCEDURE) .*? SET {_SET}).+$",
-        "SET": r"(?:(?:SESSION|LOCAL|GLOBAL|PERSIST) )?"
-        rf"(?:TIME ZONE |(?:DEFAULT )?ROLE |AUTHORIZATION |PASSWORD |{_SET})).+$",
-        "ALTER": rf"(?:USER|ROLE|DATABASE|SYSTEM|SESSION|FUNCTION|PROCEDURE) (?:.*? )?SET (?:TIME ZONE |{_SET})).+$",
-        "PRAGMA": rf"{_NAME}(?:\.{_NAME})* ?(?:= ?|\()).+?(?=\)?$)",
-    }.items()
-}
-# What follows is rows, as a script sends them.
-_COPIES: Final = re.compile(r"(?i)(?:^|; ?)COPY [^;]*? FROM STDIN\b[^;]*")
-# What follows these words is a password, whatever it looks like.
-_IDENTIFIES: Final = re.compile(r"(?i)(?<![\w\"`.])IDENTIFIED BY\b(?=.)")
-_PASSWORD: Final = re.compile(
-    r"(?i)^(?:CREATE|ALTER|GRANT) (?:OR REPLACE )?"
-    r"(?:USER|ROLE|GROUP|LOGIN|APPLICATION ROLE|(?:A?SYMMETRIC|MASTER) KEY)\b.*?(?<![\w\"`.])PASSWORD\b(?=.)"
-)
-_MAY_IDENTIFY: Final = frozenset({"CREATE", "ALTER", "GRANT", "SET"})
 
 
 def normalize(statement: str, dialect: str) -> str:
@@ -188,7 +138,7 @@ def _pass(statement: str, dialect: str) -> tuple[str, bool]:
     text, was_glued = _folded(text, spoken)
     if ")" in text:
         text = _rows_and_lists(text, is_cut=len(statement) > MAX_STATEMENT_CHARACTERS)
-    named = _without_session_names(text, spoken)
+    named = without_session_names(text, spoken)
     closed = _closed(named, spoken)
     is_certain = closed == text and not was_glued and not (was_odd and is_odd(text, spoken))
     return closed, is_certain
@@ -221,75 +171,7 @@ def _without_tokens(text: str) -> str:
 @lru_cache(maxsize=64)
 def _grammar(name: str) -> tuple[Dialect, Callable[[str, str], str]]:
     """The dialect of a name, and its main pass; names of unknown dialects come from outside and are bounded."""
-    return dialect_of(name), _main_pass(dialect_of(name))
-
-
-@cache
-def _main_pass(dialect: Dialect) -> Callable[[str, str], str]:
-    """
-    Substitutes `?` for each literal or placeholder, together with its cast and with those a comma apart.
-
-    What begins a row goes together with the rows that follow, too. Written for speed: begins with one character class,
-    looks back only after that character, ignores no case and never backtracks, so that its time is linear; what most
-    lists consist of is tried before what they may.
-    """
-    literal = {quote: _literal(quote, dialect) for quote in dialect.string_quotes}
-    adjacent = "".join((r"(?:\s*+(?:", "|".join(f"{quote}{rest}" for quote, rest in literal.items()), "))*+"))
-    number = (
-        r"(?:(?<=0)(?:[xX][0-9a-fA-F_]++|[bB][01_]++|[oO][0-7_]++)(?!\w)"
-        r"|[0-9_]*+(?:\.[0-9_]*+)?+(?:[eE][-+]?+[0-9][0-9_]*+)?+"
-        rf"{f'[{dialect.number_suffixes}]?+' if dialect.number_suffixes else ''}(?!\w))"
-    )
-    operators = f"(?![{dialect.question_operators}])" if dialect.question_operators else ""
-    percent = r"(?:s(?!\w)|\([^()]*+\)[sbt](?!\w))"
-    named = {sign: _named(sign, dialect) for sign in dialect.named_placeholders}
-    named |= dict.fromkeys(dialect.money_signs, r"[0-9][0-9,]*+(?:\.[0-9]*+)?+")
-    start = "".join((*literal, "0-9?%", *named))
-    alternatives = [
-        *(f"(?<={quote}){rest}{adjacent}" for quote, rest in literal.items()),
-        rf"(?<=[0-9]){number}",
-        rf"(?<=\?)(?<![\w\"`]\?)[0-9]*+{operators}",
-        rf"(?<=%)(?<!%%){percent}",
-        *(rf"(?<=\{sign})(?<![\w\])?\{sign}]\{sign}){rest}" for sign, rest in named.items()),
-    ]
-    items = [
-        *(f"{quote}{rest}{adjacent}" for quote, rest in literal.items()),
-        rf"[0-9]{number}",
-        rf"\?[0-9]*+(?![\w\"`]){operators}",
-        rf"%{percent}",
-        *(rf"\{sign}{rest}" for sign, rest in named.items()),
-        r"(?:NULL|TRUE|FALSE|null|true|false)(?![\w.(])",
-    ]
-    casts = _CASTS if dialect.casts else ""
-    item = rf"[-+]?+(?:{'|'.join(items)}){casts}"
-    frequent = rf"(?:{'|'.join(_frequent_items(dialect))})(?=[,)])"
-    more = rf"(?:,\x20{frequent}|\s*+,\s*+{item})*+"
-    row = rf"\)\s*+,\s*+\((?:{frequent}|{item}){more}(?=\))"
-    # A digit of a name is nothing; who begins right after a parenthesis may begin a row, and is remembered as group 1.
-    begin = rf"[{start}](?<![\w$][0-9])(?:(?<=\(.)())?+"
-    return re.compile(rf"{begin}(?:{'|'.join(alternatives)}){casts}{more}(?(1)(?:{row})*+)").sub
-
-
-def _frequent_items(dialect: Dialect) -> list[str]:
-    """What long lists consist of, in forms that are read at a glance."""
-    cast = r"(?:::\w++)?+" if dialect.casts else ""
-    text = [rf"{quote}[^{quote}\\]*+{quote}" for quote in dialect.string_quotes]
-    numbered = [r"\$[0-9]++" + cast] if "$" in dialect.named_placeholders else []
-    return [*text, r"[0-9]++", r"\?", *numbered, rf"%\(\w++\)s{cast}", "%s", "NULL"]
-
-
-def _literal(quote: str, dialect: Dialect) -> str:
-    """What follows an opening quote; an unterminated literal reaches to the end."""
-    if dialect.backslash == "always":
-        return rf"[^{quote}\\]*+(?:\\(?s:.)?+[^{quote}\\]*+)*+{quote}?+"
-    return rf"[^{quote}]*+{quote}?+"
-
-
-def _named(sign: str, dialect: Dialect) -> str:
-    # Two colons are a cast, and `:=` assigns: a name or a number must follow at once.
-    if sign == "$":
-        return r"\w++(?!\$)"
-    return r"(?:\w++|\"[^\"]*+\")" if dialect.quoted_placeholders else r"\w++"
+    return dialect_of(name), main_pass(dialect_of(name))
 
 
 def _single_spaced(text: str) -> str:
@@ -411,26 +293,6 @@ def _row_end(text: str, start: int) -> int:
         if not depth:
             return parenthesis.end()
     return len(text)
-
-
-def _without_session_names(text: str, dialect: Dialect) -> str:
-    if ";" in text:
-        data = _COPIES.search(text)
-        parts = (part.strip() for part in text[: data.end() if data else len(text)].split(";"))
-        return "; ".join(_without_session_name(part, dialect) for part in parts if part)
-    return _without_session_name(text, dialect)
-
-
-def _without_session_name(text: str, dialect: Dialect) -> str:
-    verb = text[: text.find(" ")].upper()
-    if verb in _SESSION_NAMES and not (verb == "EXECUTE" and dialect.executes_procedures):
-        text = _SESSION_NAMES[verb].sub(r"\1?", text)
-    if verb in _MAY_IDENTIFY:
-        for password in (_IDENTIFIES, _PASSWORD):
-            found = password.search(text)
-            if found:
-                text = f"{text[: found.end()]} ?"
-    return text
 
 
 def _closed(text: str, dialect: Dialect) -> str:
