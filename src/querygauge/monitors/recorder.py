@@ -312,7 +312,7 @@ def nanoseconds(name: str, milliseconds: float) -> int:
     Raises:
         SettingsError: If the value called `name` is negative or not finite.
     """
-    if not (math.isfinite(milliseconds) and milliseconds >= 0):
+    if not (math.isfinite(milliseconds * _NS_PER_MS) and milliseconds >= 0):
         raise SettingsError(f"{name} must be a finite number >= 0; got {milliseconds!r}")
     return round(milliseconds * _NS_PER_MS)
 
