@@ -164,7 +164,30 @@ def test_no_literal_survives(data: st.DataObject, template: str, dialect: str) -
 
 
 @given(
-    st.sampled_from(["'", '"', "/*", "(", "$a$", "1,", "''", "'a',", "\\", "[", "`", "--", "$$", "((1),", "a.", "::x"])
+    st.sampled_from(
+        [
+            *(
+                "'",
+                '"',
+                "/*",
+                "(",
+                "$a$",
+                "1,",
+                "''",
+                "'a',",
+                "\\",
+                "[",
+                "`",
+                "--",
+                "$$",
+                "((1),",
+                "a.",
+                "::x",
+                "+ ",
+                "[a",
+            )
+        ]
+    )
 )
 @settings(deadline=None)
 def test_hostile_input_is_bounded(piece: str) -> None:

@@ -34,6 +34,8 @@ class Dialect:
         dollar_quotes: Whether `$tag$ … $tag$` is a literal.
         nested_comments: Whether `/* /* */ */` is one comment: `yes`, `no` or `doubtful`.
         dashes: Whether `--` opens a comment: `always`, only before a space (`spaced`), or `doubtful` without one.
+        line_ends: Whether a carriage return alone ends a comment of a line: `yes`, `no` or `doubtful`.
+        executable_comments: Whether what `/*! … */` holds is read as SQL.
         hash_comments: Whether `#` opens a comment up to the end of the line: `yes`, `no` or `doubtful`.
         brackets_doubtful: Whether `[` may open a name or an array, so that a quote inside may be either's.
         casts: Whether `::type` is a cast.
@@ -59,6 +61,8 @@ class Dialect:
     dollar_quotes: bool = False
     nested_comments: Literal["yes", "no", "doubtful"] = "no"
     dashes: Literal["always", "spaced", "doubtful"] = "always"
+    line_ends: Literal["yes", "no", "doubtful"] = "no"
+    executable_comments: bool = False
     hash_comments: Literal["yes", "no", "doubtful"] = "no"
     brackets_doubtful: bool = False
     casts: bool = False
@@ -79,6 +83,7 @@ _POSTGRESQL: Final = Dialect(
     backslash="prefixed",
     dollar_quotes=True,
     nested_comments="yes",
+    line_ends="yes",
     casts=True,
     named_placeholders=":$",
     question_operators="|&",
@@ -91,6 +96,7 @@ _MYSQL: Final = Dialect(
     name_quotes=(("`", "`"),),
     backslash="always",
     dashes="spaced",
+    executable_comments=True,
     hash_comments="yes",
     charset_prefixes=True,
     catalog_schemas=frozenset({"information_schema", "performance_schema", "mysql", "sys"}),
@@ -109,6 +115,7 @@ _MSSQL: Final = Dialect(
     name_quotes_literals=True,
     doubled_brackets=True,
     nested_comments="yes",
+    line_ends="doubtful",
     money_signs="$",
     named_placeholders=":@",
     executes_procedures=True,
@@ -140,6 +147,8 @@ _UNKNOWN: Final = Dialect(
     dollar_quotes=True,
     nested_comments="doubtful",
     dashes="doubtful",
+    line_ends="doubtful",
+    executable_comments=True,
     hash_comments="doubtful",
     brackets_doubtful=True,
     casts=True,

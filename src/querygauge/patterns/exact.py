@@ -16,11 +16,20 @@ from typing import Final
 from querygauge.patterns.dialects import Dialect
 from querygauge.patterns.doubtful_names import without_doubtful_names
 
-__all__ = ["is_odd", "to_plain"]
+__all__ = ["CONTINUED", "DOLLAR_TAG", "executable_end", "is_odd", "to_plain"]
+
+DOLLAR_TAG: Final = r"(?:[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_\x80-\U0010ffff]*)?"
+"""What may stand between the dollars of PostgreSQL's literals."""
 
 # What a quoted name may hold to be kept: anything else could be a value in the wrong quotes.
 _LOOKS_LIKE_A_NAME: Final = re.compile(r"[^\W\d][\w $.\-]{0,62}").fullmatch
-_DOLLAR_TAG: Final = re.compile(r"\$(?:[^\W\d]\w*)?\$")
+_DOLLAR_TAG: Final = re.compile(rf"\${DOLLAR_TAG}\$")
+# A literal in PostgreSQL goes on in the next one if a line ends between them, and with it whether a backslash escapes.
+CONTINUED: Final = re.compile(r"[^\S\n\r]*+(?:--[^\n\r]*+)?+[\n\r](?:\s|--[^\n\r]*+)*+'")
+# The end of a comment that a server reads as SQL; a literal in it may hold what looks like the end.
+_EXECUTABLE: Final = re.compile(
+    r"(?:[^'\"`*]|\*(?!/)|'(?:[^'\\]|\\(?s:.))*+'|\"(?:[^\"\\]|\\(?s:.))*+\"|`[^`]*+`)*+\*/"
+)
 _COMMENT_EDGE: Final = re.compile(r"/\*|\*/")
 _ESCAPED_LITERAL: Final = re.compile(r"[eE]'")
 # By the character that opens a name; how many of it a plain name has, and how it looks.
@@ -29,7 +38,11 @@ _PLAIN_NAME: Final = {
     "`": (2, re.compile(r"`[^\W\d]\w*`")),
     "[": (1, re.compile(r"\[[^\W\d]\w*\](?!\])")),
 }
+_AFTER_ESCAPE: Final = re.compile(r"(?i)(?<!\w)ESCAPE\s*\Z").search
+_LONGEST_ESCAPE: Final = 20  # characters before a literal in which the word is looked for
 _Q_CLOSES: Final = {"(": ")", "[": "]", "{": "}", "<": ">"}
+_EXECUTED: Final = ("!", "M!")
+_LINE_END: Final = re.compile(r"[\n\r]")
 _LITERAL: Final = "''"
 # What a reader gives: the text that stands for what it read, and where it ended; -1 swallows the rest.
 _Reading = tuple[str, int]
@@ -87,8 +100,9 @@ _Reader = Callable[[str, re.Match[str]], _Reading]
 @cache
 def _readers(dialect: Dialect) -> tuple[re.Pattern[str], dict[str, _Reader]]:
     """What opens something odd, and by its first character who reads it."""
-    opening = [r"--(?=[\s\x00-\x1f]|\Z)" if dialect.dashes == "spaced" else "--", r"/\*"]
-    dashes = _line_or_nothing if dialect.dashes == "doubtful" else _line
+    opening = [r"--(?=[\s\x00-\x1f\x7f]|\Z)" if dialect.dashes == "spaced" else "--", r"/\*"]
+    line = {"yes": _line_of_either_end, "no": _line, "doubtful": _line_of_one_end}[dialect.line_ends]
+    dashes = _line_or_nothing if dialect.dashes == "doubtful" else line
     readers: dict[str, _Reader] = {"-": dashes, "/": _comment_reader(dialect)}
     for quote in dialect.string_quotes:
         opening.append(quote)
@@ -98,7 +112,7 @@ def _readers(dialect: Dialect) -> tuple[re.Pattern[str], dict[str, _Reader]]:
         readers[opens] = _name_reader(opens, closes, dialect)
     if dialect.hash_comments != "no":
         opening.append("#")
-        readers["#"] = _line if dialect.hash_comments == "yes" else _swallow
+        readers["#"] = line if dialect.hash_comments == "yes" else _swallow
     if dialect.dollar_quotes:
         # Glued to an identifier, a dollar is a part of it.
         opening.append(rf"(?<![\w$]){_DOLLAR_TAG.pattern}")
@@ -128,16 +142,21 @@ def _literal_reader(dialect: Dialect, quote: str) -> _Reader:
         closed = (escaping if escapes else doubling).match(statement, start)
         if closed is None:
             return _LITERAL, -1
-        if dialect.backslash == "doubtful" and _is_doubtful(closed.group(), quote):
+        if dialect.backslash == "doubtful" and _is_doubtful(closed.group(), quote, statement[: start - 1]):
             return _LITERAL, -1
+        while escapes and dialect.backslash == "prefixed" and (more := CONTINUED.match(statement, closed.end())):
+            closed = escaping.match(statement, more.end())
+            if closed is None:
+                return _LITERAL, -1
         return _LITERAL, closed.end()
 
     return read
 
 
-def _is_doubtful(literal: str, quote: str) -> bool:
+def _is_doubtful(literal: str, quote: str, before: str) -> bool:
     # `ESCAPE '\'` is the one place where a backslash before the closing quote cannot escape it.
-    return "\\" + quote in literal and literal != "\\" + quote
+    is_the_escape = literal == "\\" + quote and _AFTER_ESCAPE(before[-_LONGEST_ESCAPE:]) is not None
+    return "\\" + quote in literal and not is_the_escape
 
 
 def _name_reader(opens: str, closes: str, dialect: Dialect) -> _Reader:
@@ -157,11 +176,13 @@ def _name_reader(opens: str, closes: str, dialect: Dialect) -> _Reader:
 
 def _line_or_nothing(statement: str, found: re.Match[str]) -> _Reading:
     after = statement[found.end() : found.end() + 1]
-    return _line(statement, found) if not after or after.isspace() or after < " " else ("", -1)
+    return _line_of_one_end(statement, found) if not after or after.isspace() or after < " " else ("", -1)
 
 
 def _comment_reader(dialect: Dialect) -> _Reader:
     def read(statement: str, found: re.Match[str]) -> _Reading:
+        if dialect.executable_comments and statement.startswith(_EXECUTED, found.end()):
+            return " ", executable_end(statement, found.end())
         if dialect.nested_comments == "no":
             end = statement.find("*/", found.end())
             return " ", end + 2 if end >= 0 else -1
@@ -178,6 +199,26 @@ def _comment_reader(dialect: Dialect) -> _Reader:
         return " ", -1
 
     return read
+
+
+def executable_end(statement: str, start: int) -> int:
+    """Where a comment ends that is SQL to some servers; -1 if that depends on which, or if it never does."""
+    plain, read = statement.find("*/", start), _EXECUTABLE.match(statement, start)
+    return plain + 2 if read and read.end() == plain + 2 and statement.find("/*", start, plain) < 0 else -1
+
+
+def _line_of_either_end(statement: str, found: re.Match[str]) -> _Reading:
+    end = _LINE_END.search(statement, found.end())
+    return " ", end.start() if end else -1
+
+
+def _line_of_one_end(statement: str, found: re.Match[str]) -> _Reading:
+    end = _LINE_END.search(statement, found.end())
+    if end is None:
+        return " ", -1
+    # A carriage return alone ends it or not.
+    is_certain = end.group() == "\n" or statement.startswith("\r\n", end.start())
+    return " ", end.start() if is_certain else -1
 
 
 def _line(statement: str, found: re.Match[str]) -> _Reading:

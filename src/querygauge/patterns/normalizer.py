@@ -38,15 +38,16 @@ _KEYWORDS_BEFORE_A_VALUE: Final = (
     "MOVE|NEXT|NOT|OFFSET|ON|OR|RETURN|RETURNING|SELECT|SET|THEN|TO|TOP|USING|VALUES|WHEN|WHERE"
 )
 
-_TOKEN_OF_A_LIST: Final = re.compile(r"__\[POSTCOMPILE_\S+?(?:~~.+?~~)?\]")
-_TOKEN_OF_NO_SCHEMA: Final = re.compile(r"\"?__\[SCHEMA__none\]\"?\.")
-_TOKEN_OF_A_SCHEMA: Final = re.compile(r"\"?__\[SCHEMA_([^\W\d]\w*)\]\"?")
+# Without a quote in any of them, and in both quotes or none: inside of a literal they must not change where it ends.
+_TOKEN_OF_A_LIST: Final = re.compile(r"__\[POSTCOMPILE_[^\]'\"`~\s]{1,128}(?:~~[^'\"`]{0,512}?~~)?\]")
+_TOKEN_OF_NO_SCHEMA: Final = re.compile(r"(\"?)__\[SCHEMA__none\]\1\.")
+_TOKEN_OF_A_SCHEMA: Final = re.compile(r"__\[SCHEMA_([^\W\d]\w{0,127})\]")
 # Something beside a `?` that may belong to it: a prefix, a sign, a point, a cast or another `?`.
 _NEIGHBOUR: Final = re.compile(r"\?(?:(?=,|:| :)(?=, \?| ?::)|(?<=[a-zA-Z0-9_$&.+\-]\?)|(?<=[+\-] \?))")
 _GLUED_BEFORE: Final = re.compile(r"\?(?<=[\w&.]\?)")
 _PREFIX: Final = re.compile(r"(?<![\w.$@\"`])(?:[ENXBenxb]|(?:[Uu]&[NXnx]?)|_[A-Za-z][A-Za-z0-9]*+)(?=\?(?![|&]))")
 _TYPED: Final = re.compile(r"(?<![\w.$@\"`])((?i:DATE|TIME|TIMESTAMP|INTERVAL))\?")
-_CHARSET: Final = re.compile(r"_(?<![\w.$@\"`]_)[A-Za-z][A-Za-z0-9]*+ (?:_[A-Za-z][A-Za-z0-9]*+ )*+(?=\?)")
+_CHARSET: Final = re.compile(r"_(?<![\w.$@\"`]_)[A-Za-z][A-Za-z0-9]*+ (?:_[A-Za-z][A-Za-z0-9]*+ ){0,2}+(?=\?)")
 _BARE_POINT: Final = re.compile(r"(?<![\w)\]\"`?.])\.\?")
 _CONSTANTS: Final = tuple(
     (
@@ -56,7 +57,7 @@ _CONSTANTS: Final = tuple(
     for name in ("NULL", "TRUE", "FALSE")
     for word in (name, name.lower(), name.title())
 )
-_SIGNS: Final = re.compile(r"([-+] ?)(?:[-+] ?)*+\?")
+_SIGNS: Final = re.compile(r"[-+](?<![-+].)(?<![-+] .)( ?)(?:[-+] ?)*+\?")
 _BEFORE_A_SIGN: Final = re.compile(
     rf"(?:^|[=<>(,*/%|&!~\[^{{;]|(?<![\w\"`.])(?i:{_KEYWORDS_BEFORE_A_VALUE})) ?\Z"
 ).search
@@ -64,7 +65,7 @@ _LONGEST_KEYWORD: Final = 10  # characters, and one before it
 _RUN: Final = re.compile(r"\?(?<![\w\"`]\?)(?:, \?(?![\w\"`]))++")
 _ROWS: Final = re.compile(r"\(\?\)(?:, \(\?\))++")
 _ROWS_CUT: Final = re.compile(r"(?<=\(\?\))(?:, \(\?\))*+,?(?: \((?:\?,?)?)?$")
-_NESTED: Final = re.compile(r"\((\(++)\?\)(\)++)")
+_NESTED: Final = re.compile(r"\((?<!\(.)(\(++)\?\)(\)++)")
 _VALUES: Final = re.compile(r"(?i)(?<![\w\"`.])VALUES? ?(?=\()")
 _PARENTHESIS: Final = re.compile(r"[()]")
 # By placeholder without a name: several of them, one more, the end of a row of them, and the whole row.
@@ -124,7 +125,7 @@ def _pass(statement: str, dialect: str) -> tuple[str, bool]:
     if not text.isascii():
         text = text.encode("utf-8", "replace").decode("utf-8")
     if "\0" in text:
-        text = text.replace("\0", "")
+        text = text.replace("\0", " ")  # not away: a backslash before it would escape what comes next
     if "__[" in text:
         text = _without_tokens(text)
     was_odd = is_odd(text, spoken)
@@ -175,8 +176,8 @@ def _grammar(name: str) -> tuple[Dialect, Callable[[str, str], str]]:
 
 def _single_spaced(text: str) -> str:
     """`text` with one space for each run of white space, and none at its ends."""
-    # Looking for what there may be is quicker than a split at every blank: by a fifth for SQLAlchemy's statements, which
-    # break lines and no more, by four fifths for long ones on one line.
+    # Looking for what there may be is quicker than a split at every blank: by a fifth for SQLAlchemy's statements, by
+    # four fifths for long ones on a single line.
     if "\n" in text:
         text = " ".join(map(str.strip, text.split("\n")))
     is_odd_otherwise = "\r" in text or "\v" in text or "\f" in text or not text.isascii() or _has_separators(text)
@@ -214,7 +215,7 @@ def _folded(text: str, dialect: Dialect) -> tuple[str, bool]:
         text = _TYPED.sub(r"\1 ?", _BARE_POINT.sub("?", _PREFIX.sub("", text)))
     if dialect.charset_prefixes and "_" in text:
         text, folded = _CHARSET.subn("", text)
-        has_neighbours = has_neighbours or folded > 0
+        has_neighbours, is_glued = has_neighbours or folded > 0, is_glued or folded > 0
     if "%" in text:
         text = _MODULO.sub("%", text)
     if not has_neighbours:
@@ -224,12 +225,13 @@ def _folded(text: str, dialect: Dialect) -> tuple[str, bool]:
         is_glued = is_glued or folded > 0
     if "-?" in text or "- ?" in text or "+?" in text or "+ ?" in text:
         text = _SIGNS.sub(_unsigned, text)
-    return _RUN.sub("?", text) if "?, ?" in text else text, is_glued or "&?" in text
+        is_glued = is_glued or _GLUED_BEFORE.search(text) is not None
+    return _RUN.sub("?", text) if "?, ?" in text else text, is_glued
 
 
 def _unsigned(found: re.Match[str]) -> str:
     before = found.string[max(0, found.start() - _LONGEST_KEYWORD - 2) : found.start()]
-    return "?" if _BEFORE_A_SIGN(before) else f"{found[1]}?"
+    return "?" if _BEFORE_A_SIGN(before) else f"{found[0][0]}{found[1]}?"
 
 
 def _without_constants(text: str) -> str:

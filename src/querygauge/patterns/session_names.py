@@ -12,7 +12,7 @@ from querygauge.patterns.dialects import Dialect
 
 __all__ = ["without_session_names"]
 
-_NAME: Final = r"(?:\"[^\"]*\"|`[^`]*`|\[[^\]]*\]|[\w$?]+)"
+_NAME: Final = r"(?:\"[^\"]{0,128}\"|`[^`]{0,128}`|\[[^\]]{0,128}\]|[\w$?]+)"
 # By first keyword: names that a session makes up, and values without quotes.
 _SET: Final = rf"@{{0,2}}{_NAME}(?:\.{_NAME})*(?: ?:?= ?| TO )"
 _TRANSACTION: Final = rf"TRAN(?:SACTION)? )(?!(?:AND|DEFERRABLE|ISOLATION|NOT|READ|WITH)\b){_NAME}"
@@ -26,8 +26,8 @@ _SESSION_NAMES: Final = {
         "RELEASE": rf"(?:SAVEPOINT )?){_NAME}$",
         "ROLLBACK": rf"(?:(?:WORK |TRANSACTION )?TO (?:SAVEPOINT )?|TRAN(?:SACTION)? )){_NAME}$",
         "DECLARE": rf"){_NAME}",
-        "FETCH": rf"(?:.* )?){_NAME}$",
-        "MOVE": rf"(?:.* )?){_NAME}$",
+        **dict.fromkeys(("FETCH", "MOVE"), r"(?:.*? (?:FROM|IN) (?=\S)|(?:.* )?(?=\S+$)))\S+"),
+        "OPEN": rf"){_NAME}",
         "CLOSE": rf")(?!ALL$){_NAME}$",
         "PREPARE": rf")(?!TRANSACTION ){_NAME}",
         "EXECUTE": rf")(?!IMMEDIATE ){_NAME}",
@@ -51,7 +51,7 @@ _PASSWORD: Final = re.compile(
     r"(?i)^(?:CREATE|ALTER|GRANT) (?:OR REPLACE )?"
     r"(?:USER|ROLE|GROUP|LOGIN|APPLICATION ROLE|(?:A?SYMMETRIC|MASTER) KEY)\b.*?(?<![\w\"`.])PASSWORD\b(?=.)"
 )
-_MAY_IDENTIFY: Final = frozenset({"CREATE", "ALTER", "GRANT", "SET"})
+_MAY_IDENTIFY: Final = frozenset({"ADMINISTER", "ALTER", "CREATE", "GRANT", "SET"})
 
 
 def without_session_names(text: str, dialect: Dialect) -> str:

@@ -9,7 +9,8 @@ in a statement nobody foresaw the summary is shorter, never wrong about a value.
 import re
 from typing import Final, NamedTuple
 
-from querygauge.patterns.dialects import Dialect, dialect_of
+from querygauge.patterns.categories import category_of
+from querygauge.patterns.dialects import dialect_of
 from querygauge.patterns.words import words
 from querygauge.values import Category
 
@@ -20,7 +21,7 @@ MAX_SUMMARY_CHARACTERS: Final = 255
 # Operations and tables beyond this are not read; a pattern so long is a list that could not be folded.
 MAX_READ_CHARACTERS: Final = 16 * 1024
 
-_WORD: Final = r"(?:\"[^\"]*\"|'[^']*'|`[^`]*`|\[(?:[^\W\d][^\]]*|\?)\]|[@#]*[\w$?]+)"
+_WORD: Final = r"(?:\"[^\"]*\"|'[^']*'|`[^`]*`|\[(?:[^\W\d][^\]]{0,127}|\?)\]|[@#]{0,2}[\w$?]+)"
 _TOKEN: Final = re.compile(rf"{_WORD}(?:\.{_WORD})*|[(),;]")
 _SUMMARY_TOKEN: Final = re.compile(rf"{_WORD}(?:\.{_WORD})*|\S+")
 
@@ -39,16 +40,6 @@ _PLAIN_WRITE: Final = re.compile(
 )
 _OTHER_TABLES: Final = re.compile(r" (?:FROM|USING|JOIN) ")
 _QUOTES: Final = re.compile(r"[\"'`\[\]]")
-
-_TRANSACTION: Final = words("ABORT BEGIN COMMIT END RELEASE ROLLBACK SAVEPOINT START XA")
-_SESSION: Final = words("CLOSE DEALLOCATE DISCARD KILL LISTEN NOTIFY PRAGMA RESET SET SHOW UNLISTEN USE")
-_READS: Final = frozenset({"SELECT", "WITH", "DESCRIBE", "DESC", "TABLE", "VALUES"})
-# Asked by drivers and by SQLAlchemy when a connection is made or returned; no table is read.
-_CHATTER: Final = re.compile(
-    r"(?i)SELECT (?:(?:pg_catalog\.)?(?:version|current_schemas?|current_database|database|schema|connection_id|"
-    r"pg_backend_pid|pg_advisory_unlock_all|pg_is_in_recovery|quote_literal|quote_ident|sqlite_version|current_setting|"
-    r"set_config)\([?, ]*\)|@@[\w.]+|current_user|session_user)(?: AS \w+)?(?:, |; .*|$)"
-)
 
 _OPERATIONS: Final = words(
     "SELECT INSERT UPDATE DELETE MERGE REPLACE CALL EXECUTE EXEC TRUNCATE COPY LOCK VACUUM ANALYZE EXPLAIN "
@@ -137,7 +128,7 @@ def describe(text: str, dialect: str) -> Description:
         summary=summary if len(summary) <= MAX_SUMMARY_CHARACTERS else _shortened(summary),
         operation=operation,
         tables=tables,
-        category=_category(text, operation, tables, dialect_of(dialect)),
+        category=category_of(text, operation, tables, dialect_of(dialect)),
     )
 
 
@@ -185,26 +176,6 @@ def _shortened(summary: str) -> str:
             break
         end = token.end()
     return summary[:end]
-
-
-def _category(text: str, operation: str, tables: tuple[str, ...], dialect: Dialect) -> Category:
-    if operation in _TRANSACTION or (operation == "PREPARE" and text[:20].upper() == "PREPARE TRANSACTION "):
-        return "transaction"
-    if operation in _SESSION:
-        return "session"
-    if operation in _READS:
-        if tables and all(_is_catalog(table, dialect) for table in tables):
-            return "catalog"
-        if not tables and _CHATTER.match(text):
-            return "session"
-    return "query"
-
-
-def _is_catalog(table: str, dialect: Dialect) -> bool:
-    schema, _, name = table.lower().rpartition(".")
-    if schema.rpartition(".")[2] in dialect.catalog_schemas:
-        return True
-    return name.startswith(dialect.catalog_prefixes) or name in dialect.catalog_tables
 
 
 class _Reader:

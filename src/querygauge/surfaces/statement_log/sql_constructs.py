@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Final
 
 from querygauge.patterns.dialects import Dialect
+from querygauge.patterns.exact import CONTINUED, DOLLAR_TAG, executable_end
 
 __all__ = ["COMMENTS", "LOST", "OPEN", "Inside", "constructs_of", "opening_of"]
 
@@ -26,7 +27,7 @@ COMMENTS: Final = "-/#"
 
 _Opened = Callable[[str, re.Match[str]], Inside]
 
-_TAG: Final = r"\$(?:[^\W\d]\w*)?\$"
+_LINE_END: Final = re.compile(r"[\n\r]")
 _COMMENT_EDGE: Final = re.compile(r"/\*|\*/")
 # What would mean something else outside of a comment than inside.
 _TELLING: Final = re.compile(r"['\"`;$\[\]\\#{}]|--|/\*|\*/")
@@ -50,7 +51,7 @@ def opening_of(dialect: Dialect) -> tuple[str, list[str]]:
     if dialect.hash_comments != "no":
         first, rest = f"{first}#", [*rest, r"(?<=#)"]
     if dialect.dollar_quotes:
-        first, rest = f"{first}$", [*rest, rf"(?<=\$)(?<![\w$].){_TAG[2:]}"]
+        first, rest = f"{first}$", [*rest, rf"(?<=\$)(?<![\w$].){DOLLAR_TAG}\$"]
     if dialect.brackets_doubtful:
         first, rest = rf"{first}\[", [*rest, r"(?<=\[)"]
     if dialect.q_quotes != "no":
@@ -65,7 +66,7 @@ def constructs_of(dialect: Dialect) -> Mapping[str, _Opened]:
     constructs: dict[str, _Opened] = {
         "-": lambda _text, _found: _dashes(dialect),
         "/": lambda _text, _found: _comment(dialect),
-        "#": lambda _text, _found: _line if dialect.hash_comments == "yes" else _doubtful_line,
+        "#": lambda _text, _found: _line_of(dialect) if dialect.hash_comments == "yes" else _doubtful_line,
         "$": lambda _text, found: _up_to(found.group()),
         "[": lambda _text, found: _certain(_CERTAIN_BRACKET, found.start()),
         **dict.fromkeys("qQ", _q_literal if dialect.q_quotes == "yes" else _doubtful_q_literal),
@@ -77,8 +78,26 @@ def constructs_of(dialect: Dialect) -> Mapping[str, _Opened]:
     return MappingProxyType(constructs)
 
 
+def _line_of(dialect: Dialect) -> Inside:
+    return {"yes": _line_of_either_end, "no": _line, "doubtful": _line_of_one_end}[dialect.line_ends]
+
+
 def _line(text: str, position: int) -> int:
     return text.find("\n", position)
+
+
+def _line_of_either_end(text: str, position: int) -> int:
+    end = _LINE_END.search(text, position)
+    return end.start() if end else OPEN
+
+
+def _line_of_one_end(text: str, position: int) -> int:
+    end = _LINE_END.search(text, position)
+    if end is None:
+        return OPEN
+    # Where a carriage return alone may end it, what follows must not tell.
+    is_certain = end.group() == "\n" or text.startswith("\r\n", end.start())
+    return end.start() if is_certain else _doubtful_line(text, position)
 
 
 def _doubtful_line(text: str, position: int) -> int:
@@ -114,8 +133,8 @@ def _q_literal(_text: str, found: re.Match[str]) -> Inside:
 def _dashes(dialect: Dialect) -> Inside:
     def inside(text: str, position: int) -> int:
         after = text[position : position + 1]
-        if dialect.dashes == "always" or not after or after <= " ":
-            return _line(text, position)
+        if dialect.dashes == "always" or not after or after <= " " or after == "\x7f":
+            return _line_of(dialect)(text, position)
         return _doubtful_line(text, position) if dialect.dashes == "doubtful" else position
 
     return inside
@@ -134,7 +153,20 @@ def _comment(dialect: Dialect) -> Inside:
                 return edge.end()
         return OPEN
 
-    return _up_to("*/") if dialect.nested_comments == "no" else nested
+    plain = _up_to("*/") if dialect.nested_comments == "no" else nested
+    return _executable_or(plain) if dialect.executable_comments else plain
+
+
+def _executable_or(plain: Inside) -> Inside:
+    """A comment that a server may read as SQL, in which a literal may hold what looks like the end."""
+
+    def inside(text: str, position: int) -> int:
+        if not text.startswith(("!", "M!"), position):
+            return plain(text, position)
+        end = executable_end(text, position)
+        return LOST if end < 0 else end
+
+    return inside
 
 
 def _name(closes: str, *, is_doubled: bool) -> _Opened:
@@ -149,13 +181,23 @@ def _literal(quote: str, dialect: Dialect) -> _Opened:
     escaping = _closed_by(re.compile(rf"[^{quote}\\]*+(?:(?:\\(?s:.)|{quote}{quote})[^{quote}\\]*+)*+{quote}"))
     if dialect.backslash == "prefixed":
         return lambda text, found: (
-            escaping if _is_prefixed(text[max(0, found.start() - 2) : found.start()]) else doubling
+            _not_continued(escaping) if _is_prefixed(text[max(0, found.start() - 2) : found.start()]) else doubling
         )
     if dialect.backslash == "doubtful":
         return lambda text, found: _doubtful_literal(
             quote, text[max(0, found.start() - _LONGEST_ESCAPE) : found.start()]
         )
     return lambda _text, _found: escaping if dialect.backslash == "always" else doubling
+
+
+def _not_continued(escaping: Inside) -> Inside:
+    """A literal with escapes; one that goes on in a further literal, in which they hold too, is not followed."""
+
+    def inside(text: str, position: int) -> int:
+        end = escaping(text, position)
+        return LOST if end >= 0 and CONTINUED.match(text, end) else end
+
+    return inside
 
 
 def _is_prefixed(before: str) -> bool:
