@@ -57,6 +57,7 @@ _CONSTANTS: Final = tuple(
     for name in ("NULL", "TRUE", "FALSE")
     for word in (name, name.lower(), name.title())
 )
+_ODD_COMMA: Final = re.compile(r",(?:(?! )|(?<= ,))").search
 _SIGNS: Final = re.compile(r"[-+](?<![-+].)(?<![-+] .)( ?)(?:[-+] ?)*+\?")
 _BEFORE_A_SIGN: Final = re.compile(
     rf"(?:^|[=<>(,*/%|&!~\[^{{;]|(?<![\w\"`.])(?i:{_KEYWORDS_BEFORE_A_VALUE})) ?\Z"
@@ -76,13 +77,15 @@ _MARKS: Final = tuple(
 _MODULO: Final = re.compile(r"(?<= )%%(?= )")
 _GLUED: Final = re.compile(r"\?(?=[a-zA-Z0-9$\x80-\U0010ffff])(?<!\w\?)")
 _DIGIT: Final = re.compile(r"[0-9]")
-# Begins with a digit, which is rare in a pattern: around it a run of eight may have begun up to seven letters before.
-# A run of eight has three characters after any of its own, or four before it; hardly a name passes that.
-_LOOSE_OR_LONG: Final = re.compile(
-    r"[0-9](?:(?<![\w$].)|(?<=_.)[0-9]|(?:(?=[0-9a-fA-F]{3})|(?<=[0-9a-fA-F]{4}.))(?:"
+# Around a digit a run of eight may have begun up to seven letters before. A run of eight has three characters after any
+# of its own, or four before it; hardly a name passes that.
+_AROUND_A_DIGIT: Final = (
+    r"(?:(?<![\w$].)|(?<=_.)[0-9]|(?:(?=[0-9a-fA-F]{3})|(?<=[0-9a-fA-F]{4}.))(?:"
     + "|".join(rf"(?<=[0-9a-fA-F]{{{before}}}.)[0-9a-fA-F]{{{7 - before}}}" for before in range(8))
     + "))"
 )
+# By digit, since a search for one character takes a tenth of the time of one for any of ten.
+_LOOSE_OR_LONG: Final = tuple((digit, re.compile(digit + _AROUND_A_DIGIT).search) for digit in "0123456789")
 _LOOSE: Final = re.compile(r"[0-9](?<![\w$].)")
 _NUMBER_IN_A_NAME: Final = re.compile(r"(?<=_)[0-9]{2,}+|[0-9]{8,}+|(?<![^\W_])[0-9a-fA-F]{8,}+(?![^\W_])")
 _STATEMENT_WORD: Final = re.compile(r"[A-Za-z]+")
@@ -126,13 +129,13 @@ def _pass(statement: str, dialect: str) -> tuple[str, bool]:
         text = text.encode("utf-8", "replace").decode("utf-8")
     if "\0" in text:
         text = text.replace("\0", " ")  # not away: a backslash before it would escape what comes next
-    if "__[" in text:
+    if "[" in text and "__[" in text:
         text = _without_tokens(text)
     was_odd = is_odd(text, spoken)
     if was_odd:
         text = to_plain(text, spoken)
     text = main_pass("?", _shortened(text))
-    if "), (" in text:
+    if ")" in text and "), (" in text:
         text = _first_rows(text, is_cut=False)  # what is dropped here, no later pass need read
     text = _spaced(_single_spaced(text))
     text, was_glued = _folded(text, spoken)
@@ -195,10 +198,8 @@ def _spaced(text: str) -> str:
     """`text` with the spacing around parentheses and commas that most statements have."""
     if "(" in text:
         text = text.replace("( ", "(").replace(" )", ")")
-    if "," in text:
-        text = text.replace(" ,", ",")
-        if text.count(",") != text.count(", "):
-            text = text.replace(", ", ",").replace(",", ", ").rstrip()
+    if "," in text and _ODD_COMMA(text):
+        text = text.replace(" ,", ",").replace(", ", ",").replace(",", ", ").rstrip()
     return text
 
 
@@ -301,7 +302,7 @@ def _closed(text: str, dialect: Dialect) -> str:
     """`text`, or its first word alone if a value may have survived in it; numbers inside of names are folded."""
     if "'" in text or ('"' in text and '"' in dialect.string_quotes) or _GLUED.search(text):
         return _verb_alone(text)
-    if not _LOOSE_OR_LONG.search(text):
+    if not any(digit in text and search(text) for digit, search in _LOOSE_OR_LONG):
         return text
     if _LOOSE.search(text):
         return _verb_alone(text)
