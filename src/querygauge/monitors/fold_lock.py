@@ -38,14 +38,16 @@ class FoldLock:
         if self._is_taken:
             self._lock.release()
             return False
-        self._is_taken = True
+        # In this order, and given back in the reverse one: a signal may arrive between any two of these lines, and must
+        # find the lock its own rather than somebody's that will not be given back.
         self._owner = threading.get_ident()
+        self._is_taken = True
         return True
 
     def release(self) -> None:
         """Gives it back; for whoever got True from `acquire`."""
-        self._owner = 0
         self._is_taken = False
+        self._owner = 0
         self._lock.release()
 
     @contextmanager

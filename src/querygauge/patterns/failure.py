@@ -101,7 +101,7 @@ def _redacted_message(error: BaseException, code: str | None, dialect: str) -> s
 
 def _is_raised(error: BaseException, code: str) -> bool:
     if _driver_of(error) == "pymssql":
-        return int(code) >= _RAISED_IN_SQL_SERVER
+        return code.isdecimal() and int(code) >= _RAISED_IN_SQL_SERVER
     return code in _RAISED_CODES or _RAISED_IN_ORACLE(code) is not None
 
 

@@ -89,8 +89,6 @@ _LOOSE_OR_LONG: Final = tuple((digit, re.compile(digit + _AROUND_A_DIGIT).search
 _LOOSE: Final = re.compile(r"[0-9](?<![\w$].)")
 _NUMBER_IN_A_NAME: Final = re.compile(r"(?<=_)[0-9]{2,}+|[0-9]{8,}+|(?<![^\W_])[0-9a-fA-F]{8,}+(?![^\W_])")
 _STATEMENT_WORD: Final = re.compile(r"[A-Za-z]+")
-
-
 _CAST: Final = re.compile(rf"\?(?<![\w\"`]\?){CASTS}")
 
 # What SQLAlchemy sends instead of an empty list.
