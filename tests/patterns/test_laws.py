@@ -1,14 +1,13 @@
 """Laws of the normaliser, over statements nobody wrote."""
 
 import re
-import tomllib
-from pathlib import Path
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from querygauge.patterns.cache import pattern_of
 from querygauge.patterns.normalizer import MAX_STATEMENT_CHARACTERS, normalize
+from statement_cases import groups
 
 FAMILIES = ["postgresql", "mysql", "sqlite", "mssql", "oracle", "unknown"]
 DIALECTS = st.sampled_from(FAMILIES)
@@ -196,10 +195,9 @@ def test_hostile_input_is_bounded(piece: str) -> None:
         assert len(normalize(piece * (1_000_000 // len(piece)), dialect)) <= 2 * MAX_STATEMENT_CHARACTERS + 1
 
 
-# What statements are made of that were really sent: those of the table, each with its dialect's own quoting.
-_TABLE = tomllib.loads(Path(__file__).with_name("cases.toml").read_text(encoding="utf-8"))
+# What statements are made of that were really sent: those of the tables, each with its dialect's own quoting.
 REAL = {
-    dialect: [case[0] for group in _TABLE["groups"] if dialect in group["dialects"] for case in group["cases"]]
+    dialect: [case[0] for group in groups() if dialect in group["dialects"] for case in group["cases"]]
     for dialect in FAMILIES
 }
 # A literal of each dialect that holds every other dialect's quotes, and a word that is nowhere else.

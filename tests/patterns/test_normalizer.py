@@ -1,8 +1,6 @@
-"""Statements and their patterns, one by one: the table is `cases.toml`."""
+"""Statements and their patterns, one by one: the tables are the files of `cases/`."""
 
-import tomllib
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -11,13 +9,13 @@ from sqlalchemy.dialects import mssql, oracle
 from querygauge.patterns.cache import pattern_of
 from querygauge.patterns.normalizer import normalize
 from querygauge.patterns.summary import summarize
+from statement_cases import groups
 
 
 def _cases() -> list[tuple[str, str, str, str, str]]:
-    table = tomllib.loads(Path(__file__).with_name("cases.toml").read_text(encoding="utf-8"))
     return [
         (group["reason"], dialect, *case[:3])
-        for group in table["groups"]
+        for group in groups()
         for dialect in group["dialects"]
         for case in group["cases"]
         if f"not {dialect}" not in case[3:]
