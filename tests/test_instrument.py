@@ -65,6 +65,16 @@ def test_twice_is_once(engine: Engine) -> None:
     assert counted(first) == 3
 
 
+def test_numbered_names_are_folded_as_the_setting_says(engine: Engine) -> None:
+    """Of an engine's statements and of those a caller counts on its monitor alike."""
+    gauge = watch(engine, fold_numbered_names=False)
+    with engine.connect() as connection:
+        connection.execute(text("SELECT 1 AS part_01"))
+    gauge.queries.record("SELECT a FROM part_02", 1.0)
+    found = {stats.query_pattern for stats in gauge.queries.get_query_stats()}
+    assert {"SELECT ? AS part_01", "SELECT a FROM part_02"} <= found
+
+
 def test_threads_that_instrument_at_once_get_one_gauge(engine: Engine) -> None:
     """Workers that all do it at their first request."""
     barrier, gauges = threading.Barrier(8), []

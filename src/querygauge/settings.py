@@ -53,6 +53,7 @@ class Settings:
         max_history_size: Executions kept one by one.
         stats_retention_hours: Patterns not seen for so long leave the memory; the store has them.
         max_patterns: Distinct patterns counted apart; the rest is counted as `other`.
+        fold_numbered_names: Whether names that differ by a number (`events_2024_01`, `tmp_5f3c2a1b`) are one name.
         repetition_threshold: Executions of one pattern from one line within one scope that make a finding.
         enable_alerting: Whether alert handlers are called.
         enable_logging: Whether slow queries are logged, ten a second at most.
@@ -81,6 +82,7 @@ class Settings:
     max_history_size: int = 10_000
     stats_retention_hours: float = 24.0
     max_patterns: int = 2_000
+    fold_numbered_names: bool = True
     repetition_threshold: int = 5
     enable_alerting: bool = True
     enable_logging: bool = True

@@ -81,6 +81,8 @@ TEMPLATES = st.sampled_from(
         "UPDATE t SET a = {}, b = {} WHERE t.c LIKE {} OR t.d < {}",
         "SELECT t1.a FROM t1 JOIN t2 ON t1.id = t2.id WHERE (t1.a, t1.b) IN (({}, {}), ({}, {})) ORDER BY t1.a",
         "DELETE FROM t WHERE t.a NOT IN ({}) AND t.b != {}",
+        "SELECT t.a FROM t WHERE t.b IN (lower({}), upper({})) AND t.c = CAST({} AS INTEGER) - t.d",
+        "SELECT count(*), sum(t.a) OVER (PARTITION BY t.b) FROM t GROUP BY t.c HAVING max(t.a) > {} ORDER BY t.c DESC",
     ]
 )
 
@@ -133,18 +135,33 @@ def test_spacing_and_comments_do_not_matter(data: st.DataObject, template: str, 
 @settings(max_examples=300, deadline=None)
 def test_blanks_beside_operators_do_not_matter(data: st.DataObject, template: str, dialect: str) -> None:
     """Around what is no word there may be any white space or none, and the query is the same."""
-    pieces = re.split(r"\s*([=<>!,()]+)\s*", template.replace("{}", "?"))
+    pieces = re.split(r"\s*([=<>!,()*.-]+)\s*", template.replace("{}", "?"))
     blanks = data.draw(st.lists(st.one_of(st.just(""), SPACES, COMMENTS), min_size=len(pieces), max_size=len(pieces)))
     spaced = "".join(piece + blank for piece, blank in zip(pieces, blanks, strict=True))
     assert pattern_of(spaced, dialect).id == pattern_of(template.replace("{}", "?"), dialect).id
 
 
-@given(TEMPLATES, DIALECTS)
-def test_case_of_keywords_does_not_matter(template: str, dialect: str) -> None:
-    """A statement with keywords in lower case has the id of the one in upper case, and keeps its case."""
-    lower, upper = pattern_of(template.lower(), dialect), pattern_of(template, dialect)
-    assert lower.id == upper.id
-    assert lower.text == upper.text.lower()
+@given(st.data(), TEMPLATES, DIALECTS)
+@settings(max_examples=300, deadline=None)
+def test_case_of_keywords_does_not_matter(data: st.DataObject, template: str, dialect: str) -> None:
+    """Keywords in whatever case, word by word, make the id of those in upper case, and are kept as written."""
+    statement = template.replace("{}", "?")
+    written = re.sub(r"\b[A-Z]{2,}\b", lambda found: data.draw(_CASES)(found.group()), statement)
+    pattern = pattern_of(written, dialect)
+    assert pattern.id == pattern_of(statement, dialect).id
+    assert pattern.text == written or "?, ?" in written or "(?), " in written
+
+
+_CASES = st.sampled_from([str.upper, str.lower, str.title, str.swapcase, lambda word: word[:2] + word[2:].lower()])
+
+
+@given(st.sampled_from(["postgresql", "sqlite", "oracle"]), TEMPLATES.filter(lambda template: "t.a" in template))
+def test_case_of_names_does_not_matter_where_the_database_folds_it(dialect: str, template: str) -> None:
+    """Without quotes `T.A` is `t.a` there, and is another name in quotes, and where files have names."""
+    assert pattern_of(template.upper(), dialect).id == pattern_of(template, dialect).id
+    quoted = template.replace("t.a", 't."a"')
+    assert pattern_of(quoted, dialect).id != pattern_of(quoted.replace('"a"', '"A"'), dialect).id
+    assert pattern_of("SELECT a FROM T", "mysql").id != pattern_of("SELECT a FROM t", "mysql").id
 
 
 @given(st.data(), TEMPLATES, DIALECTS)

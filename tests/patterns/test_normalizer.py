@@ -104,6 +104,43 @@ def test_length_of_a_multi_row_insert_does_not_matter() -> None:
             assert normalize(statement, "mysql") == "INSERT INTO t (a, b) VALUES (?)"
 
 
+@pytest.mark.parametrize("count", [1, 2, 1_000, 6_000, 20_001])
+@pytest.mark.parametrize(
+    ("statement", "item"),
+    [
+        ("INSERT INTO t (a, b) VALUES {} ON CONFLICT DO NOTHING RETURNING id", "('0b0ca4a3', NULL)"),
+        ("INSERT INTO t (a, b) VALUES {} ON CONFLICT DO NOTHING RETURNING id", "($1, $2::INTEGER)"),
+        ("INSERT INTO t (a, b) VALUES {} ON CONFLICT DO NOTHING RETURNING id", "(%(a__1)s, -1.5)"),
+        ("SELECT a FROM t WHERE b IN ({}) AND c = 5 ORDER BY d", "'f8a49ac7-53f4'"),
+        ("SELECT a FROM t WHERE b IN ({}) AND c = 5 ORDER BY d", "1234567"),
+        ("SELECT a FROM t WHERE b IN ({}) AND c = 5 ORDER BY d", ":b_1"),
+    ],
+)
+def test_what_follows_a_list_is_read_however_long_the_list(statement: str, item: str, count: int) -> None:
+    """A list of hundreds of kilobytes is shortened before its statement is cut."""
+    listed = normalize(statement.format(", ".join([item] * count)), "postgresql")
+    assert listed == normalize(statement.format("(?)" if item[0] == "(" else "?"), "postgresql")
+
+
+@pytest.mark.parametrize("count", [5_000, 5_001, 20_000])
+def test_a_cut_statement_leaves_nothing_of_the_row_it_is_cut_in(count: int) -> None:
+    """Where the end is missing, a list of rows that cannot be shortened ends after its first row."""
+    rows = ", ".join(["(lower('ann'), 1, now())"] * count)
+    assert (
+        normalize(f"INSERT INTO t VALUES {rows} RETURNING id", "mysql") == "INSERT INTO t VALUES (lower(?), ?, now())"
+    )
+
+
+def test_numbered_names_may_be_kept_apart() -> None:
+    """Whoever wants to see single partitions and tenants keeps their numbers; values go all the same."""
+    statement = "SELECT a FROM events_2024_01 JOIN tmp_5f3c2a1b9d ON b = 20240131"
+    assert normalize(statement, "sqlite") == "SELECT a FROM events_?_? JOIN tmp_? ON b = ?"
+    kept = normalize(statement, "sqlite", fold_numbered_names=False)
+    assert kept == "SELECT a FROM events_2024_01 JOIN tmp_5f3c2a1b9d ON b = ?"
+    assert normalize(kept, "sqlite", fold_numbered_names=False) == kept
+    assert pattern_of(statement, "sqlite", fold_numbered_names=False).tables == ("events_2024_01", "tmp_5f3c2a1b9d")
+
+
 def test_a_summary_ends_between_tokens() -> None:
     """Of a statement over many tables the summary names as many as fit into 255 characters, none of them cut."""
     tables = [f'"a table of length {letter}"' for letter in "bcdefghijklmnopqrstuvwxyz"]

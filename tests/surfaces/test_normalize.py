@@ -77,6 +77,13 @@ def test_plain_sql_is_of_no_known_dialect(pipe: Command) -> None:
     assert "standard input: SQL, read as unknown; what only may be a literal" in " ".join(text.split())
 
 
+def test_numbered_names_may_be_kept(pipe: Command) -> None:
+    """The option does for a file what the setting does in an application."""
+    sql = "select a from events_2024_01; select a from events_2024_02;"
+    assert "events_?_?" in pipe(sql).stdout
+    assert {"events_2024_01", "events_2024_02"} <= set(pipe(sql, "--keep-numbered-names").stdout.split())
+
+
 def test_a_log_implies_its_dialect(run: Command) -> None:
     """A log of a server is read in the dialect of that server."""
     sources = as_json(
@@ -222,7 +229,7 @@ def test_the_progress_is_for_a_terminal_that_watches(environment: dict[str, str]
         output = process.stdout.read() if process.stdout else ""
     os.close(ours)
     assert b"reading" in seen
-    assert output.splitlines()[1].split(",")[1] == "select ?"
+    assert {line.split(",")[1] for line in output.splitlines()[1:]} == {"select ?", "select a from t"}
 
 
 def _read_or_end(descriptor: int) -> bytes:

@@ -57,6 +57,7 @@ class QueryMonitor:
         history_threshold_ms: From here on an execution is kept one by one.
         keep_literals: Keep statements and parameters as they were sent. They may be personal data.
         max_patterns: Distinct patterns counted apart; the rest is counted together.
+        fold_numbered_names: Whether names that differ by a number (`events_2024_01`) are one name in patterns.
         repetition_threshold: Executions of one pattern from one line within one unit that make a finding.
         service: Name of the application in alerts, log lines and the report.
         dialect: Family of the SQL given to `record`: `postgresql`, `mysql`, `sqlite` or `unknown`.
@@ -77,6 +78,7 @@ class QueryMonitor:
         history_threshold_ms: float = 0.0,
         keep_literals: bool = False,
         max_patterns: int = 2_000,
+        fold_numbered_names: bool = True,
         repetition_threshold: int = 5,
         service: str = "",
         dialect: str = "unknown",
@@ -89,6 +91,7 @@ class QueryMonitor:
             max_history_size=max_history_size,
             stats_retention_hours=stats_retention_hours,
             max_patterns=max_patterns,
+            fold_numbered_names=fold_numbered_names,
             repetition_threshold=repetition_threshold,
             enable_alerting=enable_alerting,
             enable_logging=enable_logging,
@@ -104,7 +107,7 @@ class QueryMonitor:
         self._keep_literals = keep_literals
         self._service = service
         self._dialect = dialect
-        self._patterns = PatternCache(dialect, max_texts=max_patterns)
+        self._patterns = PatternCache(dialect, max_patterns, fold_numbered_names=fold_numbered_names)
         self._delivery = HandlerDelivery("queries")
         self._slow_log = SlowLog(self._clock)
         self._began_us = self._clock.now_us()

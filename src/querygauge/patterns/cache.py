@@ -2,25 +2,25 @@
 Statement → `Pattern`, remembered: one dictionary lookup for a statement seen before.
 
 In goes a statement as it was sent, out comes the one `Pattern` object of all statements that are alike. Memory is
-bounded by the number of texts and by their length; a flood of texts that are all different cannot push out the ones
-that repeat. The lock is held only while a map is written, never while somebody else's code runs; a forked child makes
-it anew, and keeps the maps.
+bounded by the number of texts and by their length. A flood of texts that are all different pushes nothing out, and one
+of texts that are sent twice pushes out what was not yet asked for again. The lock is held only while a map is written,
+never while somebody else's code runs; a forked child makes it anew, and keeps the maps.
 
 Deliberately not here: the limit on distinct patterns that are counted apart. Who counts beyond it counts under `OTHER`.
 """
 
 import re
 import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
-from hashlib import blake2b
 from typing import Final
 
 from querygauge.forking import survive_forks
 from querygauge.patterns.dialects import dialect_of
+from querygauge.patterns.identity import id_of
 from querygauge.patterns.normalizer import normalize
 from querygauge.patterns.summary import describe
-from querygauge.patterns.words import words
 from querygauge.values import Pattern
 
 __all__ = ["MAX_CACHED_CHARACTERS", "OTHER", "PatternCache", "pattern_of"]
@@ -32,61 +32,35 @@ OTHER: Final = Pattern(
 
 # Longer texts are data more often than queries; 2,000 of them would be many megabytes.
 MAX_CACHED_CHARACTERS: Final = 10 * 1024
-_ID_BYTES: Final = 8  # 16 hex digits
 _EAGER_LOAD: Final = "__[POSTCOMPILE_primary_keys]"  # SQLAlchemy's selectinload, for 500 parents at a time
 _COMMENTED: Final = ("*/", "*/;")
 _COMMENT_TAIL: Final = re.compile(r"\s*/\*(?:\s*[\w.%\-]+='[^'*]*',?)+\s*\*/\s*;?\s*").fullmatch
 
-# Reserved in every dialect, so that none can be a name without quotes: their case makes no other query.
-_RESERVED: Final = words(
-    "all and as asc between by case create cross delete desc distinct drop else end exists for from group "
-    "having in inner insert into is join left like limit not null offset on or order outer returning right "
-    "select set table then union update using values when where with"
-)
-# Blanks beside an operator, a comma or a parenthesis.
-_BLANKS: Final = re.compile(r" (?:(?=[=<>!+*/%|&~^,()\-])|(?<=[=<>!+*/%|&~^,()\-] ))")
-_BLANKS_AND_NO_DASHES: Final = re.compile(r" (?:(?=[=<>!+*/%|&~^,()])|(?<=[=<>!+*/%|&~^,()] ))")
-_LOWER_WORD: Final = re.compile(r"(?<![\w\"`.@$?\[])[a-zA-Z]++(?![\w\"`.$?\]])")
 
-
-def pattern_of(statement: str, dialect: str) -> Pattern:
+def pattern_of(statement: str, dialect: str, *, fold_numbered_names: bool = True) -> Pattern:
     """
     The pattern of a statement; pure, and never raises.
 
     Args:
         statement: As it was sent, or as SQLAlchemy compiled it.
         dialect: SQLAlchemy's name of the dialect.
+        fold_numbered_names: As for `normalize`.
     """
-    return _pattern_of_text(normalize(statement, dialect), dialect)
+    return _pattern_of_text(normalize(statement, dialect, fold_numbered_names=fold_numbered_names), dialect)
 
 
 def _pattern_of_text(text: str, dialect: str) -> Pattern:
-    family = dialect_of(dialect).family
+    spoken = dialect_of(dialect)
     description = describe(text, dialect)
     return Pattern(
-        id=_id_of(text, family),
+        id=id_of(text, spoken),
         text=text,
         summary=description.summary,
         operation=description.operation,
         tables=description.tables,
-        dialect=family,
+        dialect=spoken.family,
         category=description.category,
     )
-
-
-def _id_of(text: str, family: str) -> str:
-    # Neither the case of reserved words nor blanks beside operators make another query.
-    # A quoted name may hold a dash, and blanks beside that one are the name's.
-    blanks = _BLANKS_AND_NO_DASHES if '"' in text or "`" in text or "[" in text else _BLANKS
-    identity = blanks.sub("", text)
-    if not _RESERVED.isdisjoint(text.replace("(", " ").split()):
-        identity = _LOWER_WORD.sub(_in_upper_case, identity)
-    return blake2b(f"{family}\n{identity}".encode(), digest_size=_ID_BYTES).hexdigest()
-
-
-def _in_upper_case(found: re.Match[str]) -> str:
-    word = found.group()
-    return word.upper() if word.lower() in _RESERVED else word
 
 
 class PatternCache:
@@ -100,20 +74,27 @@ class PatternCache:
         dialect: SQLAlchemy's name of the dialect; a function that gives it, where a server tells more once somebody is
             connected.
         max_texts: Texts that are remembered, at most.
+        fold_numbered_names: As for `normalize`.
 
     Attributes:
-        misses: Questions that the map of texts did not answer.
         evictions: Texts pushed out by others.
     """
 
-    def __init__(self, dialect: str | Callable[[], str], max_texts: int = 2000) -> None:
+    def __init__(
+        self, dialect: str | Callable[[], str], max_texts: int = 2000, *, fold_numbered_names: bool = True
+    ) -> None:
         self._dialect = dialect
-        self.misses = 0
+        self._fold_numbered_names = fold_numbered_names
         self.evictions = 0
         self._max_texts = max(1, max_texts)
         self._by_statement: dict[str, Pattern] = {}
         self._by_text: dict[str, Pattern] = {}
+        # Texts that are pushed out before others, oldest first; digests of texts that get in, and that get in to stay.
+        self._on_trial: dict[str, None] = {}
         self._seen_once: set[int] = set()
+        self._pushed_out: set[int] = set()
+        self._misses = 0
+        self._uncounted: deque[None] = deque()  # misses while somebody held the lock
         self._lock = threading.Lock()
         self._get = self._by_statement.get
         survive_forks(self)
@@ -129,6 +110,11 @@ class PatternCache:
     def __len__(self) -> int:
         return len(self._by_statement)
 
+    @property
+    def misses(self) -> int:
+        """Questions that the map of texts did not answer."""
+        return self._misses + len(self._uncounted)
+
     def hits(self, asked: int) -> int:
         """How many of `asked` questions the map of texts answered."""
         return max(0, asked - self.misses)
@@ -142,15 +128,18 @@ class PatternCache:
                 return known
             statement = bare
         dialect = self._dialect if isinstance(self._dialect, str) else self._dialect()
-        text = normalize(statement, dialect)
+        text = normalize(statement, dialect, fold_numbered_names=self._fold_numbered_names)
         pattern = self._by_text.get(text) or _pattern_of_text(text, dialect)
         if _EAGER_LOAD in statement:
             pattern = replace(pattern, is_eager_load=True)
+        self._uncounted.append(None)
         # Never waits: a signal handler that sends a statement may have interrupted the one who holds the lock.
         if not self._lock.acquire(blocking=False):
             return pattern
         try:
-            self.misses += 1
+            while self._uncounted:
+                self._misses += 1
+                self._uncounted.popleft()
             if len(statement) > MAX_CACHED_CHARACTERS:
                 return self._by_text.get(text, pattern)
             pattern = self._shared(text, pattern)
@@ -167,18 +156,34 @@ class PatternCache:
         return known
 
     def _remember(self, statement: str, pattern: Pattern) -> None:
-        """Adds a text; with the map full only one that was asked for before, so that a flood leaves it alone."""
-        if len(self._by_statement) >= self._max_texts and statement not in self._by_statement:
-            digest = hash(statement)
-            if digest not in self._seen_once:
-                if len(self._seen_once) >= self._max_texts:
-                    self._seen_once.clear()
-                self._seen_once.add(digest)
+        """Adds a text; to a full map only one that was asked for before."""
+        if statement in self._by_statement:  # another thread was quicker
+            return
+        digest = hash(statement)
+        if len(self._by_statement) >= self._max_texts:
+            if digest not in self._pushed_out and digest not in self._seen_once:
+                _add(self._seen_once, digest, self._max_texts)
                 return
-            self._seen_once.discard(digest)
-            del self._by_statement[next(iter(self._by_statement))]
-            self.evictions += 1
+            self._push_one_out()
+        # Who is missed again after it was pushed out repeats, and stays.
+        if digest not in self._pushed_out:
+            self._on_trial[statement] = None
+        self._seen_once.discard(digest)
+        self._pushed_out.discard(digest)
         self._by_statement[statement] = pattern
+
+    def _push_one_out(self) -> None:
+        oldest = next(iter(self._on_trial or self._by_statement))
+        self._on_trial.pop(oldest, None)
+        del self._by_statement[oldest]
+        self.evictions += 1
+        _add(self._pushed_out, hash(oldest), self._max_texts)
+
+
+def _add(digests: set[int], digest: int, limit: int) -> None:
+    if len(digests) >= limit:
+        digests.clear()
+    digests.add(digest)
 
 
 def _without_comment_tail(statement: str) -> str:

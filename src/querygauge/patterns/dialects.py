@@ -8,7 +8,7 @@ from a statement. The wrong one leaks: quotes, backslashes and dollars end a lit
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from querygauge.patterns.words import words
+from querygauge.patterns import catalog_names
 
 __all__ = ["DIALECT_NAMES", "Dialect", "dialect_of"]
 
@@ -35,6 +35,7 @@ class Dialect:
         nested_comments: Whether `/* /* */ */` is one comment: `yes`, `no` or `doubtful`.
         dashes: Whether `--` opens a comment: `always`, only before a space (`spaced`), or `doubtful` without one.
         line_ends: Whether a carriage return alone ends a comment of a line: `yes`, `no` or `doubtful`.
+        continued_lines: Whether a backslash at the end of a line joins it with the next, in the middle of a number.
         executable_comments: Whether what `/*! … */` holds is read as SQL.
         hash_comments: Whether `#` opens a comment up to the end of the line: `yes`, `no` or `doubtful`.
         brackets_doubtful: Whether `[` may open a name or an array, so that a quote inside may be either's.
@@ -45,10 +46,12 @@ class Dialect:
         named_placeholders: Characters that open a placeholder when a name or number follows.
         quoted_placeholders: Whether `:"name"` is a placeholder.
         question_operators: Characters that make an operator of a `?` right before them.
-        executes_procedures: Whether `EXECUTE` calls a procedure, rather than a prepared statement a session has named.
+        executes_procedures: Whether `EXECUTE` calls a procedure, whose arguments may be strings without quotes, rather
+            than a prepared statement a session has named: `yes`, `no` or `doubtful`.
+        names_fold_case: Whether names without quotes are read without regard to the case of their letters.
         catalog_schemas: Schemas that hold the database's own tables.
-        catalog_prefixes: What names of the database's own tables begin with.
-        catalog_tables: Names of such tables that have no prefix of their own.
+        catalog_tables: Names of such tables that are known without a schema, in lower case.
+        catalog_prefixes: What names begin with that the database keeps for itself.
     """
 
     family: str
@@ -62,6 +65,7 @@ class Dialect:
     nested_comments: Literal["yes", "no", "doubtful"] = "no"
     dashes: Literal["always", "spaced", "doubtful"] = "always"
     line_ends: Literal["yes", "no", "doubtful"] = "no"
+    continued_lines: bool = False
     executable_comments: bool = False
     hash_comments: Literal["yes", "no", "doubtful"] = "no"
     brackets_doubtful: bool = False
@@ -72,10 +76,11 @@ class Dialect:
     named_placeholders: str = ":"
     quoted_placeholders: bool = False
     question_operators: str = ""
-    executes_procedures: bool = False
+    executes_procedures: Literal["yes", "no", "doubtful"] = "no"
+    names_fold_case: bool = False
     catalog_schemas: frozenset[str] = frozenset({"information_schema"})
-    catalog_prefixes: tuple[str, ...] = ()
     catalog_tables: frozenset[str] = frozenset()
+    catalog_prefixes: tuple[str, ...] = ()
 
 
 _POSTGRESQL: Final = Dialect(
@@ -87,8 +92,9 @@ _POSTGRESQL: Final = Dialect(
     casts=True,
     named_placeholders=":$",
     question_operators="|&",
+    names_fold_case=True,
     catalog_schemas=frozenset({"information_schema", "pg_catalog"}),
-    catalog_prefixes=("pg_",),
+    catalog_tables=catalog_names.POSTGRESQL,
 )
 _MYSQL: Final = Dialect(
     family="mysql",
@@ -106,6 +112,7 @@ _SQLITE: Final = Dialect(
     name_quotes_literals=True,
     name_quotes=(('"', '"'), ("`", "`"), ("[", "]")),
     named_placeholders=":$@",
+    names_fold_case=True,
     catalog_prefixes=("sqlite_",),
 )
 _MSSQL: Final = Dialect(
@@ -116,9 +123,10 @@ _MSSQL: Final = Dialect(
     doubled_brackets=True,
     nested_comments="yes",
     line_ends="doubtful",
+    continued_lines=True,
     money_signs="$",
     named_placeholders=":@",
-    executes_procedures=True,
+    executes_procedures="yes",
     catalog_schemas=frozenset({"information_schema", "sys"}),
 )
 _ORACLE: Final = Dialect(
@@ -127,15 +135,10 @@ _ORACLE: Final = Dialect(
     number_suffixes="fFdD",
     named_placeholders=":",
     quoted_placeholders=True,
+    names_fold_case=True,
     catalog_schemas=frozenset({"sys", "system"}),
-    catalog_prefixes=("v$", "gv$", "dba_"),
-    # What SQLAlchemy and drivers ask; the prefixes `all_` and `user_` are those of many an application's tables.
-    catalog_tables=words(
-        "all_cons_columns all_constraints all_col_comments all_db_links all_identity_cols all_ind_columns "
-        "all_ind_expressions all_indexes all_mview_comments all_mviews all_objects all_sequences all_synonyms "
-        "all_tab_cols all_tab_columns all_tab_comments all_tab_identity_cols all_tables all_users all_views "
-        "nls_session_parameters product_component_version user_tab_columns user_tables"
-    ),
+    catalog_tables=catalog_names.ORACLE,
+    catalog_prefixes=("v$", "gv$"),
 )
 # A literal of any dialect must go, and what only might be one too: quoted names in double quotes are lost here.
 _UNKNOWN: Final = Dialect(
@@ -151,12 +154,14 @@ _UNKNOWN: Final = Dialect(
     executable_comments=True,
     hash_comments="doubtful",
     brackets_doubtful=True,
+    executes_procedures="doubtful",
+    continued_lines=True,
     casts=True,
     charset_prefixes=True,
     named_placeholders=":$@",
     question_operators="|&",
     catalog_schemas=frozenset({"information_schema", "pg_catalog", "performance_schema", "sys"}),
-    catalog_prefixes=("pg_", "sqlite_"),
+    catalog_tables=catalog_names.POSTGRESQL | catalog_names.SQLITE,
 )
 
 _BY_NAME: Final = {

@@ -47,7 +47,7 @@ def main_pass(dialect: Dialect) -> Callable[[str, str], str]:
         rf"{f'[{dialect.number_suffixes}]?+' if dialect.number_suffixes else ''}(?!\w))"
     )
     operators = f"(?![{dialect.question_operators}])" if dialect.question_operators else ""
-    percent = r"(?:s(?!\w)|\([^()'\"`\[$\n]*+\)[sbt](?!\w))"
+    percent = r"(?:s(?!\w)|\([^()'\"`\[$?]*+\)[sbt](?!\w))"
     named = {sign: _named(sign, dialect) for sign in dialect.named_placeholders}
     named |= dict.fromkeys(dialect.money_signs, r"[0-9][0-9,]*+(?:\.[0-9]*+)?+")
     start = "".join((*literal, "0-9?%", *named))

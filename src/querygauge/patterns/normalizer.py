@@ -17,6 +17,7 @@ from typing import Final
 from querygauge.patterns.dialects import Dialect, dialect_of
 from querygauge.patterns.exact import is_odd, to_plain
 from querygauge.patterns.grammar import CASTS, main_pass
+from querygauge.patterns.lists import MAX_LIST_CHARACTERS, first_rows, shortened, without_long_lists, without_repetition
 from querygauge.patterns.session_names import without_session_names
 from querygauge.patterns.words import words
 
@@ -64,16 +65,8 @@ _BEFORE_A_SIGN: Final = re.compile(
 ).search
 _LONGEST_KEYWORD: Final = 10  # characters, and one before it
 _RUN: Final = re.compile(r"\?(?<![\w\"`]\?)(?:, \?(?![\w\"`]))++")
-_ROWS: Final = re.compile(r"\(\?\)(?:, \(\?\))++")
-_ROWS_CUT: Final = re.compile(r"(?<=\(\?\))(?:, \(\?\))*+,?(?: \((?:\?,?)?)?$")
-_NESTED: Final = re.compile(r"\((?<!\(.)(\(++)\?\)(\)++)")
-_VALUES: Final = re.compile(r"(?i)(?<![\w\"`.])VALUES? ?(?=\()")
-_PARENTHESIS: Final = re.compile(r"[()]")
-# By placeholder without a name: several of them, one more, the end of a row of them, and the whole row.
-_MARKS: Final = tuple(
-    (f"{mark}, {mark}, {mark}", f", {mark}", f"{mark}), (", re.compile(rf", \({sent}(?:, {sent})++\)(?=, )"))
-    for mark, sent in (("?", r"\?"), ("%s", "%s"))
-)
+# psycopg's placeholders for binary and text, where no operand is before them that a column's name could divide.
+_TYPED_MARK: Final = re.compile(r"%(?:(?<=[=<>(,]%)|(?<=[=<>,] %))[bt](?!\w)")
 _MODULO: Final = re.compile(r"(?<= )%%(?= )")
 _GLUED: Final = re.compile(r"\?(?=[a-zA-Z0-9$\x80-\U0010ffff])(?<!\w\?)")
 _DIGIT: Final = re.compile(r"[0-9]")
@@ -91,15 +84,8 @@ _NUMBER_IN_A_NAME: Final = re.compile(r"(?<=_)[0-9]{2,}+|[0-9]{8,}+|(?<![^\W_])[
 _STATEMENT_WORD: Final = re.compile(r"[A-Za-z]+")
 _CAST: Final = re.compile(rf"\?(?<![\w\"`]\?){CASTS}")
 
-# What SQLAlchemy sends instead of an empty list.
-_EMPTY_LISTS: Final = (
-    ("NOT IN (?) OR (? = ?)", "NOT IN (?)"),
-    ("IN (?) AND (? != ?)", "IN (?)"),
-    ("IN (SELECT ? FROM (SELECT ?) WHERE ?!=?)", "IN (?)"),
-)
 
-
-def normalize(statement: str, dialect: str) -> str:
+def normalize(statement: str, dialect: str, *, fold_numbered_names: bool = True) -> str:
     """
     The pattern of a statement: its text without values.
 
@@ -109,20 +95,21 @@ def normalize(statement: str, dialect: str) -> str:
     Args:
         statement: As it was sent, with placeholders or literals, or as SQLAlchemy compiled it.
         dialect: SQLAlchemy's name of the dialect. With a name nobody knows, what may be a literal is taken for one.
+        fold_numbered_names: Whether names that differ by a number of two digits after `_`, or of eight hexadecimal
+            ones, are one name: partitions, temporary tables, tenants. Not so, each of them is a pattern of its own.
     """
-    text, is_certain = _pass(statement, dialect)
+    text, is_certain = _pass(statement, dialect, fold_numbered_names)
     if is_certain:
         return text
-    again, _ = _pass(text, dialect)
-    return again if again == text or _pass(again, dialect)[0] == again else _verb_alone(text)
+    again, _ = _pass(text, dialect, fold_numbered_names)
+    return again if again == text or _pass(again, dialect, fold_numbered_names)[0] == again else _verb_alone(text)
 
 
-def _pass(statement: str, dialect: str) -> tuple[str, bool]:
+def _pass(statement: str, dialect: str, folds_names: bool) -> tuple[str, bool]:
     """A statement's pattern, and whether it is certain that a further pass would change nothing."""
     spoken, main_pass = _grammar(dialect)
-    text = statement
-    if len(text) > MAX_STATEMENT_CHARACTERS:
-        text = text[:MAX_STATEMENT_CHARACTERS]
+    text = statement if len(statement) <= MAX_STATEMENT_CHARACTERS else _cut(statement, spoken)
+    is_cut = len(text) == MAX_STATEMENT_CHARACTERS
     if not text.isascii():
         text = text.encode("utf-8", "replace").decode("utf-8")
     if "\0" in text:
@@ -132,35 +119,23 @@ def _pass(statement: str, dialect: str) -> tuple[str, bool]:
     was_odd = is_odd(text, spoken)
     if was_odd:
         text = to_plain(text, spoken)
-    text = main_pass("?", _shortened(text))
+    text = main_pass("?", shortened(text))
     if ")" in text and "), (" in text:
-        text = _first_rows(text, is_cut=False)  # what is dropped here, no later pass need read
+        text = first_rows(text, is_cut=is_cut)  # what is dropped here, no later pass need read
     text = _spaced(_single_spaced(text))
     text, was_glued = _folded(text, spoken)
-    if ")" in text:
-        text = _rows_and_lists(text, is_cut=len(statement) > MAX_STATEMENT_CHARACTERS)
+    text = without_repetition(text, is_cut=is_cut)
     named = without_session_names(text, spoken)
-    closed = _closed(named, spoken)
-    is_certain = closed == text and not was_glued and not (was_odd and is_odd(text, spoken))
+    closed = _closed(named, spoken, folds_names)
+    is_certain = closed == text and not was_glued and "__[" not in text and not (was_odd and is_odd(text, spoken))
     return closed, is_certain
 
 
-def _shortened(text: str) -> str:
-    """`text` with long runs of nameless placeholders, and of rows of them, shortened at the speed of `str.replace`."""
-    for several, one, end_of_row, rows in _MARKS:
-        if several in text:
-            text = _cut_down(text, one)
-            row = rows.search(text) if end_of_row in text else None
-            if row is not None:
-                text = _cut_down(text, row.group())
-    return text
-
-
-def _cut_down(text: str, piece: str) -> str:
-    run = piece * 8
-    while run in text:
-        text = text.replace(run, piece)
-    return text
+def _cut(statement: str, dialect: Dialect) -> str:
+    """What is read of a long statement: most of it, if it is long because of its lists."""
+    text = statement[:MAX_LIST_CHARACTERS]
+    # Where nothing is odd every quote is a literal's, and elements may be left out without reading what is before them.
+    return (text if is_odd(text, dialect) else without_long_lists(text, dialect))[:MAX_STATEMENT_CHARACTERS]
 
 
 def _without_tokens(text: str) -> str:
@@ -208,6 +183,8 @@ def _folded(text: str, dialect: Dialect) -> tuple[str, bool]:
     And whether something was glued to a `?`: what is left may be glued to it in turn.
     """
     text = _without_constants(text)
+    if "%" in text:
+        text = _MODULO.sub("%", _TYPED_MARK.sub("?", text))
     has_neighbours = _NEIGHBOUR.search(text) is not None
     is_glued = has_neighbours and _GLUED_BEFORE.search(text) is not None
     if is_glued:
@@ -215,8 +192,6 @@ def _folded(text: str, dialect: Dialect) -> tuple[str, bool]:
     if dialect.charset_prefixes and "_" in text:
         text, folded = _CHARSET.subn("", text)
         has_neighbours, is_glued = has_neighbours or folded > 0, is_glued or folded > 0
-    if "%" in text:
-        text = _MODULO.sub("%", text)
     if not has_neighbours:
         return text, "%%" in text
     if dialect.casts and "::" in text:
@@ -242,69 +217,15 @@ def _without_constants(text: str) -> str:
     return text
 
 
-def _rows_and_lists(text: str, *, is_cut: bool) -> str:
-    """`text` with lists of tuples and of rows as if they had one, and empty lists as if they had any."""
-    if "((?))" in text:
-        text = _NESTED.sub(_unnested, text)
-    if ")," in text:
-        text = _NESTED.sub(_unnested, _first_rows(text, is_cut=is_cut))
-    if "? = ?)" in text or "? != ?)" in text or "?!=?)" in text:
-        for sent, meant in _EMPTY_LISTS:
-            text = text.replace(sent, meant)
-    return text
-
-
-def _first_rows(text: str, *, is_cut: bool) -> str:
-    """`text` with the first row only wherever rows are listed."""
-    if "(?), (" in text:
-        text = _ROWS.sub("(?)", text)
-        if is_cut:
-            text = _ROWS_CUT.sub("", text)
-    if "), (" not in text:
-        return text
-    pieces: list[str] = []
-    position = 0
-    for values in _VALUES.finditer(text):
-        if values.start() < position:
-            continue
-        end = _row_end(text, values.end())
-        pieces.append(text[position:end])
-        alike = ", " + text[values.end() : end]
-        for times in (64, 1):
-            block = alike * times
-            while text.startswith(block, end):
-                end += len(block)
-        while text.startswith(", (", end):
-            end = _row_end(text, end + 2)
-        position = end
-    pieces.append(text[position:])
-    return "".join(pieces)
-
-
-def _unnested(found: re.Match[str]) -> str:
-    opened, closed = len(found[1]), len(found[2])
-    shared = min(opened, closed)
-    return f"{'(' * (opened - shared + 1)}?{')' * (closed - shared + 1)}"
-
-
-def _row_end(text: str, start: int) -> int:
-    depth = 0
-    for parenthesis in _PARENTHESIS.finditer(text, start):
-        depth += 1 if parenthesis.group() == "(" else -1
-        if not depth:
-            return parenthesis.end()
-    return len(text)
-
-
-def _closed(text: str, dialect: Dialect) -> str:
-    """`text`, or its first word alone if a value may have survived in it; numbers inside of names are folded."""
+def _closed(text: str, dialect: Dialect, folds_names: bool) -> str:
+    """`text`, or its first word alone if a value may have survived in it; numbers inside of names may be folded."""
     if "'" in text or ('"' in text and '"' in dialect.string_quotes) or _GLUED.search(text):
         return _verb_alone(text)
     if not any(digit in text and search(text) for digit, search in _LOOSE_OR_LONG):
         return text
     if _LOOSE.search(text):
         return _verb_alone(text)
-    return _NUMBER_IN_A_NAME.sub(_folded_number, text)
+    return _NUMBER_IN_A_NAME.sub(_folded_number, text) if folds_names else text
 
 
 def _folded_number(found: re.Match[str]) -> str:

@@ -189,6 +189,9 @@ def normalize(
     limit: Annotated[
         int | None, typer.Option(help="Patterns at most; 20 of them as text.", min=1, show_default=False)
     ] = None,
+    keep_numbered_names: Annotated[
+        bool, typer.Option("--keep-numbered-names", help="Keep names apart that differ by a number: events_2024_01.")
+    ] = False,
     format: Annotated[Format, typer.Option(help="How to write it; csv is one row per pattern.")] = Format.text,  # noqa: A002  # the option's name
 ) -> None:
     """Print the patterns of SQL files and server logs, with counts and times."""
@@ -197,7 +200,9 @@ def normalize(
     from querygauge.surfaces.normalize import read_statements
 
     ranked((), order_by or ORDERS[0])  # before hours are spent on reading
-    data = read_statements(files or [], dialect=dialect, input_format=input)
+    data = read_statements(
+        files or [], dialect=dialect, input_format=input, fold_numbered_names=not keep_numbered_names
+    )
     if format is Format.json:
         typer.echo(json.dumps(normalized_to_dict(data, order_by=order_by, limit=limit), indent=2))
     elif format is Format.csv:

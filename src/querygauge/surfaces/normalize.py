@@ -46,7 +46,9 @@ _SILENT: Final = {
 }
 
 
-def read_statements(names: Sequence[str], *, dialect: str | None, input_format: str) -> NormalizedData:
+def read_statements(
+    names: Sequence[str], *, dialect: str | None, input_format: str, fold_numbered_names: bool = True
+) -> NormalizedData:
     """
     What stands in files and logs.
 
@@ -54,6 +56,7 @@ def read_statements(names: Sequence[str], *, dialect: str | None, input_format: 
         names: Files; `-`, or none, is standard input.
         dialect: One of `DIALECTS`; None is what a log implies, and `unknown` for SQL.
         input_format: One of `INPUTS`.
+        fold_numbered_names: As for `patterns.normalizer.normalize`.
 
     Raises:
         SettingsError: If an argument is none of these, a file cannot be read, or it is not what it was said to be.
@@ -64,7 +67,7 @@ def read_statements(names: Sequence[str], *, dialect: str | None, input_format: 
         raise SettingsError(f"input must be one of {', '.join(INPUTS)}; got {input_format!r}")
     names = names or (STDIN,)
     with _progress(_sizes(names)) as advance:
-        return _Normalization(dialect, input_format, advance).of(names)
+        return _Normalization(dialect, input_format, fold_numbered_names, advance).of(names)
 
 
 def _sizes(names: Sequence[str]) -> list[int | None]:
@@ -80,11 +83,14 @@ def _sizes(names: Sequence[str]) -> list[int | None]:
 
 
 class _Normalization:
-    def __init__(self, dialect: str | None, input_format: str, advance: Callable[[int], None]) -> None:
+    def __init__(
+        self, dialect: str | None, input_format: str, fold_numbered_names: bool, advance: Callable[[int], None]
+    ) -> None:
         self._dialect = dialect
         self._input = input_format
         self._advance = advance
         self._tally = Tally(_MAX_PATTERNS)
+        self._fold_numbered_names = fold_numbered_names
         self._caches: dict[str, PatternCache] = {}
         self._notes: list[str] = []
 
@@ -104,7 +110,8 @@ class _Normalization:
         kind, form = _kind_of(text.head) if self._input == "auto" else (self._input, form_of(text.head))
         dialect = self._dialect_for(text.name, kind)
         reader = _reader(kind, form, dialect)
-        count = self._count(text, reader, self._caches.setdefault(dialect, PatternCache(dialect)))
+        cache = self._caches.setdefault(dialect, PatternCache(dialect, fold_numbered_names=self._fold_numbered_names))
+        count = self._count(text, reader, cache)
         _refuse_what_is_none(text, kind, reader)
         notes = [*reader.notes(), *([] if count or kind not in _SILENT else [_SILENT[kind]])]
         self._notes += [f"{text.name}: {note}" if several else note for note in notes]
