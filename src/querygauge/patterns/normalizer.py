@@ -111,7 +111,7 @@ def _pass(statement: str, dialect: str, folds_names: bool) -> tuple[str, bool]:
     text = statement if len(statement) <= MAX_STATEMENT_CHARACTERS else _cut(statement, spoken)
     is_cut = len(text) == MAX_STATEMENT_CHARACTERS
     if not text.isascii():
-        text = text.encode("utf-8", "replace").decode("utf-8")
+        text = text.encode("utf-8", "replace").decode("utf-8").lstrip("\ufeff")  # a file's mark of its byte order
     if "\0" in text:
         text = text.replace("\0", " ")  # not away: a backslash before it would escape what comes next
     if "[" in text and "__[" in text:

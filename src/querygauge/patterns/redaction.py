@@ -140,7 +140,8 @@ def _class_name(name: str) -> str:
 
 
 def _unescaped(text: str) -> str:
-    return _ESCAPED.sub(lambda escaped: "\n" if escaped[1] == "n" else escaped[1], text)
+    read = text[: 2 * MAX_MESSAGE_CHARACTERS + 2]  # as much as may become what is read, and more
+    return _ESCAPED.sub(lambda escaped: "\n" if escaped[1] == "n" else escaped[1], read)
 
 
 def _without_values(text: str, family: str, *, is_whole: bool) -> str:
