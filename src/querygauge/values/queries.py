@@ -37,10 +37,14 @@ OK: Final = 0
 ERROR: Final = 1
 TIMEOUT: Final = 2
 CANCELLED: Final = 3
-# Quoted names are read over; every other token found is a join, a subquery or a set operation.
+_QUERY: Final = r"(?:SELECT|WITH)(?!\w)"
+# What the group holds is counted. Quoted names are read over, and the parentheses around a whole statement.
 _COMPLICATES: Final = re.compile(
-    r"\"[^\"]*\"|`[^`]*`|\[[^\]]*\]"
-    r"|(?i:(?<![\w.])(JOIN|UNION|INTERSECT|EXCEPT|MINUS)(?![\w.(])|\( ?(SELECT|WITH)(?!\w))"
+    r"(?i)\"[^\"]*\"|`[^`]*`|\[[^\[\]()]*\]|\A[( ]++|"
+    r"(?<![\w.@#$])((?:(?<!FOR )JOIN|(?<!SELECT )STRAIGHT_JOIN|(?:CROSS|OUTER) APPLY)(?![\w.])|"
+    # The parentheses of what a set operation adds make no subquery of it.
+    rf"(?:UNION|INTERSECT|EXCEPT|MINUS)(?: ALL| DISTINCT)?+ ?[( ]*+(?:{_QUERY}|VALUES|TABLE))|"
+    rf"(\( ?(?:{_QUERY}|(?:INSERT INTO|UPDATE|DELETE FROM|MERGE INTO) ))"
 )
 
 
@@ -53,7 +57,8 @@ class Pattern(Value):
         id: 64-bit hash of text and dialect family, 16 hex digits, the same in every process and version.
         text: The statement with every literal and placeholder as `?`.
         summary: OpenTelemetry's `db.query.summary`, such as `SELECT orders`; at most 255 characters.
-        operation: First keyword in upper case, such as `SELECT`; empty if there is none.
+        operation: First keyword in upper case, such as `SELECT`; of a statement behind `WITH …` or `SET …`, its own;
+            empty if there is none.
         tables: Tables named, in order of appearance, without repetition.
         dialect: Family: `postgresql`, `mysql`, `sqlite`, `mssql`, `oracle`, or `unknown`.
         category: `query`, or what counts and budgets may leave out: `transaction` control, `session` settings,
@@ -74,7 +79,17 @@ class Pattern(Value):
 
     @property
     def complexity(self) -> int:
-        """Tables, joins, subqueries and set operations together: 1 for a query of one table, 0 for `COMMIT`."""
+        """
+        What a database has to bring together: tables, joins, subqueries and set operations, one each.
+
+        1 for a query of one table, 0 for `COMMIT`. Counted are
+
+        - each of `tables`, once, however often it is named; a common table expression that is named is none;
+        - every `JOIN` and `APPLY`; the comma between two tables is none;
+        - every query in parentheses, be it a common table expression, a table's place or a value, but not the
+          parentheses around a whole statement or around one side of a set operation;
+        - every `UNION`, `INTERSECT`, `EXCEPT` and `MINUS`.
+        """
         return len(self.tables) + sum(any(found) for found in _COMPLICATES.findall(self.text))
 
 
