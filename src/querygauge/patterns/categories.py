@@ -30,24 +30,24 @@ _FUNCTIONS: Final = (
     "pg_is_in_recovery|quote_literal|quote_ident|sqlite_version|current_setting|set_config|scope_identity|schema_name|"
     "db_name|sys_context"
 )
-_CHATTER: Final = re.compile(
-    rf"(?i)SELECT\ (?:(?:pg_catalog\.)?(?:{_FUNCTIONS})\([?, ]*\)|CAST\(SERVERPROPERTY\(\?\) AS \w+(?:\(\?\))?\)|"
-    r"@@[\w.]+|current_user|session_user)(?: AS \w+)?(?: FROM DUAL)?(?:, |$)"
-).match
-_BEGINS_IF_NONE: Final = re.compile(r"(?i)IF @@TRANCOUNT = \? BEGIN TRAN").match  # how SQLAlchemy begins on SQL Server
+_ANSWER: Final = (
+    rf"(?:(?:pg_catalog\.)?(?:{_FUNCTIONS})\([?, ]*+\)|CAST\(SERVERPROPERTY\(\?\) AS \w+(?:\(\?\))?\)|"
+    r"@@[\w.]++|current_user|session_user)(?: AS \w++)?+"
+)
+_ANSWERS: Final = re.compile(rf"(?i){_ANSWER}(?:, {_ANSWER})*+(?: FROM DUAL)?").fullmatch
+# The first is how SQLAlchemy begins on SQL Server.
+_TRANSACTION_IN_OTHER_WORDS: Final = re.compile(r"(?i)IF @@TRANCOUNT = \? BEGIN TRAN|PREPARE TRANSACTION ").match
 
 
 def category_of(text: str, operation: str, tables: tuple[str, ...], dialect: Dialect) -> Category:
     """The category of a pattern with that text, operation and tables."""
     if "; " in text and not all(map(_is_control, text.split("; "))):
         return "query"
-    control = _control(text, operation)
-    if control is not None:
-        return control
+    if tables and operation in _READS and tables[0].upper() != "DUAL":
+        return "catalog" if _are_of_the_catalog(tables, dialect) else "query"
     if operation in _DESCRIBES:
         return "catalog"
-    is_read = operation in _READS and bool(tables)
-    return "catalog" if is_read and all(_is_catalog(table, dialect) for table in tables) else "query"
+    return _control(text, operation) or "query"
 
 
 def _is_control(statement: str) -> bool:
@@ -60,14 +60,19 @@ def _control(text: str, operation: str) -> Category | None:
         return None if _BLOCK(text) else "transaction"
     if operation in _SESSION:
         return None if _SET_ALONG(text) else "session"
-    if _BEGINS_IF_NONE(text) or (operation == "PREPARE" and text[:20].upper() == "PREPARE TRANSACTION "):
-        return "transaction"
-    return "session" if operation in _READS and _CHATTER(text.partition("; ")[0]) else None
+    if operation == "SELECT":
+        return "session" if _ANSWERS(text.partition("; ")[0], len("SELECT ")) else None
+    return "transaction" if _TRANSACTION_IN_OTHER_WORDS(text) else None
 
 
-def _is_catalog(table: str, dialect: Dialect) -> bool:
-    schema, _, name = table.lower().rpartition(".")
-    if schema.rpartition(".")[2] in dialect.catalog_schemas:
-        return True
-    # A schema that is named and not the catalogue's is the application's.
-    return not schema and (name.startswith(dialect.catalog_prefixes) or name in dialect.catalog_tables)
+def _are_of_the_catalog(tables: tuple[str, ...], dialect: Dialect) -> bool:
+    for table in tables:
+        schema, _, name = table.lower().rpartition(".")
+        if schema:
+            # A schema that is named and not the catalogue's is the application's.
+            is_of_the_catalog = schema.rpartition(".")[2] in dialect.catalog_schemas
+        else:
+            is_of_the_catalog = name in dialect.catalog_tables or name.startswith(dialect.catalog_prefixes)
+        if not is_of_the_catalog:
+            return False
+    return True
