@@ -38,7 +38,8 @@ class Dialect:
         continued_lines: Whether a backslash at the end of a line joins it with the next, in the middle of a number.
         executable_comments: Whether what `/*! … */` holds is read as SQL.
         hash_comments: Whether `#` opens a comment up to the end of the line: `yes`, `no` or `doubtful`.
-        brackets_doubtful: Whether `[` may open a name or an array, so that a quote inside may be either's.
+        brackets_doubtful: Whether `[` may open a name or an array, and a backtick or `$tag$` something or nothing, so
+            that a quote inside may be either's.
         casts: Whether `::type` is a cast.
         charset_prefixes: Whether `_utf8'…'` is a literal.
         number_suffixes: Letters that may end a number.

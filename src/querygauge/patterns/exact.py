@@ -30,6 +30,10 @@ CONTINUED: Final = re.compile(r"[^\S\n\r]*+(?:--[^\n\r]*+)?+[\n\r](?:\s|--[^\n\r
 _EXECUTABLE: Final = re.compile(
     r"(?:[^'\"`*]|\*(?!/)|'(?:[^'\\]|\\(?s:.))*+'|\"(?:[^\"\\]|\\(?s:.))*+\"|`[^`]*+`)*+\*/"
 )
+# What would open something in one dialect or another if it stood where it is not within a name or a literal.
+_OPENS: Final = re.compile(rf"['\"`\[\\#]|--|/\*|\${DOLLAR_TAG}\$").search
+# What may stand between brackets: a name, or places and bounds in an array.
+_SUBSCRIPT: Final = re.compile(r"[\s(\[+-]*+(?:[\w$:@?.%]++\s*+[,:+*()\[-]++\s*+)*+[\w$:@?.%]*+\s*+").fullmatch
 _COMMENT_EDGE: Final = re.compile(r"/\*|\*/")
 _ESCAPED_LITERAL: Final = re.compile(r"[eE]'")
 # By the character that opens a name; how many of it a plain name has, and how it looks.
@@ -42,6 +46,7 @@ _AFTER_ESCAPE: Final = re.compile(r"(?i)(?<!\w)ESCAPE\s*\Z").search
 _LONGEST_ESCAPE: Final = 20  # characters before a literal in which the word is looked for
 _Q_CLOSES: Final = {"(": ")", "[": "]", "{": "}", "<": ">"}
 _EXECUTED: Final = ("!", "M!")
+_CONTINUED_LINE: Final = re.compile(r"\\\r?\n")
 _LINE_END: Final = re.compile(r"[\n\r]")
 _LITERAL: Final = "''"
 # What a reader gives: the text that stands for what it read, and where it ended; -1 swallows the rest.
@@ -65,6 +70,8 @@ def is_odd(statement: str, dialect: Dialect) -> bool:
 
 
 def _has_odd_backslash(statement: str, dialect: Dialect) -> bool:
+    if dialect.continued_lines and _CONTINUED_LINE.search(statement):
+        return True
     if dialect.backslash == "prefixed":
         return _ESCAPED_LITERAL.search(statement) is not None
     return dialect.backslash == "doubtful"
@@ -100,9 +107,10 @@ _Reader = Callable[[str, re.Match[str]], _Reading]
 @cache
 def _readers(dialect: Dialect) -> tuple[re.Pattern[str], dict[str, _Reader]]:
     """What opens something odd, and by its first character who reads it."""
-    opening = [r"--(?=[\s\x00-\x1f\x7f]|\Z)" if dialect.dashes == "spaced" else "--", r"/\*"]
+    # Beyond ASCII, what is a space or a control to MySQL depends on the character set of the connection.
+    opening = [r"--(?=[\x00-\x20\x7f-\xa0]|\Z)" if dialect.dashes == "spaced" else "--", r"/\*"]
     line = {"yes": _line_of_either_end, "no": _line, "doubtful": _line_of_one_end}[dialect.line_ends]
-    dashes = _line_or_nothing if dialect.dashes == "doubtful" else line
+    dashes = line if dialect.dashes == "always" else _dashes_reader(line)
     readers: dict[str, _Reader] = {"-": dashes, "/": _comment_reader(dialect)}
     for quote in dialect.string_quotes:
         opening.append(quote)
@@ -116,16 +124,16 @@ def _readers(dialect: Dialect) -> tuple[re.Pattern[str], dict[str, _Reader]]:
     if dialect.dollar_quotes:
         # Glued to an identifier, a dollar is a part of it.
         opening.append(rf"(?<![\w$]){_DOLLAR_TAG.pattern}")
-        readers["$"] = _dollar_literal
+        readers["$"] = _dollar_reader(dialect)
     if dialect.brackets_doubtful:
         opening.append(r"\[[^\]'\"`]*+\]?")
         readers["["] = _bracket
     if dialect.q_quotes != "no":
         opening.insert(0, r"(?<![^\W\d_][^\W\d_])[qQ]'")
         readers["q"] = readers["Q"] = _q_literal if dialect.q_quotes == "yes" else _swallow_literal
-    if dialect.backslash == "doubtful":
-        opening.append(r"\\")
-        readers["\\"] = lambda _statement, found: ("\\", found.end())
+    if dialect.continued_lines:
+        opening.append(_CONTINUED_LINE.pattern)
+        readers["\\"] = lambda _statement, found: ("", found.end())
     return re.compile("|".join(opening)), readers
 
 
@@ -169,14 +177,19 @@ def _name_reader(opens: str, closes: str, dialect: Dialect) -> _Reader:
         if closed is None:
             return _LITERAL, -1
         name = closed.group(1)
+        if dialect.brackets_doubtful and _OPENS(name.replace(closes, "")):
+            return _LITERAL, -1
         return f"{opens}{name if _LOOKS_LIKE_A_NAME(name) else '?'}{closes}", closed.end()
 
     return read
 
 
-def _line_or_nothing(statement: str, found: re.Match[str]) -> _Reading:
-    after = statement[found.end() : found.end() + 1]
-    return _line_of_one_end(statement, found) if not after or after.isspace() or after < " " else ("", -1)
+def _dashes_reader(line: _Reader) -> _Reader:
+    def read(statement: str, found: re.Match[str]) -> _Reading:
+        after = statement[found.end() : found.end() + 1]
+        return line(statement, found) if after <= " " or after == "\x7f" else ("", -1)
+
+    return read
 
 
 def _comment_reader(dialect: Dialect) -> _Reader:
@@ -240,11 +253,23 @@ def _q_literal(statement: str, found: re.Match[str]) -> _Reading:
     return _LITERAL, end + 2 if end >= 0 else -1
 
 
-def _dollar_literal(statement: str, found: re.Match[str]) -> _Reading:
-    end = statement.find(found.group(), found.end())
-    return _LITERAL, end + len(found.group()) if end >= 0 else -1
+def _dollar_reader(dialect: Dialect) -> _Reader:
+    def read(statement: str, found: re.Match[str]) -> _Reading:
+        start, tag = found.end(), found.group()
+        end = statement.find(tag, start)
+        # To PostgreSQL any blank beyond ASCII is a letter, and the dollar after it a part of a name.
+        is_glued = statement[found.start() - 1 : found.start()] > "\x7f"
+        # A tag is a name elsewhere, and what stands between two of them is read there.
+        is_doubtful = dialect.brackets_doubtful and tag != "$$" and _OPENS(statement, start, max(start, end))
+        return _LITERAL, -1 if end < 0 or is_glued or is_doubtful else end + len(tag)
+
+    return read
 
 
-def _bracket(_statement: str, found: re.Match[str]) -> _Reading:
-    # With a quote inside, nobody knows whether the quote or the bracket counts.
-    return (found.group(), found.end()) if found.group().endswith("]") else ("", -1)
+def _bracket(statement: str, found: re.Match[str]) -> _Reading:
+    # With a quote or the like inside, nobody knows whether it or the bracket counts; nor what a second bracket closes.
+    text = found.group()
+    if not text.endswith("]") or statement.startswith("]", found.end()) or _OPENS(text.replace("[", "")):
+        return "", -1
+    is_plain = _LOOKS_LIKE_A_NAME(text[1:-1]) or _SUBSCRIPT(text[1:-1])
+    return text if is_plain else "[?]", found.end()
