@@ -22,8 +22,10 @@ from querygauge.patterns.summary_words import (
     INNER_OPERATIONS,
     LISTS_TABLES,
     NEVER_A_NAME,
+    NEVER_A_TABLE,
     NO_OPERATION_AFTER,
     NO_OPERATION_BEFORE,
+    NO_QUERY_BEFORE,
     OBJECT_PROPERTIES,
     OBJECTS,
     OPERATIONS_ALONG,
@@ -50,7 +52,7 @@ _NAMES: Final = frozenset({"table", "target", "indexed"})
 _RELATIONS: Final = frozenset({"ON", "USING", "FOR"})
 _MAY_BEGIN: Final = INNER_OPERATIONS.union({"WITH"}, *OPERATIONS_ALONG.values())
 # What says something although nothing is expected; the names of columns do not.
-_ALWAYS_READ: Final = _MAY_BEGIN | TABLE_CLAUSES | _RELATIONS | _MARKS - {"="}
+_ALWAYS_READ: Final = _MAY_BEGIN | TABLE_CLAUSES | _RELATIONS | {"UNION"} | _MARKS - {"="}
 _NOTHING_AROUND: Final = [""] * 4  # no question is about a word further off
 _BEGINS_A_QUERY: Final = EXPLAINED | {"("}
 _TAKES_OPTIONS: Final = frozenset({"EXPLAIN", "VACUUM", "ANALYZE", "CLUSTER", "REINDEX"})
@@ -124,7 +126,10 @@ class _Reader:
         self._around: list[_Level] = []
         self._has_begun = False
         self._named = ""  # what the last name was: a `table`, a `name` that is none, or nothing where a query stood
+        # A common table expression is no table once its name is known: behind the first part of its own query, of
+        # which it may be a table that is only called the same.
         self._ctes: set[str] = set()
+        self._new_cte = ""
         place = 0
         while place < len(tokens):
             if self._level.expects or self._words[place] in _ALWAYS_READ or not self._has_begun:
@@ -181,7 +186,7 @@ class _Reader:
         if word == "WITH":
             return self._begins_ctes(place)
         if word == "SELECT":
-            return following not in {"=", ",", ")"}
+            return following not in NO_QUERY_BEFORE
         if following in NO_OPERATION_BEFORE:
             return False
         if word in OPERATIONS_ALONG.get(level.verb, ()):
@@ -202,6 +207,8 @@ class _Reader:
         level, token = self._level, self._tokens[place]
         if not self.operation or (level.verb == self.operation and self.operation in {"WITH", "SET"}):
             self.operation = verb
+        if level.names_ctes:
+            self._ctes.add(self._new_cte)
         self._has_begun, level.verb, level.clause = True, verb, verb
         level.reads_clauses, level.names_ctes = verb in READS_CLAUSES, verb == "WITH"
         level.targets, level.refers = {}, False
@@ -254,8 +261,11 @@ class _Reader:
         level = self._level
         if level.expects == "cte":
             if word != "RECURSIVE":
-                self._ctes.add(_unquoted(word))
-                level.expects = ""
+                self._ctes.add(self._new_cte)
+                self._new_cte, level.expects = _unquoted(word), ""
+        elif word == "UNION":
+            self._ctes.add(self._new_cte)
+            level.expects = ""
         elif level.expects in _NAMES and self._comes_before_a_name(place, word):
             pass
         elif word in TABLE_CLAUSES:
@@ -271,6 +281,8 @@ class _Reader:
 
     def _comes_before_a_name(self, place: int, word: str) -> bool:
         level, clause, following = self._level, self._level.clause, self._words[place + 1]
+        if following in ENDS_A_LIST:
+            return False
         if level.verb in DEFINITIONS and level.expects != "indexed":
             return word in OBJECT_PROPERTIES
         if word == "ROWS":
@@ -317,7 +329,9 @@ class _Reader:
         level, token, expected = self._level, self._tokens[place], self._level.expects
         following = self._words[place + 1]
         level.expects, self._named = "", ""
-        if word in NEVER_A_NAME or (expected == "table" and (word[0] == "@" or following == "=")):
+        if word in NEVER_A_NAME:
+            return
+        if expected == "table" and (word in NEVER_A_TABLE or word[0] == "@" or following == "="):
             return
         name = _unquoted(token)
         if expected == "indexed":
