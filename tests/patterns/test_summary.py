@@ -98,6 +98,8 @@ def test_a_long_statement_is_not_cut_inside_a_name() -> None:
         ("SET x = 1", "SET", ()),
         ("UPDATE x SET a = (SELECT b FROM u x) FROM t AS x", "UPDATE", ("t", "u")),
         ("UPDATE x SET a = 1 FROM (t AS x JOIN u ON x.a = u.a)", "UPDATE", ("t", "u")),
+        ("UPDATE x SET a = 1 FROM f((SELECT b FROM u)) AS x", "UPDATE", ("u",)),
+        ("WITH t AS (SELECT a FROM u) UPDATE x SET a = 1 FROM t AS x", "UPDATE", ("u",)),
         ("BEGIN; UPDATE t SET a = 1; COMMIT", "BEGIN", ("t",)),
     ],
 )

@@ -91,7 +91,9 @@ class _Level:
         clause: What the next name belongs to: `FROM`, `JOIN` and the like, else the operation or kind of object.
         reads_clauses: Whether FROM and the like open a clause, and are not the words of a function.
         names_ctes: Whether a comma brings another common table expression.
-        targets: Places in summary and tables of what UPDATE and DELETE name in front of their FROM, by name.
+        named: Places in summary and tables of the last name; None where a query stood. The second is None for what is
+            no table.
+        targets: Such places of what UPDATE and DELETE name in front of their FROM, by name.
         refers: Whether that FROM was reached, which says what the targets stand for.
     """
 
@@ -101,6 +103,7 @@ class _Level:
     clause: str = ""
     reads_clauses: bool = False
     names_ctes: bool = False
+    named: tuple[int, int | None] | None = None
     targets: dict[str, tuple[int, int]] = field(default_factory=dict)
     refers: bool = False
 
@@ -125,7 +128,6 @@ class _Reader:
         self._level = _Level()
         self._around: list[_Level] = []
         self._has_begun = False
-        self._named = ""  # what the last name was: a `table`, a `name` that is none, or nothing where a query stood
         # A common table expression is no table once its name is known: behind the first part of its own query, of
         # which it may be a table that is only called the same.
         self._ctes: set[str] = set()
@@ -170,7 +172,7 @@ class _Reader:
             return
         self._level = level = self._around.pop()
         if level.expects == "table":
-            level.expects, level.lists, self._named = "alias", "table", ""
+            level.expects, level.lists, level.named = "alias", "table", None
         elif level.expects == "target":
             level.expects = ""
 
@@ -328,7 +330,7 @@ class _Reader:
     def _name(self, place: int, word: str) -> None:
         level, token, expected = self._level, self._tokens[place], self._level.expects
         following = self._words[place + 1]
-        level.expects, self._named = "", ""
+        level.expects, level.named = "", None
         if word in NEVER_A_NAME:
             return
         if expected == "table" and (word in NEVER_A_TABLE or word[0] == "@" or following == "="):
@@ -343,19 +345,28 @@ class _Reader:
         key = name.upper()
         if level.refers and key in level.targets:
             return
-        self._named = "name"
-        self.summary.append(token)
+        place_in_tables = None
         is_function = following == "(" and level.clause in BEFORE_A_CLAUSE_TABLE and level.clause != "INTO"
         if expected == "table" and not is_function and key not in self._ctes:
-            self._named = "table"
+            place_in_tables = len(self.tables)
             self.tables.append(name)
             if level.clause in {"UPDATE", "DELETE"}:
-                level.targets[key] = len(self.summary) - 1, len(self.tables) - 1
+                level.targets[key] = len(self.summary), place_in_tables
+        level.named = len(self.summary), place_in_tables
+        self.summary.append(token)
 
     def _alias(self, word: str) -> None:
         """Puts the table that was named last in the place of a target, if the target is its alias."""
         target = self._level.targets.pop(_unquoted(word), None)
-        if target is not None:
-            self.summary[target[0]] = self.summary.pop() if self._named else ""
-            self.tables[target[1]] = self.tables.pop() if self._named == "table" else ""
-            self._named = ""
+        if target is None:
+            return
+        place, place_in_tables = self._level.named or (None, None)
+        _move(self.summary, place, target[0])
+        _move(self.tables, place_in_tables, target[1])
+
+
+def _move(names: list[str], place: int | None, to: int) -> None:
+    """Leaves a gap where the name stood, or where it should go if there is none."""
+    names[to] = "" if place is None else names[place]
+    if place is not None:
+        names[place] = ""
