@@ -151,7 +151,7 @@ class _Places:
             self._level.clause = "select" if self._level.clause == "select" else "values"
         elif word in _CLAUSES and before != ".":
             self._enter(word, before, after)
-        else:
+        elif self._level.step != "over" or word == "AS":
             self._advance(word)
 
     def _open(self, before: str, before_that: str) -> None:

@@ -74,7 +74,6 @@ _CURSOR: Final = (
 _IN_A_BATCH: Final = re.compile(
     rf"(?i)(?<![\w.@$\"\[])({_CURSOR}|(?:SAVE|BEGIN|COMMIT|ROLLBACK) {_TRANSACTION}){_NO_NAME}{_NAME}"
 )
-_OF_A_BATCH: Final = ("CLOSE", "CURSOR", "DEALLOCATE", "FETCH", "OPEN", "TRAN")
 # A call up to the procedure's name: what it returns goes before, and a number may follow. Or a name in quotes, to skip.
 _CALL: Final = re.compile(
     r"(?i)\"[^\"]{0,128}\"|\[[^\]]{0,128}\]|(?<![\w.@$])EXEC(?:UTE)? (?:\? ?= ?)?"
@@ -98,7 +97,7 @@ def without_session_names(text: str, dialect: Dialect) -> str:
     upper = text.upper()
     if dialect.executes_procedures != "no" and "EXEC" in upper:
         text = _without_arguments(text)
-    if dialect.executes_procedures == "yes" and any(word in upper for word in _OF_A_BATCH):
+    if dialect.executes_procedures == "yes" and _has_names_in_a_batch(upper):
         text = _IN_A_BATCH.sub(r"\1?", text)
     if "CURRENT OF" in upper:
         text = _CURRENT.sub(r"\1?", text)
@@ -107,6 +106,18 @@ def without_session_names(text: str, dialect: Dialect) -> str:
         parts = (part.strip() for part in text[: data.end() if data else len(text)].split(";"))
         return "; ".join(_without_session_name(part, dialect) for part in parts if part)
     return _without_session_name(text, dialect)
+
+
+def _has_names_in_a_batch(upper: str) -> bool:
+    # One by one: each is found in a tenth of the time that a choice of them takes.
+    return (
+        "TRAN" in upper
+        or "OPEN" in upper
+        or "CLOSE" in upper
+        or "FETCH" in upper
+        or "CURSOR" in upper
+        or "DEALLOCATE" in upper
+    )
 
 
 def _without_arguments(text: str) -> str:
@@ -147,9 +158,11 @@ def _arguments(text: str, start: int) -> tuple[str, int]:
 
 
 def _without_session_name(text: str, dialect: Dialect) -> str:
-    explains = _EXPLAINS.match(text)
-    explained, statement = ("", text) if explains is None else (explains.group(), text[explains.end() :])
-    verb = statement[: statement.find(" ")].upper()
+    explained, statement = "", text
+    verb = text[: text.find(" ")].upper()
+    if verb == "EXPLAIN" and (explains := _EXPLAINS.match(text)):
+        explained, statement = explains.group(), text[explains.end() :]
+        verb = statement[: statement.find(" ")].upper()
     if not (verb == "EXECUTE" and dialect.executes_procedures == "yes"):
         for rule in _SESSION_NAMES.get(verb, ()):
             statement = rule.sub(r"\1?", statement)
