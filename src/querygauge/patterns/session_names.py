@@ -38,7 +38,7 @@ _RULES: Final = (
     ("RELEASE", "(?:SAVEPOINT )?", rf"{_NAME}$"),
     ("ROLLBACK", rf"(?:(?:WORK |{_TRANSACTION}(?:\? )?)?TO (?:SAVEPOINT )?)", rf"{_NAME}$"),
     ("DECLARE LISTEN UNLISTEN", "", _NAME),
-    ("FETCH MOVE", r"(?:.*? (?:FROM|IN) (?:GLOBAL (?!INTO\b))?(?=\S)|(?:.* )?(?=\S+$))", r"\S+"),
+    ("FETCH MOVE", r"(?:.*? (?:FROM|IN) (?:GLOBAL (?!INTO\b))?(?=\S)|(?:.*? )??(?=\S+(?: INTO |$)))", r"\S+"),
     ("OPEN", "(?:GLOBAL (?=.))?", _NAME),
     ("CLOSE", "(?:GLOBAL (?=.))?", rf"(?!ALL$){_NAME}$"),
     ("PREPARE", "", rf"(?!TRANSACTION ){_NAME}"),
