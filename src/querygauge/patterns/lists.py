@@ -15,8 +15,9 @@ from querygauge.patterns.dialects import Dialect
 __all__ = ["MAX_LIST_CHARACTERS", "first_rows", "shortened", "without_long_lists", "without_repetition"]
 
 # A list is shortened before its statement is cut, if it is no longer than this.
-MAX_LIST_CHARACTERS: Final = 1024 * 1024
+MAX_LIST_CHARACTERS: Final = 256 * 1024
 
+_LONG: Final = 64  # elements
 # By placeholder without a name: several of them, one more, the end of a row of them, and the whole row.
 _MARKS: Final = tuple(
     (f"{mark}, {mark}, {mark}", f", {mark}", f"{mark}), (", re.compile(rf", \({sent}(?:, {sent})++\)(?=, )"))
@@ -42,14 +43,13 @@ def _nested(inside: str) -> str:
 
 # A value with what is around it: `lower(?)`, `DATE ?`, `CAST(? AS INTEGER)`, `INTERVAL ? DAY`, `[?]`, `{d ?}`.
 _ELEMENT: Final = rf"(?:[\w.\"`]++ ?)?+(?:\?(?: [A-Za-z]++(?! [^F]))?+|{_nested(_nested(_nested('')))})"
-_END: Final = r"(?=[)\]},;]|$| (?i:FROM|ON|RETURNING|WHERE|ORDER|UNION|AS \w+ ON)\b)"
-_ALIKE: Final = re.compile(rf"(?<=[(\[ ])({_ELEMENT})(?:, \1)++{_END}")
+_ALIKE: Final = re.compile(rf"(?<=[(\[ ])({_ELEMENT})(?:, \1)++")
+# What may follow the last element of a list; before anything else it is a part of something larger.
+_ENDS: Final = re.compile(r"[)\]},;]|$| (?i:FROM|ON|RETURNING|WHERE|ORDER|UNION|AS \w+ ON)\b").match
 # Two values with a comma and little else between them.
 _MAY_BE_ALIKE: Final = re.compile(r"\?[^,?]{0,64}+, [^,?]{0,64}+\?").search
 _DEEPEST: Final = 4
-_UNITED_ROWS: Final = re.compile(
-    r"(?i)(SELECT \?(?: FROM DUAL)?)(?: UNION ALL \1)++(?=\)|$|;| (?:UNION|ON|RETURNING|ORDER)\b)"
-)
+_UNITED_ROWS: Final = re.compile(r"(?i)(SELECT \?(?: FROM DUAL)?)(?: UNION ALL \1)++(?!,)")
 _INSERTS_ALL: Final = re.compile(r"(?i)( INTO [^()\s]++ ?(?:\([^()]*+\) ?)?VALUES? ?\([^()]*+\))\1++")
 
 
@@ -79,6 +79,8 @@ def without_long_lists(text: str, dialect: Dialect) -> str:
         text: With nothing odd in it, so that every quote is one of a literal.
         dialect: Says what quotes literals.
     """
+    if text.count(",") < _LONG:
+        return text
     lists, rows = _long(dialect)
     return rows.sub(r"\1", lists.sub("(", text))
 
@@ -88,8 +90,10 @@ def _long(dialect: Dialect) -> tuple[re.Pattern[str], re.Pattern[str]]:
     quoted = [rf"{quote}[^{quote}\\]*+{quote}" for quote in dialect.string_quotes]
     named = rf"[{dialect.named_placeholders}]\w++(?:::\w++)?+"
     item = rf"(?:{'|'.join([*quoted, r'[-+]?+[0-9.]++', named])}|\?|%s|%\(\w++\)s(?:::\w++)?+|NULL|null)"
-    row = rf"\({item}(?:,\s*+{item})*+\)"
-    return re.compile(rf"\((?:{item},\s*+){{64,}}+"), re.compile(rf"({row})(?:,\s*+{row}){{16,}}+")
+    # What an item may begin with is looked at first: a heap of parentheses is passed over quickly.
+    begin = rf"\((?=[{dialect.string_quotes}{dialect.named_placeholders}0-9+\-?%Nn])"
+    row = rf"{begin}{item}(?:,\s*+{item})*+\)"
+    return re.compile(rf"{begin}(?:{item},\s*+){{{_LONG},}}+"), re.compile(rf"({row})(?:,\s*+{row}){{16,}}+")
 
 
 def without_repetition(text: str, *, is_cut: bool) -> str:
@@ -110,21 +114,22 @@ def without_repetition(text: str, *, is_cut: bool) -> str:
             text = text.replace(sent, meant)
     upper = text[:11].upper()
     if upper.startswith("INSERT"):
-        text = _UNITED_ROWS.sub(r"\1", text) if "?" in text else text
+        text = _UNITED_ROWS.sub(_first_of_alike, text)
         text = _INSERTS_ALL.sub(r"\1", text) if upper == "INSERT ALL " else text
     return text
 
 
 def _once_without_repetition(text: str, *, is_cut: bool) -> str:
     if ", " in text and _MAY_BE_ALIKE(text):
-        text = _ALIKE.sub(_first_if_it_holds_a_value, text)
+        text = _ALIKE.sub(_first_of_alike, text)
     if ")," in text:
         text = first_rows(text, is_cut=is_cut)
     return _NESTED.sub(_unnested, text) if "((?)" in text or "(?))" in text else text
 
 
-def _first_if_it_holds_a_value(found: re.Match[str]) -> str:
-    return found[1] if "?" in found[1] else found[0]
+def _first_of_alike(found: re.Match[str]) -> str:
+    # Looked at here, since a pattern that fails at its end is tried anew at each element.
+    return found[1] if "?" in found[1] and _ENDS(found.string, found.end()) else found[0]
 
 
 def first_rows(text: str, *, is_cut: bool) -> str:

@@ -133,9 +133,12 @@ def _pass(statement: str, dialect: str, folds_names: bool) -> tuple[str, bool]:
 
 def _cut(statement: str, dialect: Dialect) -> str:
     """What is read of a long statement: most of it, if it is long because of its lists."""
-    text = statement[:MAX_LIST_CHARACTERS]
+    text = statement[:MAX_STATEMENT_CHARACTERS]
+    more = statement[:MAX_LIST_CHARACTERS]
     # Where nothing is odd every quote is a literal's, and elements may be left out without reading what is before them.
-    return (text if is_odd(text, dialect) else without_long_lists(text, dialect))[:MAX_STATEMENT_CHARACTERS]
+    if is_odd(text, dialect) or is_odd(more, dialect):
+        return text
+    return without_long_lists(more, dialect)[:MAX_STATEMENT_CHARACTERS]
 
 
 def _without_tokens(text: str) -> str:
