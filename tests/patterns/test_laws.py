@@ -108,7 +108,7 @@ def _literal(dialect: str) -> st.SearchStrategy[str]:
         "sqlite": ["?", "?1", ":n", "@n", "$n", "x'ab'", "''''"],
         "mssql": ["?", "%s", "@p1", ":n", "$12.50", "N'x''y'", "0xAB", "''"],
         "oracle": [":1", ":name_1", ':"group"', "q'[it's]'", "nq'!x'y!'", "1.5f", "2D", "N'x'"],
-        "unknown": ["?", "$1", ":n", "@p1", "%s", "$$a'b$$"],
+        "unknown": ["?", "$1", ":n", "@p1", "%s", "$$ab$$"],
     }
     return st.one_of(strings, numbers, st.sampled_from(placeholders[dialect]))
 

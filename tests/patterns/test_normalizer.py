@@ -104,7 +104,7 @@ def test_length_of_a_multi_row_insert_does_not_matter() -> None:
             assert normalize(statement, "mysql") == "INSERT INTO t (a, b) VALUES (?)"
 
 
-@pytest.mark.parametrize("count", [1, 2, 1_000, 6_000, 10_001])
+@pytest.mark.parametrize("count", [1, 2, 1_000, 6_000, 8_001])
 @pytest.mark.parametrize(
     ("statement", "item"),
     [

@@ -10,6 +10,7 @@ is a literal's, and since SQL Server's statements follow each other without a se
 
 import re
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from querygauge.patterns.words import words
@@ -17,6 +18,8 @@ from querygauge.patterns.words import words
 __all__ = ["without_doubtful_names"]
 
 _TOKEN: Final = re.compile(r"\"[^\"]*\"|`[^`]*`|\[[^\]]*\]|''|\.?[0-9][\w.]*|[^\W\d][\w$#]*|\S")
+_DOUBTFUL: Final = re.compile(r"\"[^\"]*\"")
+_MAX_TOKENS: Final = 4_096  # beyond them no place is known, as no statement has so many that a person wrote
 _IS_A_MARK: Final = re.compile(r"[^\"`\['\w?]").match
 _LITERAL: Final = "''"
 
@@ -70,7 +73,7 @@ _HAS_ARGUMENTS: Final = words("CHANGE_TRACKING_CONTEXT OPENDATASOURCE OPENQUERY 
 
 def without_doubtful_names(text: str) -> str:
     """`text` with a literal in the place of each word in double quotes that need not be a name."""
-    tokens = list(_TOKEN.finditer(text))
+    tokens = list(islice(_TOKEN.finditer(text), _MAX_TOKENS))
     places = _Places([token.group() for token in tokens])
     pieces: list[str] = []
     position = 0
@@ -79,7 +82,9 @@ def without_doubtful_names(text: str) -> str:
         if name[0] == '"' and number not in places.certain and name not in places.names:
             pieces += (text[position : token.start()], _LITERAL)
             position = token.end()
-    return "".join((*pieces, text[position:]))
+    end = tokens[-1].end() if tokens else 0
+    unread = _DOUBTFUL.sub(lambda found: found[0] if found[0] in places.names else _LITERAL, text[end:])
+    return "".join((*pieces, text[position:end], unread))
 
 
 @dataclass(slots=True)

@@ -260,7 +260,7 @@ def _dollar_reader(dialect: Dialect) -> _Reader:
         # To PostgreSQL any blank beyond ASCII is a letter, and the dollar after it a part of a name.
         is_glued = statement[found.start() - 1 : found.start()] > "\x7f"
         # A tag is a name elsewhere, and what stands between two of them is read there.
-        is_doubtful = dialect.brackets_doubtful and tag != "$$" and _OPENS(statement, start, max(start, end))
+        is_doubtful = dialect.brackets_doubtful and _OPENS(statement, start, max(start, end))
         return _LITERAL, -1 if end < 0 or is_glued or is_doubtful else end + len(tag)
 
     return read

@@ -15,7 +15,7 @@ from querygauge.patterns.dialects import Dialect
 __all__ = ["MAX_LIST_CHARACTERS", "first_rows", "shortened", "without_long_lists", "without_repetition"]
 
 # A list is shortened before its statement is cut, if it is no longer than this.
-MAX_LIST_CHARACTERS: Final = 256 * 1024
+MAX_LIST_CHARACTERS: Final = 192 * 1024
 
 _LONG: Final = 64  # elements
 # By placeholder without a name: several of them, one more, the end of a row of them, and the whole row.
@@ -42,13 +42,13 @@ def _nested(inside: str) -> str:
 
 
 # A value with what is around it: `lower(?)`, `DATE ?`, `CAST(? AS INTEGER)`, `INTERVAL ? DAY`, `[?]`, `{d ?}`.
-_ELEMENT: Final = rf"(?:[\w.\"`]++ ?)?+(?:\?(?: [A-Za-z]++(?! [^F]))?+|{_nested(_nested(_nested('')))})"
+_ELEMENT: Final = rf"(?:[\w.\"`]++ ?)?+(?:\?(?: [A-Za-z]++(?! [^F]))?+|{_nested(_nested(''))})"
 _ALIKE: Final = re.compile(rf"(?<=[(\[ ])({_ELEMENT})(?:, \1)++")
 # What may follow the last element of a list; before anything else it is a part of something larger.
 _ENDS: Final = re.compile(r"[)\]},;]|$| (?i:FROM|ON|RETURNING|WHERE|ORDER|UNION|AS \w+ ON)\b").match
 # Two values with a comma and little else between them.
 _MAY_BE_ALIKE: Final = re.compile(r"\?[^,?]{0,64}+, [^,?]{0,64}+\?").search
-_DEEPEST: Final = 4
+_DEEPEST: Final = 3
 _UNITED_ROWS: Final = re.compile(r"(?i)(SELECT \?(?: FROM DUAL)?)(?: UNION ALL \1)++(?!,)")
 _INSERTS_ALL: Final = re.compile(r"(?i)( INTO [^()\s]++ ?(?:\([^()]*+\) ?)?VALUES? ?\([^()]*+\))\1++")
 
@@ -136,8 +136,8 @@ def first_rows(text: str, *, is_cut: bool) -> str:
     """`text` with the first row only wherever rows are listed; of one whose end is missing, nothing after that row."""
     if "(?), (" in text:
         text = _ROWS.sub("(?)", text)
-        if is_cut:
-            text = _ROWS_CUT.sub("", text)
+    if is_cut:
+        text = _ROWS_CUT.sub("", text)
     if "), (" not in text:
         return text
     pieces: list[str] = []

@@ -108,8 +108,7 @@ def normalize(statement: str, dialect: str, *, fold_numbered_names: bool = True)
 def _pass(statement: str, dialect: str, folds_names: bool) -> tuple[str, bool]:
     """A statement's pattern, and whether it is certain that a further pass would change nothing."""
     spoken, main_pass = _grammar(dialect)
-    text = statement if len(statement) <= MAX_STATEMENT_CHARACTERS else _cut(statement, spoken)
-    is_cut = len(text) == MAX_STATEMENT_CHARACTERS
+    text, is_cut = (statement, False) if len(statement) <= MAX_STATEMENT_CHARACTERS else _cut(statement, spoken)
     if not text.isascii():
         text = text.encode("utf-8", "replace").decode("utf-8").lstrip("\ufeff")  # a file's mark of its byte order
     if "\0" in text:
@@ -124,21 +123,24 @@ def _pass(statement: str, dialect: str, folds_names: bool) -> tuple[str, bool]:
         text = first_rows(text, is_cut=is_cut)  # what is dropped here, no later pass need read
     text = _spaced(_single_spaced(text))
     text, was_glued = _folded(text, spoken)
-    text = without_repetition(text, is_cut=is_cut)
+    if ")" in text or "[" in text or "{" in text or text[:1] in "Ii":
+        text = without_repetition(text, is_cut=is_cut)
     named = without_session_names(text, spoken)
     closed = _closed(named, spoken, folds_names)
-    is_certain = closed == text and not was_glued and "__[" not in text and not (was_odd and is_odd(text, spoken))
+    has_tokens = "__[" in text and "]" in text
+    is_certain = closed == text and not (was_glued or has_tokens or (was_odd and is_odd(text, spoken)))
     return closed, is_certain
 
 
-def _cut(statement: str, dialect: Dialect) -> str:
-    """What is read of a long statement: most of it, if it is long because of its lists."""
+def _cut(statement: str, dialect: Dialect) -> tuple[str, bool]:
+    """What is read of a long statement, and whether its end is missing: it is not if its lists made it long."""
     text = statement[:MAX_STATEMENT_CHARACTERS]
     more = statement[:MAX_LIST_CHARACTERS]
     # Where nothing is odd every quote is a literal's, and elements may be left out without reading what is before them.
     if is_odd(text, dialect) or is_odd(more, dialect):
-        return text
-    return without_long_lists(more, dialect)[:MAX_STATEMENT_CHARACTERS]
+        return text, True
+    shorter = without_long_lists(more, dialect)
+    return shorter[:MAX_STATEMENT_CHARACTERS], len(more) < len(statement) or len(shorter) > MAX_STATEMENT_CHARACTERS
 
 
 def _without_tokens(text: str) -> str:

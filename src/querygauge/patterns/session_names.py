@@ -94,12 +94,13 @@ _MAY_IDENTIFY: Final = frozenset({"ADMINISTER", "ALTER", "CREATE", "GRANT", "SET
 
 def without_session_names(text: str, dialect: Dialect) -> str:
     """`text` with `?` for every name of a session and every value without quotes; rows after COPY are cut."""
-    upper = text.upper()
-    if dialect.executes_procedures != "no" and "EXEC" in upper:
-        text = _without_arguments(text)
-    if dialect.executes_procedures == "yes" and _has_names_in_a_batch(upper):
-        text = _IN_A_BATCH.sub(r"\1?", text)
-    if "CURRENT OF" in upper:
+    if dialect.executes_procedures != "no":
+        upper = text.upper()
+        if "EXEC" in upper:
+            text = _without_arguments(text)
+        if dialect.executes_procedures == "yes" and _has_names_in_a_batch(upper):
+            text = _IN_A_BATCH.sub(r"\1?", text)
+    if " OF " in text or " of " in text or " Of " in text:
         text = _CURRENT.sub(r"\1?", text)
     if ";" in text:
         data = _COPIES.search(text)
