@@ -24,7 +24,8 @@ _MARKS: Final = tuple(
     for mark, sent in (("?", r"\?"), ("%s", "%s"))
 )
 _ROWS: Final = re.compile(r"\(\?\)(?:, \(\?\))++")
-_ROWS_CUT: Final = re.compile(r"(?<=\(\?\))(?:, \(\?\))*+,?(?: \((?:\?,?)?)?$")
+_ROW_CUT: Final = re.compile(r"(?<=\)),?(?: \((?:\?,?)?)?$")
+_LONGEST_ROW_CUT: Final = 8  # characters
 _NESTED: Final = re.compile(r"\((?<!\(.)(\(++)\?\)(\)++)")
 _VALUES: Final = re.compile(r"(?i)(?<![\w\"`.])VALUES? ?(?=\()")
 _PARENTHESIS: Final = re.compile(r"[()]")
@@ -105,13 +106,15 @@ def without_repetition(text: str, *, is_cut: bool) -> str:
         is_cut: Whether its end is missing, and may be anywhere in a row.
     """
     for _ in range(_DEEPEST):
-        once = _once_without_repetition(text, is_cut=is_cut)
+        once = _once_without_repetition(text)
         if once == text:
             break
         text = once
     if "? = ?)" in text or "? != ?)" in text or "?!=?)" in text:
         for sent, meant in _EMPTY_LISTS:
             text = text.replace(sent, meant)
+    if is_cut and (cut := _ROW_CUT.search(text, len(text) - _LONGEST_ROW_CUT)):
+        text = text[: cut.start()]
     upper = text[:11].upper()
     if upper.startswith("INSERT"):
         text = _UNITED_ROWS.sub(_first_of_alike, text)
@@ -119,11 +122,11 @@ def without_repetition(text: str, *, is_cut: bool) -> str:
     return text
 
 
-def _once_without_repetition(text: str, *, is_cut: bool) -> str:
+def _once_without_repetition(text: str) -> str:
     if ", " in text and _MAY_BE_ALIKE(text):
         text = _ALIKE.sub(_first_of_alike, text)
     if ")," in text:
-        text = first_rows(text, is_cut=is_cut)
+        text = first_rows(text)
     return _NESTED.sub(_unnested, text) if "((?)" in text or "(?))" in text else text
 
 
@@ -132,12 +135,10 @@ def _first_of_alike(found: re.Match[str]) -> str:
     return found[1] if "?" in found[1] and _ENDS(found.string, found.end()) else found[0]
 
 
-def first_rows(text: str, *, is_cut: bool) -> str:
-    """`text` with the first row only wherever rows are listed; of one whose end is missing, nothing after that row."""
+def first_rows(text: str) -> str:
+    """`text` with the first row only wherever rows are listed."""
     if "(?), (" in text:
         text = _ROWS.sub("(?)", text)
-    if is_cut:
-        text = _ROWS_CUT.sub("", text)
     if "), (" not in text:
         return text
     pieces: list[str] = []
@@ -154,7 +155,7 @@ def first_rows(text: str, *, is_cut: bool) -> str:
                 end += len(block)
         while text.startswith(", (", end):
             end = _row_end(text, end + 2)
-        position = len(text) if is_cut and text[end:].strip(", ") == "" else end
+        position = end
     pieces.append(text[position:])
     return "".join(pieces)
 

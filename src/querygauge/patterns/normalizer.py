@@ -120,7 +120,7 @@ def _pass(statement: str, dialect: str, folds_names: bool) -> tuple[str, bool]:
         text = to_plain(text, spoken)
     text = main_pass("?", shortened(text))
     if ")" in text and "), (" in text:
-        text = first_rows(text, is_cut=is_cut)  # what is dropped here, no later pass need read
+        text = first_rows(text)  # what is dropped here, no later pass need read
     text = _spaced(_single_spaced(text))
     text, was_glued = _folded(text, spoken)
     if ")" in text or "[" in text or "{" in text or text[:1] in "Ii":
