@@ -26,6 +26,7 @@ from querygauge.rendering.report import render_report, report_to_csv, report_to_
 from querygauge.settings import load_settings
 from querygauge.surfaces.console import log_to_stderr, page_width, show
 from querygauge.surfaces.program import command_line
+from querygauge.surfaces.statement_log.choices import DIALECTS, INPUTS
 
 if TYPE_CHECKING:
     from querygauge.collector import TickResult
@@ -175,19 +176,21 @@ def normalize(
     dialect: Annotated[
         str | None,
         typer.Option(
-            help="postgresql, mysql, mariadb, sqlite, mssql, oracle; by default what a log implies, unknown for SQL.",
+            help=f"{' | '.join(DIALECTS)}; by default what a log implies, unknown for SQL.",
             show_default=False,
         ),
     ] = None,
     input: Annotated[  # noqa: A002  # the option's name
-        str, typer.Option(help="What the files are: auto, sql, postgresql-log, mysql-slow-log.")
+        str, typer.Option(help=f"What the files are: {' | '.join(INPUTS)}.")
     ] = "auto",
     order_by: Annotated[
         str | None,
         typer.Option(help=f"Order: {_ORDERS}; by default by total time where it is known.", show_default=False),
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(help="Patterns at most; 20 of them as text.", min=1, show_default=False)
+        int | None,
+        # The name is short so that, on a page of 80 columns, the longest of the dialects fits into the column of help.
+        typer.Option(help="Patterns at most; 20 of them as text.", min=1, metavar="<int>", show_default=False),
     ] = None,
     keep_numbered_names: Annotated[
         bool, typer.Option("--keep-numbered-names", help="Keep names apart that differ by a number: events_2024_01.")

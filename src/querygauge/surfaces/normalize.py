@@ -11,15 +11,16 @@ A dialect is never guessed from SQL, since the wrong one takes literals for text
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Final, Literal, get_args
+from typing import Final
 
 import typer
 
 from querygauge.errors import SettingsError
 from querygauge.patterns.cache import PatternCache
-from querygauge.patterns.dialects import DIALECT_NAMES, dialect_of
+from querygauge.patterns.dialects import dialect_of
 from querygauge.rendering.formats import number
 from querygauge.rendering.normalized_data import NormalizedData, Source
+from querygauge.surfaces.statement_log.choices import DIALECTS, INPUTS, UNKNOWN
 from querygauge.surfaces.statement_log.execution import Reader
 from querygauge.surfaces.statement_log.mysql_slow_log import MysqlSlowLog, is_slow_log
 from querygauge.surfaces.statement_log.postgresql_entries import form_of
@@ -28,16 +29,11 @@ from querygauge.surfaces.statement_log.sql_script import SqlScript
 from querygauge.surfaces.statement_log.tally import Tally
 from querygauge.surfaces.statement_log.texts import STDIN, Text, open_text
 
-__all__ = ["DIALECTS", "INPUTS", "read_statements"]
-
-Input = Literal["auto", "sql", "postgresql-log", "mysql-slow-log"]
-INPUTS: Final[tuple[Input, ...]] = get_args(Input)
-_UNKNOWN: Final = "unknown"
-DIALECTS: Final = (*DIALECT_NAMES, _UNKNOWN)
+__all__ = ["read_statements"]
 
 # Patterns counted apart; with texts of a kilobyte they are a few megabytes.
 _MAX_PATTERNS: Final = 5_000
-_IMPLIED: Final = {"postgresql-log": "postgresql", "mysql-slow-log": "mysql", "sql": _UNKNOWN}
+_IMPLIED: Final = {"postgresql-log": "postgresql", "mysql-slow-log": "mysql", "sql": UNKNOWN}
 
 # Why a log of that kind may hold no statement.
 _SILENT: Final = {
@@ -54,8 +50,8 @@ def read_statements(
 
     Args:
         names: Files; `-`, or none, is standard input.
-        dialect: One of `DIALECTS`; None is what a log implies, and `unknown` for SQL.
-        input_format: One of `INPUTS`.
+        dialect: One of `choices.DIALECTS`; None is what a log implies, and `unknown` for SQL.
+        input_format: One of `choices.INPUTS`.
         fold_numbered_names: As for `patterns.normalizer.normalize`.
 
     Raises:
@@ -122,7 +118,7 @@ class _Normalization:
         implied = _IMPLIED[kind]
         if self._dialect is None:
             return implied
-        if implied != _UNKNOWN and dialect_of(self._dialect).family != implied:
+        if implied != UNKNOWN and dialect_of(self._dialect).family != implied:
             raise SettingsError(
                 f"--dialect of a {kind} must be of the family {implied}; got {self._dialect!r} for {name!r}"
             )
