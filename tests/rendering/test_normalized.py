@@ -7,6 +7,7 @@ import pytest
 
 from querygauge.errors import SettingsError
 from querygauge.histogram import Histogram
+from querygauge.rendering.interchange import CSV_COLUMNS, report_to_csv
 from querygauge.rendering.normalized import render_normalized
 from querygauge.rendering.normalized_data import (
     NEVER,
@@ -96,12 +97,23 @@ def test_an_unknown_order_is_refused(make: Make) -> None:
 
 
 def test_what_nobody_told_is_none_in_json(make: Make) -> None:
-    """Durations, moments and slow executions that are unknown are null, and not 0."""
+    """Durations, moments, rows and slow executions that are unknown are null, and not 0; what was told stays."""
+    told = make.stats("SELECT b FROM t", rows=0)
     read = normalized_to_dict(data(untimed(make.stats("SELECT a FROM t", 9))))
     (query,) = read["queries"]
-    assert query["execution_count"] == 9
-    assert {query[name] for name in ("total_duration_ms", "p99_duration_ms", "first_seen", "slow_count")} == {None}
+    unknown = ("total_duration_ms", "p99_duration_ms", "first_seen", "slow_count", "rows")
+    assert (query["execution_count"], query["rows_known_count"]) == (9, 0)
+    assert {query[name] for name in unknown} == {None}
+    assert normalized_to_dict(data(told))["queries"][0]["rows"] == 0
     assert (read["overall"]["total_duration_ms"], read["overall"]["first_seen"]) == (None, None)
+
+
+def test_a_query_in_json_has_its_whole_pattern(make: Make) -> None:
+    """What a pattern knows of itself is there for a machine: what it complicates, what it does and to which tables."""
+    entry = make.stats("SELECT a FROM t JOIN u ON t.id = u.id")
+    (query,) = normalized_to_dict(data(entry))["queries"]
+    assert query["pattern"] == entry.pattern.to_dict()
+    assert set(query) == {"pattern", *CSV_COLUMNS}
 
 
 def test_the_span_is_of_what_has_a_time(make: Make) -> None:
@@ -111,6 +123,7 @@ def test_the_span_is_of_what_has_a_time(make: Make) -> None:
     assert (overall["first_seen"], overall["last_seen"]) == ("2026-01-01T11:00:00+00:00", "2026-01-01T12:01:02+00:00")
 
 
-def test_nothing_is_a_header_in_csv() -> None:
-    """A text without statements has the columns all the same."""
-    assert normalized_to_csv([]).startswith("pattern_id,query_pattern,")
+def test_csv_has_the_columns_of_the_report(make: Make) -> None:
+    """Whoever reads the report's rows reads these, and there are columns where nothing was found."""
+    assert normalized_to_csv([]) == report_to_csv([])
+    assert normalized_to_csv([untimed(make.stats())]).splitlines()[0] == ",".join(CSV_COLUMNS)

@@ -16,8 +16,10 @@ import pytest
 from typer.testing import CliRunner
 
 from marked_work import FRAGMENTS, MARK, NUMBER
+from project import ROOT
 from querygauge.patterns.cache import pattern_of
 from querygauge.surfaces.cli import app
+from querygauge.surfaces.statement_log.choices import DIALECTS, INPUTS
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -84,6 +86,15 @@ def test_numbered_names_may_be_kept(pipe: Command) -> None:
     assert {"events_2024_01", "events_2024_02"} <= set(pipe(sql, "--keep-numbered-names").stdout.split())
 
 
+@pytest.mark.parametrize("names", [DIALECTS, INPUTS], ids=["dialects", "inputs"])
+def test_the_help_and_the_reference_list_what_may_be_said(names: tuple[str, ...]) -> None:
+    """Whoever looks for a name finds each that is taken, here and there."""
+    reference = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    section = reference.partition("### `querygauge normalize`\n")[2].partition("\n### ")[0]
+    shown = printed("--help")
+    assert [name for name in names if f"`{name}`" not in section or name not in shown] == []
+
+
 def test_a_log_implies_its_dialect(run: Command) -> None:
     """A log of a server is read in the dialect of that server."""
     sources = as_json(
@@ -117,7 +128,9 @@ def test_csv_has_the_columns_of_the_report(run: Command) -> None:
     assert len(rows) == 3
     assert rows[0]["execution_count"] == "4"
     assert rows[0]["tables"] == "orders"
-    assert {rows[0][name] for name in ("total_duration_ms", "p95_duration_ms", "first_seen", "slow_count")} == {""}
+    assert {rows[0][name] for name in ("total_duration_ms", "p95_duration_ms", "first_seen", "slow_count", "rows")} == {
+        ""
+    }
 
 
 def test_json_has_everything(run: Command) -> None:
@@ -128,6 +141,7 @@ def test_json_has_everything(run: Command) -> None:
     first = read["queries"][0]
     assert (first["execution_count"], first["total_duration_ms"], first["rows"]) == (2, 2_000.0, 3)
     assert first["first_seen"] == "2026-01-05T09:59:58+00:00"
+    assert (first["pattern"]["id"], first["pattern"]["complexity"]) == (first["pattern_id"], 1)
 
 
 @pytest.mark.parametrize("order", ["p95", "p99", "max", "avg_duration", "error_rate", "rows"])

@@ -1,8 +1,9 @@
 """
 What was found in SQL files and logs, as values, and its forms for machines.
 
-In goes a `NormalizedData`, out come JSON types or CSV; the members of a query are those of the report's. What a log
-does not tell is left empty, and is never 0. Deliberately not here: reading, and the text for people.
+In goes a `NormalizedData`, out come JSON types or CSV. A query has the members it has in the report; in JSON its whole
+pattern besides. What a log does not tell is left empty, and is never 0. Deliberately not here: reading, and the text
+for people.
 """
 
 import csv
@@ -118,7 +119,7 @@ def normalized_to_dict(
     Raises:
         SettingsError: If the order is unknown or the limit is below 1.
     """
-    queries = [_row(entry) for entry in data.ranked(order_by, limit)]
+    queries = [{**_row(entry), "pattern": entry.pattern.to_dict()} for entry in data.ranked(order_by, limit)]
     outcomes = data.outcomes
     first_seen, last_seen = data.span or (None, None)
     return {
@@ -164,6 +165,8 @@ def _row(entry: QueryStats) -> dict[str, Any]:
     if not entry.durations.count:
         unknown += _DURATIONS
         entry = replace(entry, durations=_NO_TIME)  # a quantile of nothing is an error
+    if not entry.rows_known_count:
+        unknown.append("rows")
     if entry.first_seen == NEVER:
         unknown += _MOMENTS
     return {**entry.to_dict(), **dict.fromkeys(unknown)}
