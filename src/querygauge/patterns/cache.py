@@ -53,7 +53,7 @@ def _pattern_of_text(text: str, dialect: str) -> Pattern:
     spoken = dialect_of(dialect)
     description = describe(text, dialect)
     return Pattern(
-        id=id_of(text, spoken),
+        id=id_of(text, description.tables, spoken),
         text=text,
         summary=description.summary,
         operation=description.operation,

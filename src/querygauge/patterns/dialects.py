@@ -45,11 +45,12 @@ class Dialect:
         number_suffixes: Letters that may end a number.
         money_signs: Characters that open an amount of money.
         named_placeholders: Characters that open a placeholder when a name or number follows.
+        numbered_placeholders: Characters that open one when a number follows.
         quoted_placeholders: Whether `:"name"` is a placeholder.
         question_operators: Characters that make an operator of a `?` right before them.
         executes_procedures: Whether `EXECUTE` calls a procedure, whose arguments may be strings without quotes, rather
             than a prepared statement a session has named: `yes`, `no` or `doubtful`.
-        names_fold_case: Whether names without quotes are read without regard to the case of their letters.
+        tables_keep_case: Whether tables that differ in the case of their letters may be two, even without quotes.
         catalog_schemas: Schemas that hold the database's own tables.
         catalog_tables: Names of such tables that are known without a schema, in lower case.
         catalog_prefixes: What names begin with that the database keeps for itself.
@@ -75,13 +76,19 @@ class Dialect:
     number_suffixes: str = ""
     money_signs: str = ""
     named_placeholders: str = ":"
+    numbered_placeholders: str = ""
     quoted_placeholders: bool = False
     question_operators: str = ""
     executes_procedures: Literal["yes", "no", "doubtful"] = "no"
-    names_fold_case: bool = False
+    tables_keep_case: bool = False
     catalog_schemas: frozenset[str] = frozenset({"information_schema"})
     catalog_tables: frozenset[str] = frozenset()
     catalog_prefixes: tuple[str, ...] = ()
+
+    @property
+    def placeholders(self) -> str:
+        """Characters that open a placeholder of either kind."""
+        return self.named_placeholders + self.numbered_placeholders
 
 
 _POSTGRESQL: Final = Dialect(
@@ -91,14 +98,14 @@ _POSTGRESQL: Final = Dialect(
     nested_comments="yes",
     line_ends="yes",
     casts=True,
-    named_placeholders=":$",
+    numbered_placeholders="$",
     question_operators="|&",
-    names_fold_case=True,
     catalog_schemas=frozenset({"information_schema", "pg_catalog"}),
     catalog_tables=catalog_names.POSTGRESQL,
 )
 _MYSQL: Final = Dialect(
     family="mysql",
+    tables_keep_case=True,
     string_quotes="'\"",
     name_quotes=(("`", "`"),),
     backslash="always",
@@ -113,7 +120,6 @@ _SQLITE: Final = Dialect(
     name_quotes_literals=True,
     name_quotes=(('"', '"'), ("`", "`"), ("[", "]")),
     named_placeholders=":$@",
-    names_fold_case=True,
     catalog_prefixes=("sqlite_",),
 )
 _MSSQL: Final = Dialect(
@@ -136,7 +142,6 @@ _ORACLE: Final = Dialect(
     number_suffixes="fFdD",
     named_placeholders=":",
     quoted_placeholders=True,
-    names_fold_case=True,
     catalog_schemas=frozenset({"sys", "system"}),
     catalog_tables=catalog_names.ORACLE,
     catalog_prefixes=("v$", "gv$"),
@@ -144,6 +149,7 @@ _ORACLE: Final = Dialect(
 # A literal of any dialect must go, and what only might be one too: quoted names in double quotes are lost here.
 _UNKNOWN: Final = Dialect(
     family="unknown",
+    tables_keep_case=True,
     q_quotes="doubtful",
     string_quotes="'\"",
     name_quotes=(("`", "`"),),

@@ -13,7 +13,7 @@ from typing import Final
 
 from querygauge.patterns.dialects import Dialect
 
-__all__ = ["CASTS", "main_pass"]
+__all__ = ["CASTS", "NEVER_IN_A_RUN", "main_pass"]
 
 
 def _any_case(word: str) -> str:
@@ -28,6 +28,10 @@ CASTS: Final = (
     rf"(?:\s*+\[[0-9?]*+\])*+)*+"
 )
 """Any number of casts after a value, in PostgreSQL's short form."""
+
+_OPERATORS: Final = r"-+*/<>=|&^~!#@%"
+NEVER_IN_A_RUN: Final = rf"(?!\s*+[{_OPERATORS}])"
+"""After a value: whether it is an operand, and no element of its own."""
 
 
 @cache
@@ -49,6 +53,7 @@ def main_pass(dialect: Dialect) -> Callable[[str, str], str]:
     operators = f"(?![{dialect.question_operators}])" if dialect.question_operators else ""
     percent = r"(?:s(?!\w)|\([^()'\"`\[$?]*+\)[sbt](?!\w))"
     named = {sign: _named(sign, dialect) for sign in dialect.named_placeholders}
+    named |= dict.fromkeys(dialect.numbered_placeholders, r"[0-9]++(?!\w)")
     named |= dict.fromkeys(dialect.money_signs, r"[0-9][0-9,]*+(?:\.[0-9]*+)?+")
     start = "".join((*literal, "0-9?%", *named))
     alternatives = [
@@ -69,18 +74,20 @@ def main_pass(dialect: Dialect) -> Callable[[str, str], str]:
     casts = CASTS if dialect.casts else ""
     item = rf"[-+]?+(?:{'|'.join(items)}){casts}"
     frequent = rf"(?:{'|'.join(_frequent_items(dialect))})(?=[,)])"
-    more = rf"(?:,\x20{frequent}|\s*+,\s*+{item})*+"
+    more = rf"(?:,\x20{frequent}|\s*+,\s*+{item}{NEVER_IN_A_RUN})*+"
     row = rf"\)\s*+,\s*+\((?:{frequent}|{item}){more}(?=\))"
-    # A digit of a name is nothing; who begins right after a parenthesis may begin a row, and is remembered as group 1.
-    begin = rf"[{start}](?<![\w$][0-9])(?:(?<=\(.)())?+"
-    return re.compile(rf"{begin}(?:{'|'.join(alternatives)}){casts}{more}(?(1)(?:{row})*+)").sub
+    # A digit of a name is nothing. Who begins right after a parenthesis may begin a row, and is remembered as group 1;
+    # who is no operand may begin a run, and is remembered as group 2.
+    operand = rf"(?<![{_OPERATORS[2:]}].)(?<![{_OPERATORS}]\s.)(?<![^(,\[][-+].)"
+    begin = rf"[{start}](?<![\w$][0-9])(?:(?<=\(.)())?+(?:{operand}())?+"
+    return re.compile(rf"{begin}(?:{'|'.join(alternatives)}){casts}(?(2){more}(?(1)(?:{row})*+))").sub
 
 
 def _frequent_items(dialect: Dialect) -> list[str]:
     """What long lists consist of, in forms that are read at a glance."""
     cast = r"(?:::\w++)?+" if dialect.casts else ""
     text = [rf"{quote}[^{quote}\\]*+{quote}" for quote in dialect.string_quotes]
-    numbered = [r"\$[0-9]++" + cast] if "$" in dialect.named_placeholders else []
+    numbered = [r"\$[0-9]++" + cast] if "$" in dialect.placeholders else []
     return [*text, r"[0-9]++", r"\?", *numbered, rf"%\(\w++\)s{cast}", "%s", "NULL"]
 
 

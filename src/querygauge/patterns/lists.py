@@ -27,30 +27,28 @@ _ROWS: Final = re.compile(r"\(\?\)(?:, \(\?\))++")
 _ROW_CUT: Final = re.compile(r"(?<=\)),?(?: \((?:\?,?)?)?$")
 _LONGEST_ROW_CUT: Final = 8  # characters
 _NESTED: Final = re.compile(r"\((?<!\(.)(\(++)\?\)(\)++)")
-_VALUES: Final = re.compile(r"(?i)(?<![\w\"`.])VALUES? ?(?=\()")
+_VALUES: Final = re.compile(r"(?i)(?<![\w\"`.])VALUES? ?(?:ROW ?)?(?=\()")
+_NEXT_ROW: Final = re.compile(r", (?i:ROW ?)?(?=\()")
 _PARENTHESIS: Final = re.compile(r"[()]")
 # What SQLAlchemy sends instead of an empty list.
 _EMPTY_LISTS: Final = (
     ("NOT IN (?) OR (? = ?)", "NOT IN (?)"),
     ("IN (?) AND (? != ?)", "IN (?)"),
     ("IN (SELECT ? FROM (SELECT ?) WHERE ?!=?)", "IN (?)"),
+    # And what SQLite's lists of tuples are.
+    ("IN (VALUES (?))", "IN (?)"),
+    (" IN ()", " IN (?)"),
+    (" in ()", " in (?)"),
 )
 
-
-def _nested(inside: str) -> str:
-    text = rf"(?:[^()\[\]{{}}]++|{inside})*+" if inside else r"[^()\[\]{}]*+"
-    return rf"(?:\({text}\)|\[{text}\]|\{{{text}\}})"
-
-
-# A value with what is around it: `lower(?)`, `DATE ?`, `CAST(? AS INTEGER)`, `INTERVAL ? DAY`, `[?]`, `{d ?}`.
-_ELEMENT: Final = rf"(?:[\w.\"`]++ ?)?+(?:\?(?: [A-Za-z]++(?! [^F]))?+|{_nested(_nested(''))})"
-_ALIKE: Final = re.compile(rf"(?<=[(\[ ])({_ELEMENT})(?:, \1)++")
-# What may follow the last element of a list; before anything else it is a part of something larger.
-_ENDS: Final = re.compile(r"[)\]},;]|$| (?i:FROM|ON|RETURNING|WHERE|ORDER|UNION|AS \w+ ON)\b").match
-# Two values with a comma and little else between them.
-_MAY_BE_ALIKE: Final = re.compile(r"\?[^,?]{0,64}+, [^,?]{0,64}+\?").search
-_DEEPEST: Final = 3
-_UNITED_ROWS: Final = re.compile(r"(?i)(SELECT \?(?: FROM DUAL)?)(?: UNION ALL \1)++(?!,)")
+# Two values with a comma and not too much else between them.
+_MAY_BE_ALIKE: Final = re.compile(r"\?[^,?]{0,128}+(?:,[^,?]{0,128}+){1,8}+\?").search
+_EDGE: Final = re.compile(r"[()\[\]{}]|, ")
+_DEEPEST: Final = 32  # parentheses within each other; an element is written down once for each of them
+_ROUNDS: Final = 3  # a row that goes may leave two more that are alike
+_UNITED_ROWS: Final = re.compile(
+    r"(?i)(SELECT \?(?: FROM DUAL)?)(?: UNION ALL \1(?=\)|;|$| (?:UNION|ON|RETURNING|ORDER)\b))++"
+)
 _INSERTS_ALL: Final = re.compile(r"(?i)( INTO [^()\s]++ ?(?:\([^()]*+\) ?)?VALUES? ?\([^()]*+\))\1++")
 
 
@@ -89,10 +87,10 @@ def without_long_lists(text: str, dialect: Dialect) -> str:
 @cache
 def _long(dialect: Dialect) -> tuple[re.Pattern[str], re.Pattern[str]]:
     quoted = [rf"{quote}[^{quote}\\]*+{quote}" for quote in dialect.string_quotes]
-    named = rf"[{dialect.named_placeholders}]\w++(?:::\w++)?+"
+    named = rf"[{dialect.placeholders}]\w++(?:::\w++)?+"
     item = rf"(?:{'|'.join([*quoted, r'[-+]?+[0-9.]++', named])}|\?|%s|%\(\w++\)s(?:::\w++)?+|NULL|null)"
     # What an item may begin with is looked at first: a heap of parentheses is passed over quickly.
-    begin = rf"\((?=[{dialect.string_quotes}{dialect.named_placeholders}0-9+\-?%Nn])"
+    begin = rf"\((?=[{dialect.string_quotes}{dialect.placeholders}0-9+\-?%Nn])"
     row = rf"{begin}{item}(?:,\s*+{item})*+\)"
     return re.compile(rf"{begin}(?:{item},\s*+){{{_LONG},}}+"), re.compile(rf"({row})(?:,\s*+{row}){{16,}}+")
 
@@ -105,41 +103,71 @@ def without_repetition(text: str, *, is_cut: bool) -> str:
         text: With `?` for each value.
         is_cut: Whether its end is missing, and may be anywhere in a row.
     """
-    for _ in range(_DEEPEST):
+    for _ in range(_ROUNDS):
         once = _once_without_repetition(text)
         if once == text:
             break
         text = once
-    if "? = ?)" in text or "? != ?)" in text or "?!=?)" in text:
-        for sent, meant in _EMPTY_LISTS:
-            text = text.replace(sent, meant)
     if is_cut and (cut := _ROW_CUT.search(text, len(text) - _LONGEST_ROW_CUT)):
         text = text[: cut.start()]
     upper = text[:11].upper()
     if upper.startswith("INSERT"):
-        text = _UNITED_ROWS.sub(_first_of_alike, text)
+        text = _UNITED_ROWS.sub(r"\1", text)
         text = _INSERTS_ALL.sub(r"\1", text) if upper == "INSERT ALL " else text
     return text
 
 
 def _once_without_repetition(text: str) -> str:
     if ", " in text and _MAY_BE_ALIKE(text):
-        text = _ALIKE.sub(_first_of_alike, text)
-    if ")," in text:
+        text = _without_equal_elements(text)
+    if "), " in text:
         text = first_rows(text)
-    return _NESTED.sub(_unnested, text) if "((?)" in text or "(?))" in text else text
+    if "((?)" in text or "(?))" in text:
+        text = _NESTED.sub(_unnested, text)
+    if "? = ?)" in text or "? != ?)" in text or "?!=?)" in text or "VALUES (?))" in text or "()" in text:
+        for sent, meant in _EMPTY_LISTS:
+            text = text.replace(sent, meant)
+    return text
 
 
-def _first_of_alike(found: re.Match[str]) -> str:
-    # Looked at here, since a pattern that fails at its end is tried anew at each element.
-    return found[1] if "?" in found[1] and _ENDS(found.string, found.end()) else found[0]
+def _without_equal_elements(text: str) -> str:
+    """`text` with one element for each run of equal ones within parentheses, if there is a value in them."""
+    outer: list[tuple[list[str], str]] = []  # what was read before each open parenthesis
+    elements: list[str] = []
+    element = ""
+    position = 0
+    for edge in _EDGE.finditer(text):
+        mark = edge.group()
+        element += text[position : edge.start()]
+        position = edge.end()
+        if mark in "([{":
+            if len(outer) == _DEEPEST:
+                return text
+            outer.append((elements, element + mark))
+            elements, element = [], ""
+            continue
+        if not (outer and elements and elements[-1] == element and "?" in element):
+            elements.append(element)
+        element = ""
+        if mark != ", ":
+            if not outer:
+                return text
+            inside = ", ".join(elements)
+            elements, before = outer.pop()
+            element = f"{before}{inside}{mark}"
+    element += text[position:]
+    while outer:  # the end was cut
+        inside = ", ".join([*elements, element])
+        elements, before = outer.pop()
+        element = before + inside
+    return ", ".join([*elements, element])
 
 
 def first_rows(text: str) -> str:
     """`text` with the first row only wherever rows are listed."""
     if "(?), (" in text:
         text = _ROWS.sub("(?)", text)
-    if "), (" not in text:
+    if "), (" not in text and "), ROW" not in text and "), row" not in text:
         return text
     pieces: list[str] = []
     position = 0
@@ -153,8 +181,8 @@ def first_rows(text: str) -> str:
             block = alike * times
             while text.startswith(block, end):
                 end += len(block)
-        while text.startswith(", (", end):
-            end = _row_end(text, end + 2)
+        while following := _NEXT_ROW.match(text, end):
+            end = _row_end(text, following.end())
         position = end
     pieces.append(text[position:])
     return "".join(pieces)

@@ -16,7 +16,7 @@ from typing import Final
 
 from querygauge.patterns.dialects import Dialect, dialect_of
 from querygauge.patterns.exact import is_odd, to_plain
-from querygauge.patterns.grammar import CASTS, main_pass
+from querygauge.patterns.grammar import CASTS, NEVER_IN_A_RUN, main_pass
 from querygauge.patterns.lists import MAX_LIST_CHARACTERS, first_rows, shortened, without_long_lists, without_repetition
 from querygauge.patterns.session_names import without_session_names
 from querygauge.patterns.words import words
@@ -35,8 +35,9 @@ _VERBS: Final = words(
 )
 
 _KEYWORDS_BEFORE_A_VALUE: Final = (
-    "ALL|AND|ANY|AS|BETWEEN|BY|CASE|DEFAULT|DISTINCT|ELSE|FETCH|FIRST|FORWARD|FROM|HAVING|ILIKE|IN|INTERVAL|LIKE|LIMIT|"
-    "MOVE|NEXT|NOT|OFFSET|ON|OR|RETURN|RETURNING|SELECT|SET|THEN|TO|TOP|USING|VALUES|WHEN|WHERE"
+    "ABSOLUTE|ALL|AND|ANY|AS|ASYMMETRIC|BACKWARD|BETWEEN|BY|CASE|DEFAULT|DISTINCT|DIV|ELSE|ESCAPE|FETCH|FIRST|FORWARD|"
+    "FROM|GLOB|HAVING|ILIKE|IN|INTERVAL|IS|LIKE|LIMIT|MAXVALUE|MINVALUE|MOD|MOVE|NEXT|NOT|OFFSET|ON|OR|PRIOR|REGEXP|"
+    "RELATIVE|RESTART|RETURN|RETURNING|RLIKE|SELECT|SET|START|SYMMETRIC|THEN|TO|TOP|USING|VALUES|WHEN|WHERE|WITH|XOR"
 )
 
 # Without a quote in any of them, and in both quotes or none: inside of a literal they must not change where it ends.
@@ -61,10 +62,12 @@ _CONSTANTS: Final = tuple(
 _ODD_COMMA: Final = re.compile(r",(?:(?! )|(?<= ,))").search
 _SIGNS: Final = re.compile(r"[-+](?<![-+].)(?<![-+] .)( ?)(?:[-+] ?)*+\?")
 _BEFORE_A_SIGN: Final = re.compile(
-    rf"(?:^|[=<>(,*/%|&!~\[^{{;]|(?<![\w\"`.])(?i:{_KEYWORDS_BEFORE_A_VALUE})) ?\Z"
+    rf"(?:^|[=<>(,*/%|&!~\[^{{;#:@]|(?<![\w\"`.])(?i:{_KEYWORDS_BEFORE_A_VALUE})) ?\Z"
 ).search
 _LONGEST_KEYWORD: Final = 10  # characters, and one before it
-_RUN: Final = re.compile(r"\?(?<![\w\"`]\?)(?:, \?(?![\w\"`]))++")
+_RUN: Final = re.compile(
+    rf"\?(?<![\w\"`]\?)(?<![*/<>=|&^~!#@%+\-]\?)(?<![*/<>=|&^~!#@%+\-] \?)(?:, \?(?![\w\"`]){NEVER_IN_A_RUN})++"
+)
 # psycopg's placeholders for binary and text, where no operand is before them that a column's name could divide.
 _TYPED_MARK: Final = re.compile(r"%(?:(?<=[=<>(,]%)|(?<=[=<>,] %))[bt](?!\w)")
 _MODULO: Final = re.compile(r"(?<= )%%(?= )")
@@ -110,7 +113,7 @@ def _pass(statement: str, dialect: str, folds_names: bool) -> tuple[str, bool]:
     spoken, main_pass = _grammar(dialect)
     text, is_cut = (statement, False) if len(statement) <= MAX_STATEMENT_CHARACTERS else _cut(statement, spoken)
     if not text.isascii():
-        text = text.encode("utf-8", "replace").decode("utf-8").lstrip("\ufeff")  # a file's mark of its byte order
+        text = text.encode("utf-8", "replace").decode("utf-8").replace("\ufeff", " ")  # a file's mark of its byte order
     if "\0" in text:
         text = text.replace("\0", " ")  # not away: a backslash before it would escape what comes next
     if "[" in text and "__[" in text:
