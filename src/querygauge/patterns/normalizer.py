@@ -121,10 +121,10 @@ def _pass(statement: str, dialect: str, folds_names: bool) -> tuple[str, bool]:
     was_odd = is_odd(text, spoken)
     if was_odd:
         text = to_plain(text, spoken)
-    text = main_pass("?", shortened(text))
+    text = main_pass("?", shortened(_single_spaced(text)))
     if ")" in text and "), (" in text:
         text = first_rows(text)  # what is dropped here, no later pass need read
-    text = _spaced(_single_spaced(text))
+    text = _spaced(text)
     text, was_glued = _folded(text, spoken)
     if ")" in text or "[" in text or "{" in text or text[:1] in "Ii":
         text = without_repetition(text, is_cut=is_cut)
