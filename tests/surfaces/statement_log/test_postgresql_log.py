@@ -13,6 +13,8 @@ from querygauge.values import CANCELLED, ERROR, OK, TIMEOUT
 LOGS = Path(__file__).parent.parent / "logs"
 EXCERPTS = sorted(path.name for path in LOGS.glob("postgresql_*"))
 _AT = "2026-01-05 10:00:00.500 UTC [7] "
+_CSV_ENTRY = '2026-01-05 10:00:00.500 UTC,"u","d",7,"[local]",6b.7,1,"",2026-01-05 10:00:00 UTC,3/4,0,LOG,00000,"x"\n'
+_JSON_ENTRY = '{"timestamp":"t","pid":1,"error_severity":"LOG","message":"x"}\n'
 
 
 def read(text: str, form: str = "stderr") -> list[Execution]:
@@ -136,6 +138,16 @@ def test_a_record_that_was_cut_does_not_spoil_the_next() -> None:
     assert log.notes()[0].startswith("entries that could not be read, being cut or of another kind: 1")
 
 
+@pytest.mark.parametrize("cut", ['\' AND b = ""c""\n AND d = 1', "\n\tWHERE x'"])
+def test_a_log_may_begin_in_the_middle_of_an_entry(cut: str) -> None:
+    """The end of a log in CSV is a log: what is left of its first entry is counted as unread, whatever it quotes."""
+    whole = (LOGS / "postgresql_all.csv").read_text()
+    text = f'{cut}",,,,,,,,,"shop","client backend",,-12\n{whole}'
+    log = PostgresqlLog(form_of(text) or "none")
+    assert len(list(log.read([text]))) == 29
+    assert log.notes()[0].startswith("entries that could not be read, being cut or of another kind: 1")
+
+
 @pytest.mark.parametrize("statement", ["SELECT '{}'", "INSERT INTO t VALUES ('{}''\"\"')"])
 def test_a_long_statement_in_csv_is_cut_and_counted(statement: str) -> None:
     """A record of megabytes takes no more memory than others, and the next one is read."""
@@ -153,11 +165,16 @@ def test_a_long_statement_in_csv_is_cut_and_counted(statement: str) -> None:
         (f"{_AT}LOG:  x\n", "stderr"),
         ("\tcontinued;\n2026 db=shop,user=ann LOG:  x\n", "stderr"),
         ("LOG:  x\nLOG:  y\n", "stderr"),
-        ('{"timestamp":"t","pid":1,"error_severity":"LOG","message":"x"}\n', "jsonlog"),
+        (_JSON_ENTRY, "jsonlog"),
         ("-- LOG:  x\nSELECT 1;\n", None),
         ("-- LOG:  x\n", None),
         ("INSERT INTO logs VALUES ('ERROR:  x');\n", None),
         ('{"timestamp":"t","message":"another program\'s"}\n', None),
+        (f'"x"}}\n{_JSON_ENTRY}', "jsonlog"),
+        (f'1;",,,"psql"\n{_CSV_ENTRY}', "csvlog"),
+        (f"\n{_CSV_ENTRY}", "csvlog"),
+        (f"INSERT INTO logs VALUES ('\n{_CSV_ENTRY}", None),
+        (f"INSERT INTO logs\nVALUES ('\n{_JSON_ENTRY}", None),
         ("SELECT 1;\n", None),
         ("\n \n", None),
     ],

@@ -10,6 +10,7 @@ import csv
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain, dropwhile, takewhile
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -32,8 +33,11 @@ _TIME, _PROCESS, _SEVERITY, _MESSAGE, _QUERY, _COLUMNS = 0, 3, 11, 13, 19, 23
 _CSV_ENTRY: Final = re.compile(
     rf"\d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)? [^,]{{1,9}},.*,(?:{_SEVERITIES}),[0-9A-Z]{{5}},"
 ).match
+# How a line ends on which an entry does: the program's name, the kind of process, or the number of a query.
+_CSV_END: Final = re.compile(r',(?:"[^"]*"|-?[0-9]*)\r?\Z').search
 # A statement with some of its quotes doubled, and no more than the csv module takes for one column.
 _LONGEST_RECORD: Final = 2 * MAX_STATEMENT_CHARACTERS
+_LOOKED_AT: Final = 200  # lines; what a log is shows on its first entries
 _JSON_MEMBERS: Final = ("timestamp", "pid", "error_severity", "message")
 
 
@@ -55,16 +59,33 @@ class Entry(NamedTuple):
 
 
 def form_of(head: str) -> str | None:
-    """The form a log is written in, told from its beginning; None if it is no log of PostgreSQL."""
-    lines = [line for line in head.split("\n")[:200] if line.strip() and line[0] != "\t"]
+    """
+    The form a log is written in, told from its beginning; None if it is no log of PostgreSQL.
+
+    Of the first entry the beginning may be missing, as where `tail` gave the end of a log. In CSV the line before the
+    second one must then look like the end of an entry.
+    """
+    written = head.split("\n")[:_LOOKED_AT]
+    lines = [line for line in written if line.strip() and line[0] != "\t"]
     if not lines:
         return None
-    if _is_json(lines[0]):
+    if any(_is_json(line) for line in lines[:2]):
         return "jsonlog"
-    if _CSV_ENTRY(lines[0]):
+    if _is_csv(written):
         return "csvlog"
     entries = sum(1 for line in lines if _ENTRY(line) and not line.lstrip().startswith(_LINE_COMMENT))
     return "stderr" if 2 * entries >= len(lines) else None
+
+
+def _is_csv(lines: list[str]) -> bool:
+    before = list(takewhile(_is_no_csv_entry, lines))
+    if len(before) == len(lines):
+        return False
+    return not any(map(str.strip, before)) or _CSV_END(before[-1]) is not None
+
+
+def _is_no_csv_entry(line: str) -> bool:
+    return _CSV_ENTRY(line) is None
 
 
 def _is_json(line: str) -> bool:
@@ -128,7 +149,11 @@ class _OpenEntry:
 
 
 def _from_csv(blocks: Iterable[str]) -> Iterator[Entry | None]:
-    for record in _records(blocks):
+    pieces = pieces_of(blocks)
+    first = next(pieces, "")
+    if first and _is_no_csv_entry(first):
+        yield None  # the rest of an entry, of which nobody can tell what is quoted
+    for record in _records(dropwhile(_is_no_csv_entry, chain([first], pieces))):
         # A record that was cut ends inside of a quoted column, which the reader accepts as it is.
         try:
             row = next(csv.reader([record]), [])
@@ -142,11 +167,11 @@ def _from_csv(blocks: Iterable[str]) -> Iterator[Entry | None]:
         yield Entry(row[_SEVERITY], prefix, row[_MESSAGE], statement or None)
 
 
-def _records(blocks: Iterable[str]) -> Iterator[str]:
+def _records(pieces: Iterable[str]) -> Iterator[str]:
     """Lines put together until every quote is closed; of a record that is very long, the beginning."""
     kept: list[str] = []
     room, quotes = _LONGEST_RECORD, 0
-    for piece in pieces_of(blocks):
+    for piece in pieces:
         quotes += piece.count('"')
         if room > 0:
             kept.append(piece[:room])
