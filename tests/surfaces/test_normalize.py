@@ -66,11 +66,20 @@ def test_one_statement_is_shown_as_the_gauge_sees_it(pipe: Command) -> None:
 def test_several_statements_are_a_table(pipe: Command) -> None:
     """Patterns come with their counts, the most frequent first."""
     lines = pipe("select 1; select 2; select a from t", "-").stdout.splitlines()
-    assert "  Executions  3, of 2 patterns" in lines
+    assert "  Statements  3, of 2 patterns" in lines
     table = lines[lines.index("PATTERNS BY FREQUENCY") :]
     assert table[1].split() == ["#", "Count", "Share", "Pattern"]
     assert table[2].split()[:3] == ["1", "2", "66.7"]
     assert table[3] == "     select ?"
+
+
+def test_equals_stand_as_they_were_read(pipe: Command) -> None:
+    """What comes as often keeps the order of the script, in every form."""
+    script = "create table z (a int); create table b (a int); drop table y; drop table b; drop table b;"
+    written = ["drop table b", "create table z (a int)", "create table b (a int)", "drop table y"]
+    text = pipe(script).stdout
+    assert [line.strip() for line in text.splitlines() if line.strip() in written] == written
+    assert [query["query_pattern"] for query in as_json(pipe(script, "--format", "json"))["queries"]] == written
 
 
 def test_plain_sql_is_of_no_known_dialect(pipe: Command) -> None:
@@ -258,7 +267,7 @@ def _read_or_end(descriptor: int) -> bytes:
     [
         (["absent.log"], "'absent.log' cannot be read: No such file or directory"),
         (["."], "'.' cannot be read: Is a directory"),
-        (["binary"], "'binary' must be text; it holds binary data"),
+        (["binary"], "'binary' must be text, gzipped or not; it holds binary data"),
         (["cut.gz"], "'cut.gz' cannot be read: Compressed file ended"),
         (["script.sql", "--dialect", "klingon"], "dialect must be one of postgresql,"),
         (["script.sql", "--input", "xml"], "input must be one of auto, sql, postgresql-log, mysql-slow-log; got 'xml'"),

@@ -78,7 +78,9 @@ def _heading(data: NormalizedData, width: int) -> list[str]:
     outcomes = data.outcomes
     facts = [("Read", _described(source)) for source in data.sources]
     patterns = "one pattern" if len(data.stats) == 1 else f"{number(len(data.stats))} patterns"
-    facts.append(("Executions", f"{number(outcomes.total)}, of {patterns}"))
+    # Nobody executed what stands in a script.
+    counted = "Statements" if all(source.format == "sql" for source in data.sources) else "Executions"
+    facts.append((counted, f"{number(outcomes.total)}, of {patterns}"))
     if outcomes.failed:
         facts.append(("Errors", f"{number(outcomes.failed)} ({percent(outcomes.error_rate)})"))
     if data.timed_count:

@@ -53,7 +53,8 @@ class NormalizedData:
 
     Attributes:
         sources: What was read, in this order.
-        stats: One per pattern, without target; their durations are of the executions that have one.
+        stats: One per pattern, without target, in the order in which they were found; their durations are of the
+            executions that have one.
         notes: What could not be read, or was left out, one sentence each.
     """
 
@@ -94,15 +95,19 @@ class NormalizedData:
         """
         The first `limit` statistics in an order; those without any duration come last where it is of durations.
 
+        What is as frequent as another, and took as long, keeps its place in `stats`.
+
         Raises:
             SettingsError: If the order is unknown or the limit is below 1.
         """
         order = order_by or self.order
-        if order in {"execution_count", "error_rate", "rows"}:
+        if order in {"error_rate", "rows"}:
             return ranked(self.stats, order, limit)
-        timed = ranked((entry for entry in self.stats if entry.durations.count), order, limit)
-        untimed = ranked((entry for entry in self.stats if not entry.durations.count), "execution_count", limit)
-        return [*timed, *untimed][:limit]
+        is_of_durations = order != "execution_count"
+        timed = ranked((entry for entry in self.stats if entry.durations.count and is_of_durations), order, limit)
+        others = [entry for entry in self.stats if not (entry.durations.count and is_of_durations)]
+        others.sort(key=lambda entry: (-entry.execution_count, -entry.total_duration_ms))
+        return [*timed, *others][:limit]
 
 
 def normalized_to_dict(

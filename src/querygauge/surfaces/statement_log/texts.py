@@ -54,7 +54,7 @@ class Text:
         self._decoder = _decoder(first)
         self.head = self._decoder.decode(first)
         if "\0" in self.head:
-            raise SettingsError(f"{name!r} must be text; it holds binary data")
+            raise SettingsError(f"{name!r} must be text, gzipped or not; it holds binary data")
 
     def position(self) -> int:
         """Bytes of the file that were read so far, as they stand on the disk; only where there is a size."""
