@@ -158,12 +158,13 @@ class Statements:
                 pattern_id = pattern.id
                 scope, site = current_scope(), None
                 streak: Any = None
-                if scope is not None:
+                # An eager load begins no streak, nor goes on with that of another statement with its text.
+                if scope is not None and not pattern.is_eager_load:
                     seen = scope.seen.get(target) or scope.seen.setdefault(target, {})
                     streak = continued(seen, scope.name, target, pattern_id, started, elapsed)
                 if holder is not None:
                     holder[_LAST_PATTERN] = pattern_id
-                    if scope is None:
+                    if scope is None and not pattern.is_eager_load:
                         seen = holder[_SEEN]
                         if seen is None:
                             # Most checkouts send one statement, for which a dictionary is not worth making.

@@ -53,7 +53,7 @@ class Counters:
         self.min_ns = self.max_ns = duration_ns
         self.first_us = self.last_us = started_us
         self.buckets: dict[int, int] = {}
-        is_repeatable = pattern.category == "query" and pattern.id != OTHER.id and not pattern.is_eager_load
+        is_repeatable = pattern.category == "query" and pattern.id != OTHER.id
         self.unit_key = f"{target} {pattern.id}" if is_repeatable else None
 
     @property
