@@ -182,11 +182,12 @@ def _with_values(pattern: Pattern, dialect: str, value: str) -> str:
     """
     The pattern's text with a value in the place of each `?` that stands alone.
 
-    Not alone is one that is part of a name (`events_?`), or of an operator (`?|`, `?&`), and one with another after it,
-    which is an operator (`b ? ?`) or a procedure's name. After a colon `:a` would be a cast. Drivers that write
-    placeholders with a percent sign want a percent sign that is none to be doubled.
+    Not alone is one that is part of a name (`events_?`), or of an operator (`?|`, `?&`), one with another after it,
+    which is an operator (`b ? ?`) or a procedure's name, and one with a parenthesis after it, which is a name's, too.
+    After a colon `:a` would be a cast. Drivers that write placeholders with a percent sign want a percent sign that is
+    none to be doubled.
     """
-    alone = re.compile(rf"(?<![\w.{':' if value[0] == ':' else ''}])\?(?![\w|&]| \?)")
+    alone = re.compile(rf"(?<![\w.{':' if value[0] == ':' else ''}])\?(?![\w|&(]| \?)")
 
     def change(piece: str) -> str:
         return alone.sub(lambda _: value, piece.replace("%", "%%") if value[0] == "%" else piece)

@@ -1,5 +1,6 @@
 """What is a literal, a comment or a name in one dialect: read as itself there, and as any of them in an unknown one."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -139,3 +140,33 @@ def test_a_known_dialect_is_read_as_itself(data: st.DataObject, family: str) -> 
     text = normalize(f"SELECT a FROM t WHERE b = {' AND c = '.join(pieces)} ORDER BY d", family)
     assert "swordfish" not in text
     assert normalize(text, family) == text
+
+
+@pytest.mark.parametrize(
+    ("dialects", "statement"),
+    [
+        # What ends a comment that is SQL may stand in a comment of a line within.
+        ("mysql unknown", "SELECT 1 /*! -- */ it's\n , 'swordfish' */"),
+        ("mysql unknown", "SELECT 1 /*M! # */ it's\n , 'swordfish' */"),
+        # SQLite's variables hold anything but a blank in their parentheses.
+        ("sqlite unknown", "SELECT $x(it's), 'swordfish'"),
+        ("sqlite unknown", "SELECT @x(it's), 'swordfish'"),
+        ("sqlite unknown", "SELECT $x::(it's), 'swordfish'"),
+        # A list within a literal of another quote is none.
+        ("mysql unknown", "SELECT f, \"('" + ",','" * 66 + "\", 'x \" swordfish', '" + "p" * 66_000 + "' FROM t"),
+        # What SQLAlchemy leaves for later may only look so.
+        ("postgresql unknown", "SELECT a__[POSTCOMPILE_/*]it's*/1], 'swordfish' FROM t"),
+        ("postgresql unknown", "SELECT /* __[POSTCOMPILE_*/a[1], 'x */ swordfish' FROM t"),
+        ("postgresql unknown", "SELECT '__[POSTCOMPILE_x', 'y] swordfish' FROM t"),
+        ("sqlite unknown mssql", "SELECT [__[SCHEMA_b], 'x] swordfish'"),
+        # Beyond ASCII everything is a letter, after which an E is one more.
+        ("postgresql", "SELECT \U0001f600e'\\', ' swordfish'"),
+        ("postgresql", "SELECT cafe\u0301e'\\', ' swordfish'"),
+    ],
+)
+def test_quotes_stay_in_step(dialects: str, statement: str) -> None:
+    """A quote that is read as something else makes text of every literal after it."""
+    for dialect in dialects.split():
+        text = normalize(statement, dialect)
+        assert "swordfish" not in text
+        assert normalize(text, dialect) == text

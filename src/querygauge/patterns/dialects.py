@@ -47,6 +47,7 @@ class Dialect:
         named_placeholders: Characters that open a placeholder when a name or number follows.
         numbered_placeholders: Characters that open one when a number follows.
         quoted_placeholders: Whether `:"name"` is a placeholder.
+        tcl_variables: Whether `$x(…)` is one placeholder, whatever the parentheses hold: `yes`, `no` or `doubtful`.
         question_operators: Characters that make an operator of a `?` right before them.
         executes_procedures: Whether `EXECUTE` calls a procedure, whose arguments may be strings without quotes, rather
             than a prepared statement a session has named: `yes`, `no` or `doubtful`.
@@ -78,6 +79,7 @@ class Dialect:
     named_placeholders: str = ":"
     numbered_placeholders: str = ""
     quoted_placeholders: bool = False
+    tcl_variables: Literal["yes", "no", "doubtful"] = "no"
     question_operators: str = ""
     executes_procedures: Literal["yes", "no", "doubtful"] = "no"
     tables_keep_case: bool = False
@@ -117,6 +119,7 @@ _MYSQL: Final = Dialect(
 )
 _SQLITE: Final = Dialect(
     family="sqlite",
+    tcl_variables="yes",
     name_quotes_literals=True,
     name_quotes=(('"', '"'), ("`", "`"), ("[", "]")),
     named_placeholders=":$@",
@@ -149,6 +152,7 @@ _ORACLE: Final = Dialect(
 # A literal of any dialect must go, and what only might be one too: quoted names in double quotes are lost here.
 _UNKNOWN: Final = Dialect(
     family="unknown",
+    tcl_variables="doubtful",
     tables_keep_case=True,
     q_quotes="doubtful",
     string_quotes="'\"",

@@ -34,8 +34,18 @@ _EXECUTABLE: Final = re.compile(
 _OPENS: Final = re.compile(rf"['\"`\[\\#]|--|/\*|\${DOLLAR_TAG}\$").search
 # What may stand between brackets: a name, or places and bounds in an array.
 _SUBSCRIPT: Final = re.compile(r"[\s(\[+-]*+(?:[\w$:@?.%]++\s*+[,:+*()\[-]++\s*+)*+[\w$:@?.%]*+\s*+").fullmatch
+_COMMENTS: Final = re.compile(r"/\*|--|#")
 _COMMENT_EDGE: Final = re.compile(r"/\*|\*/")
 _ESCAPED_LITERAL: Final = re.compile(r"[eE]'")
+# What SQLAlchemy's compiler leaves for later: a list of values, and a schema, none of which is the default one.
+_BIND_NAME: Final = r"(?:[^\]\[/*#$\\'\"`~\s-]|-(?!-))"
+_WITHIN: Final = r"~~(?:[^'\"`\[\]/*#$\\-]|[/*-](?![/*-])){0,512}?~~"
+_TOKEN: Final = re.compile(
+    rf"(?<![\w$])__\[(?:(?P<list>POSTCOMPILE_{_BIND_NAME}{{1,128}}(?:{_WITHIN})?)\]|SCHEMA__none\]\.|"
+    r"SCHEMA_(?P<schema>[^\W\d]\w{0,127})\])"
+)
+# SQLite's variables may end in parentheses that hold anything but a blank.
+_TCL_VARIABLE: Final = re.compile(r"(?<![\w$:?])[$@:][\w$:]++\((?:[^\s)]*+\))?+")
 # By the character that opens a name; how many of it a plain name has, and how it looks.
 _PLAIN_NAME: Final = {
     '"': (2, re.compile(r"\"[^\W\d]\w*\"")),
@@ -49,6 +59,8 @@ _EXECUTED: Final = ("!", "M!")
 _CONTINUED_LINE: Final = re.compile(r"\\\r?\n")
 _LINE_END: Final = re.compile(r"[\n\r]")
 _LITERAL: Final = "''"
+# Beyond so many of them a statement is read as if it were cut there; each costs microseconds.
+_MAX_READINGS: Final = 8_192
 # What a reader gives: the text that stands for what it read, and where it ended; -1 swallows the rest.
 _Reading = tuple[str, int]
 
@@ -62,7 +74,8 @@ def is_odd(statement: str, dialect: Dialect) -> bool:
         or (dialect.hash_comments != "no" and "#" in statement)
         or (dialect.dollar_quotes and "$" in statement and _DOLLAR_TAG.search(statement) is not None)
         or ("\\" in statement and _has_odd_backslash(statement, dialect))
-        or (dialect.brackets_doubtful and "[" in statement)
+        or ("[" in statement and (dialect.brackets_doubtful or "__[" in statement))
+        or (dialect.tcl_variables != "no" and "(" in statement and _TCL_VARIABLE.search(statement) is not None)
         or (dialect.q_quotes != "no" and ("q'" in statement or "Q'" in statement))
         or any(opens in statement and not _inert(statement, opens) for opens, _ in dialect.name_quotes)
         or (dialect.name_quotes_literals and '"' in statement)
@@ -84,21 +97,26 @@ def _inert(statement: str, quote: str) -> bool:
     return statement.count(quote) == quotes * len(plain.findall(statement))
 
 
-def to_plain(statement: str, dialect: Dialect) -> str:
-    """`statement` with everything odd made plain, in time linear in its length."""
+def to_plain(statement: str, dialect: Dialect) -> tuple[str, bool]:
+    """`statement` with everything odd made plain, in time linear in its length; and whether its end is missing."""
     opens, readers = _readers(dialect)
     pieces: list[str] = []
     position = 0
-    while found := opens.search(statement, position):
+    is_cut = False
+    for _ in range(_MAX_READINGS):
+        found = opens.search(statement, position)
+        if found is None:
+            pieces.append(statement[position:])
+            break
         pieces.append(statement[position : found.start()])
         text, position = readers[found.group()[0]](statement, found)
         pieces.append(text)
         if position < 0:
             break
     else:
-        pieces.append(statement[position:])
+        is_cut = True
     plain = "".join(pieces)
-    return without_doubtful_names(plain) if dialect.name_quotes_literals and '"' in plain else plain
+    return without_doubtful_names(plain) if dialect.name_quotes_literals and '"' in plain else plain, is_cut
 
 
 _Reader = Callable[[str, re.Match[str]], _Reading]
@@ -110,8 +128,9 @@ def _readers(dialect: Dialect) -> tuple[re.Pattern[str], dict[str, _Reader]]:
     # Beyond ASCII, what is a space or a control to MySQL depends on the character set of the connection.
     opening = [r"--(?=[\x00-\x20\x7f-\xa0]|\Z)" if dialect.dashes == "spaced" else "--", r"/\*"]
     line = {"yes": _line_of_either_end, "no": _line, "doubtful": _line_of_one_end}[dialect.line_ends]
+    opening.insert(0, _TOKEN.pattern)
     dashes = line if dialect.dashes == "always" else _dashes_reader(line)
-    readers: dict[str, _Reader] = {"-": dashes, "/": _comment_reader(dialect)}
+    readers: dict[str, _Reader] = {"-": dashes, "/": _comment_reader(dialect), "_": _token}
     for quote in dialect.string_quotes:
         opening.append(quote)
         readers[quote] = _literal_reader(dialect, quote)
@@ -125,6 +144,10 @@ def _readers(dialect: Dialect) -> tuple[re.Pattern[str], dict[str, _Reader]]:
         # Glued to an identifier, a dollar is a part of it.
         opening.append(rf"(?<![\w$]){_DOLLAR_TAG.pattern}")
         readers["$"] = _dollar_reader(dialect)
+    if dialect.tcl_variables != "no":
+        opening.insert(0, _TCL_VARIABLE.pattern)
+        reader = _variable if dialect.tcl_variables == "yes" else _doubtful_variable
+        readers |= {":": reader, "@": reader, "$": _one_of(reader, readers.get("$"))}
     if dialect.brackets_doubtful:
         opening.append(r"\[[^\]'\"`]*+\]?")
         readers["["] = _bracket
@@ -146,11 +169,11 @@ def _literal_reader(dialect: Dialect, quote: str) -> _Reader:
         escapes = dialect.backslash == "always"
         if dialect.backslash == "prefixed":
             before = statement[max(0, start - 3) : start - 1]
-            escapes = before[-1:] in {"e", "E"} and not (len(before) > 1 and (before[0].isalnum() or before[0] in "_$"))
+            escapes = before[-1:] in {"e", "E"} and not (len(before) > 1 and _is_of_a_word(before[0]))
         closed = (escaping if escapes else doubling).match(statement, start)
         if closed is None:
             return _LITERAL, -1
-        if dialect.backslash == "doubtful" and _is_doubtful(closed.group(), quote, statement[: start - 1]):
+        if dialect.backslash == "doubtful" and _is_doubtful(closed.group(), quote, statement, start - 1):
             return _LITERAL, -1
         while escapes and dialect.backslash == "prefixed" and (more := CONTINUED.match(statement, closed.end())):
             closed = escaping.match(statement, more.end())
@@ -161,10 +184,37 @@ def _literal_reader(dialect: Dialect, quote: str) -> _Reader:
     return read
 
 
-def _is_doubtful(literal: str, quote: str, before: str) -> bool:
+def _is_of_a_word(character: str) -> bool:
+    return character.isalnum() or character in "_$" or character >= "\x80"  # to PostgreSQL, a letter
+
+
+def _is_doubtful(literal: str, quote: str, statement: str, start: int) -> bool:
+    if "\\" + quote not in literal:
+        return False
     # `ESCAPE '\'` is the one place where a backslash before the closing quote cannot escape it.
-    is_the_escape = literal == "\\" + quote and _AFTER_ESCAPE(before[-_LONGEST_ESCAPE:]) is not None
-    return "\\" + quote in literal and not is_the_escape
+    before = statement[max(0, start - _LONGEST_ESCAPE) : start]
+    return literal != "\\" + quote or _AFTER_ESCAPE(before) is None
+
+
+def _token(_statement: str, found: re.Match[str]) -> _Reading:
+    return "?" if found["list"] else found["schema"] or "", found.end()
+
+
+def _variable(_statement: str, found: re.Match[str]) -> _Reading:
+    return _LITERAL, found.end() if found.group().endswith(")") else -1
+
+
+def _doubtful_variable(_statement: str, found: re.Match[str]) -> _Reading:
+    # A variable, or a name and what stands in parentheses after it.
+    text = found.group()
+    return (text, found.end()) if text.endswith(")") and not _OPENS(text) else (text[: text.index("(") + 1], -1)
+
+
+def _one_of(variable: _Reader, dollar: _Reader | None) -> _Reader:
+    def read(statement: str, found: re.Match[str]) -> _Reading:
+        return dollar(statement, found) if dollar and "(" not in found.group() else variable(statement, found)
+
+    return read
 
 
 def _name_reader(opens: str, closes: str, dialect: Dialect) -> _Reader:
@@ -217,7 +267,9 @@ def _comment_reader(dialect: Dialect) -> _Reader:
 def executable_end(statement: str, start: int) -> int:
     """Where a comment ends that is SQL to some servers; -1 if that depends on which, or if it never does."""
     plain, read = statement.find("*/", start), _EXECUTABLE.match(statement, start)
-    return plain + 2 if read and read.end() == plain + 2 and statement.find("/*", start, plain) < 0 else -1
+    is_certain = read is not None and read.end() == plain + 2
+    # A comment within may hold what looks like the end.
+    return plain + 2 if is_certain and not _COMMENTS.search(statement, start, plain) else -1
 
 
 def _line_of_either_end(statement: str, found: re.Match[str]) -> _Reading:

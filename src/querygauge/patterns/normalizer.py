@@ -34,16 +34,12 @@ _VERBS: Final = words(
     "TRUNCATE UNLISTEN UPDATE USE VACUUM VALUES WITH"
 )
 
-_KEYWORDS_BEFORE_A_VALUE: Final = (
-    "ABSOLUTE|ALL|AND|ANY|AS|ASYMMETRIC|BACKWARD|BETWEEN|BY|CASE|DEFAULT|DISTINCT|DIV|ELSE|ESCAPE|FETCH|FIRST|FORWARD|"
-    "FROM|GLOB|HAVING|ILIKE|IN|INTERVAL|IS|LIKE|LIMIT|MAXVALUE|MINVALUE|MOD|MOVE|NEXT|NOT|OFFSET|ON|OR|PRIOR|REGEXP|"
-    "RELATIVE|RESTART|RETURN|RETURNING|RLIKE|SELECT|SET|START|SYMMETRIC|THEN|TO|TOP|USING|VALUES|WHEN|WHERE|WITH|XOR"
+_KEYWORDS_BEFORE_A_VALUE: Final = words(
+    "ABSOLUTE ALL AND ANY AS ASYMMETRIC BACKWARD BETWEEN BY CASE DEFAULT DISTINCT DIV ELSE ESCAPE FETCH FIRST FORWARD "
+    "FROM GLOB HAVING ILIKE IN INTERVAL IS LIKE LIMIT MAXVALUE MINVALUE MOD MOVE NEXT NOT OFFSET ON OR PRIOR REGEXP "
+    "RELATIVE RESTART RETURN RETURNING RLIKE SELECT SET START SYMMETRIC THEN TO TOP USING VALUES WHEN WHERE WITH XOR"
 )
 
-# Without a quote in any of them, and in both quotes or none: inside of a literal they must not change where it ends.
-_TOKEN_OF_A_LIST: Final = re.compile(r"__\[POSTCOMPILE_[^\]'\"`~\s]{1,128}(?:~~[^'\"`]{0,512}?~~)?\]")
-_TOKEN_OF_NO_SCHEMA: Final = re.compile(r"(\"?)__\[SCHEMA__none\]\1\.")
-_TOKEN_OF_A_SCHEMA: Final = re.compile(r"__\[SCHEMA_([^\W\d]\w{0,127})\]")
 # Something beside a `?` that may belong to it: a prefix, a sign, a point, a cast or another `?`.
 _NEIGHBOUR: Final = re.compile(r"\?(?:(?=,|:| :)(?=, \?| ?::)|(?<=[a-zA-Z0-9_$&.+\-]\?)|(?<=[+\-] \?))")
 _GLUED_BEFORE: Final = re.compile(r"\?(?<=[\w&.]\?)")
@@ -61,10 +57,9 @@ _CONSTANTS: Final = tuple(
 )
 _ODD_COMMA: Final = re.compile(r",(?:(?! )|(?<= ,))").search
 _SIGNS: Final = re.compile(r"[-+](?<![-+].)(?<![-+] .)( ?)(?:[-+] ?)*+\?")
-_BEFORE_A_SIGN: Final = re.compile(
-    rf"(?:^|[=<>(,*/%|&!~\[^{{;#:@]|(?<![\w\"`.])(?i:{_KEYWORDS_BEFORE_A_VALUE})) ?\Z"
-).search
-_LONGEST_KEYWORD: Final = 10  # characters, and one before it
+_AFTER_WHAT_A_SIGN_MAY_BE: Final = frozenset("=<>(,*/%|&!~[^{;#:@")
+_WORD_BEFORE: Final = re.compile(r"(?<![\w\"`.])[A-Za-z]++ ?\Z")
+_LONGEST_KEYWORD: Final = 10
 _RUN: Final = re.compile(
     rf"\?(?<![\w\"`]\?)(?<![*/<>=|&^~!#@%+\-]\?)(?<![*/<>=|&^~!#@%+\-] \?)(?:, \?(?![\w\"`]){NEVER_IN_A_RUN})++"
 )
@@ -116,11 +111,10 @@ def _pass(statement: str, dialect: str, folds_names: bool) -> tuple[str, bool]:
         text = text.encode("utf-8", "replace").decode("utf-8").replace("\ufeff", " ")  # a file's mark of its byte order
     if "\0" in text:
         text = text.replace("\0", " ")  # not away: a backslash before it would escape what comes next
-    if "[" in text and "__[" in text:
-        text = _without_tokens(text)
     was_odd = is_odd(text, spoken)
     if was_odd:
-        text = to_plain(text, spoken)
+        text, is_cut_there = to_plain(text, spoken)
+        is_cut = is_cut or is_cut_there
     text = main_pass("?", shortened(_single_spaced(text)))
     if ")" in text and "), (" in text:
         text = first_rows(text)  # what is dropped here, no later pass need read
@@ -130,8 +124,7 @@ def _pass(statement: str, dialect: str, folds_names: bool) -> tuple[str, bool]:
         text = without_repetition(text, is_cut=is_cut)
     named = without_session_names(text, spoken)
     closed = _closed(named, spoken, folds_names)
-    has_tokens = "__[" in text and "]" in text
-    is_certain = closed == text and not (was_glued or has_tokens or (was_odd and is_odd(text, spoken)))
+    is_certain = closed == text and not was_glued and not (was_odd and is_odd(text, spoken))
     return closed, is_certain
 
 
@@ -140,16 +133,11 @@ def _cut(statement: str, dialect: Dialect) -> tuple[str, bool]:
     text = statement[:MAX_STATEMENT_CHARACTERS]
     more = statement[:MAX_LIST_CHARACTERS]
     # Where nothing is odd every quote is a literal's, and elements may be left out without reading what is before them.
-    if is_odd(text, dialect) or is_odd(more, dialect):
+    quotes = sum(quote in more for quote in dialect.string_quotes)
+    if quotes > 1 or is_odd(text, dialect) or is_odd(more, dialect):
         return text, True
     shorter = without_long_lists(more, dialect)
     return shorter[:MAX_STATEMENT_CHARACTERS], len(more) < len(statement) or len(shorter) > MAX_STATEMENT_CHARACTERS
-
-
-def _without_tokens(text: str) -> str:
-    """`text` with what SQLAlchemy's compiler leaves for later replaced by what it stands for."""
-    text = _TOKEN_OF_A_LIST.sub("?", text)
-    return _TOKEN_OF_A_SCHEMA.sub(r"\1", _TOKEN_OF_NO_SCHEMA.sub("", text))
 
 
 @lru_cache(maxsize=64)
@@ -212,8 +200,15 @@ def _folded(text: str, dialect: Dialect) -> tuple[str, bool]:
 
 
 def _unsigned(found: re.Match[str]) -> str:
-    before = found.string[max(0, found.start() - _LONGEST_KEYWORD - 2) : found.start()]
-    return "?" if _BEFORE_A_SIGN(before) else f"{found[0][0]}{found[1]}?"
+    text, start = found.string, found.start()
+    last = text[start - 2 : start].rstrip()[-1:] if start > 1 else text[:start]
+    if not last or last in _AFTER_WHAT_A_SIGN_MAY_BE:
+        return "?"
+    if last.isalpha():
+        word = _WORD_BEFORE.search(text, max(0, start - _LONGEST_KEYWORD - 1), start)
+        if word is not None and word.group().rstrip().upper() in _KEYWORDS_BEFORE_A_VALUE:
+            return "?"
+    return f"{found[0][0]}{found[1]}?"
 
 
 def _without_constants(text: str) -> str:
