@@ -30,21 +30,6 @@ PATTERNS: Final = {
 }
 BY_DIALECT = pytest.mark.parametrize("dialect", PATTERNS)
 
-# Defects that are known, by law: for the moment, and each with its reason.
-KNOWN: Final = {
-    "case": {
-        # The quick reader of a SELECT takes the first FROM in capitals for its own, and overlooks `from` and `into`.
-        "SELECT a FROM t UNION ALL SELECT b FROM u",
-        "SELECT a INTO new FROM old",
-        "SELECT a INTO TEMP TABLE new FROM old",
-    },
-    "%": {
-        # A percent sign that a driver wants doubled is two in the pattern unless blanks are on both sides: `d%%%s`.
-        "SELECT a*?, b+?, c/?, d%? FROM t",
-        "SELECT ? %(?) FROM t",
-    },
-}
-
 _QUOTED: Final = {'"': r'"[^"]*"', "`": r"`[^`]*`", "[": r"\[[^\]]*\]"}
 
 
@@ -58,17 +43,15 @@ def rewritten(text: str, dialect: str, change: Callable[[str], str]) -> str:
 
 
 def differing(
-    dialect: str, writings: Callable[[Pattern], Iterable[str]], seen: Callable[[Pattern], object], law: str = ""
+    dialect: str, writings: Callable[[Pattern], Iterable[str]], seen: Callable[[Pattern], object]
 ) -> list[tuple[str, str]]:
-    """Each case and a way of writing it in which something else is seen of its pattern; known ones must be there."""
+    """Each case and a way of writing it in which something else is seen of its pattern."""
     found = []
     for text in PATTERNS[dialect]:
         pattern = pattern_of(text, dialect)
         writing = (written for written in writings(pattern) if seen(pattern_of(written, dialect)) != seen(pattern))
         found += [(text, written) for written in writing]
-    known = KNOWN.get(law, set()) & {*PATTERNS[dialect]}
-    assert known <= {text for text, _ in found}  # a defect that is gone goes from the list
-    return [(text, written) for text, written in found if text not in known]
+    return found
 
 
 def whole(pattern: Pattern) -> object:
@@ -95,7 +78,7 @@ def test_every_pattern_is_its_own(dialect: str) -> None:
 @BY_DIALECT
 def test_case_of_keywords(dialect: str) -> None:
     """Keywords in lower or in title case, all of them or one alone, are those in upper case."""
-    assert differing(dialect, _in_other_case, without_case, "case") == []
+    assert differing(dialect, _in_other_case, without_case) == []
 
 
 def _in_other_case(pattern: Pattern) -> Iterator[str]:
@@ -175,7 +158,7 @@ _PLACEHOLDERS_OF_ANY: Final = tuple(dict.fromkeys(value for values in _PLACEHOLD
 )
 def test_values(dialect: str, value: str) -> None:
     """Literals, and the placeholders of the drivers of a database, are what a pattern has in their place."""
-    assert differing(dialect, lambda pattern: [_with_values(pattern, dialect, value)], whole, value[0]) == []
+    assert differing(dialect, lambda pattern: [_with_values(pattern, dialect, value)], whole) == []
 
 
 def _with_values(pattern: Pattern, dialect: str, value: str) -> str:

@@ -60,16 +60,17 @@ def main_pass(dialect: Dialect) -> Callable[[str, str], str]:
         *(f"(?<={quote}){rest}{adjacent}" for quote, rest in literal.items()),
         rf"(?<=[0-9]){number}",
         rf"(?<=\?)(?<![\w\"`]\?)[0-9]*+{operators}",
-        rf"(?<=%)(?<!%%){percent}",
+        rf"(?<=%)(?:(?<!%%)|(?<=%%%)(?<!%%%%)){percent}",
         *(rf"(?<=\{sign})(?<![\w\])?\{sign}]\{sign}){rest}" for sign, rest in named.items()),
     ]
+    bracket = r"\]" if dialect.brackets_doubtful or ("[", "]") in dialect.name_quotes else ""
     items = [
         *(f"{quote}{rest}{adjacent}" for quote, rest in literal.items()),
         rf"[0-9]{number}",
         rf"\?[0-9]*+(?![\w\"`]){operators}",
         rf"%{percent}",
         *(rf"\{sign}{rest}" for sign, rest in named.items()),
-        r"(?:NULL|TRUE|FALSE|null|true|false)(?![\w.(\"`\]])",
+        rf"(?:NULL|TRUE|FALSE|null|true|false)(?![\w.(\"`{bracket}])",
     ]
     casts = CASTS if dialect.casts else ""
     item = rf"[-+]?+(?:{'|'.join(items)}){casts}"
@@ -79,6 +80,7 @@ def main_pass(dialect: Dialect) -> Callable[[str, str], str]:
     # A digit of a name is nothing. Who begins right after a parenthesis may begin a row, and is remembered as group 1;
     # who is no operand may begin a run, and is remembered as group 2.
     operand = rf"(?<![{_OPERATORS[2:]}].)(?<![{_OPERATORS}]\s.)(?<![^(,\[][-+].)"
+    operand += rf"(?<![{_OPERATORS}][A-Za-z]['\"])(?<![{_OPERATORS}]\s[A-Za-z]['\"])"
     begin = rf"[{start}](?<![\w$][0-9])(?:(?<=\(.)())?+(?:{operand}())?+"
     return re.compile(rf"{begin}(?:{'|'.join(alternatives)}){casts}(?(2){more}(?(1)(?:{row})*+))").sub
 

@@ -36,8 +36,9 @@ _VERBS: Final = words(
 
 _KEYWORDS_BEFORE_A_VALUE: Final = words(
     "ABSOLUTE ALL AND ANY AS ASYMMETRIC BACKWARD BETWEEN BY CASE DEFAULT DISTINCT DIV ELSE ESCAPE FETCH FIRST FORWARD "
-    "FROM GLOB HAVING ILIKE IN INTERVAL IS LIKE LIMIT MAXVALUE MINVALUE MOD MOVE NEXT NOT OFFSET ON OR PRIOR REGEXP "
-    "RELATIVE RESTART RETURN RETURNING RLIKE SELECT SET START SYMMETRIC THEN TO TOP USING VALUES WHEN WHERE WITH XOR"
+    "FROM GLOB HAVING ILIKE IN INTERVAL IS LIKE LIMIT MAXVALUE MINVALUE MOD MOVE NEXT NOT OFFSET ON OR PRINT PRIOR "
+    "REGEXP RELATIVE RESTART RETURN RETURNING RLIKE SELECT SET START SYMMETRIC THEN TO TOP USING VALUES WHEN WHERE "
+    "WITH XOR"
 )
 
 # Something beside a `?` that may belong to it: a prefix, a sign, a point, a cast or another `?`.
@@ -47,10 +48,14 @@ _PREFIX: Final = re.compile(r"(?<![\w.$@\"`])(?:[ENXBenxb]|(?:[Uu]&[NXnx]?)|_[A-
 _TYPED: Final = re.compile(r"(?<![\w.$@\"`])((?i:DATE|TIME|TIMESTAMP|INTERVAL))\?")
 _CHARSET: Final = re.compile(r"_(?<![\w.$@\"`]_)[A-Za-z][A-Za-z0-9]*+ (?:_[A-Za-z][A-Za-z0-9]*+ ){0,2}+(?=\?)")
 _BARE_POINT: Final = re.compile(r"(?<![\w)\]\"`?.])\.\?")
+_KEPT_AFTER: Final = r"(?i:(?<!\bIS {0})(?<!\bNOT {0})(?<!\bSET {0}))"
 _CONSTANTS: Final = tuple(
     (
         word,
-        re.compile(rf"{word}(?<![\w.\"`$@:%]{word})(?i:(?<!IS {word})(?<!NOT {word})(?<!SET {word}))(?![\w.\"`(\]])"),
+        *(
+            re.compile(rf"{word}(?<![\w.\"`$@:]{word}){_KEPT_AFTER.format(word)}(?![\w.\"`({end}])")
+            for end in (r"\]", "")
+        ),
     )
     for name in ("NULL", "TRUE", "FALSE")
     for word in (name, name.lower(), name.title())
@@ -65,7 +70,8 @@ _RUN: Final = re.compile(
 )
 # psycopg's placeholders for binary and text, where no operand is before them that a column's name could divide.
 _TYPED_MARK: Final = re.compile(r"%(?:(?<=[=<>(,]%)|(?<=[=<>,] %))[bt](?!\w)")
-_MODULO: Final = re.compile(r"(?<= )%%(?= )")
+# A percent sign that is doubled for a driver; where it would seem to begin a placeholder it stays two.
+_MODULO: Final = re.compile(r"%%++(?!(?:[sbt]|\([^()?]*+\)[sbt])(?!\w))")
 _GLUED: Final = re.compile(r"\?(?=[a-zA-Z0-9$\x80-\U0010ffff])(?<!\w\?)")
 _DIGIT: Final = re.compile(r"[0-9]")
 # Around a digit a run of eight may have begun up to seven letters before. A run of eight has three characters after any
@@ -78,6 +84,7 @@ _AROUND_A_DIGIT: Final = (
 # By digit, since a search for one character takes a tenth of the time of one for any of ten.
 _LOOSE_OR_LONG: Final = tuple((digit, re.compile(digit + _AROUND_A_DIGIT).search) for digit in "0123456789")
 _LOOSE: Final = re.compile(r"[0-9](?<![\w$].)")
+_PREFIX_ALONE: Final = re.compile(r"(?s).*(?<![\w$])[ENXBUenxbu]\Z").match
 _NUMBER_IN_A_NAME: Final = re.compile(r"(?<=_)[0-9]{2,}+|[0-9]{8,}+|(?<![^\W_])[0-9a-fA-F]{8,}+(?![^\W_])")
 _STATEMENT_WORD: Final = re.compile(r"[A-Za-z]+")
 _CAST: Final = re.compile(rf"\?(?<![\w\"`]\?){CASTS}")
@@ -178,7 +185,7 @@ def _folded(text: str, dialect: Dialect) -> tuple[str, bool]:
 
     And whether something was glued to a `?`: what is left may be glued to it in turn.
     """
-    text = _without_constants(text)
+    text = _without_constants(text, dialect)
     if "%" in text:
         text = _MODULO.sub("%", _TYPED_MARK.sub("?", text))
     has_neighbours = _NEIGHBOUR.search(text) is not None
@@ -211,12 +218,13 @@ def _unsigned(found: re.Match[str]) -> str:
     return f"{found[0][0]}{found[1]}?"
 
 
-def _without_constants(text: str) -> str:
+def _without_constants(text: str, dialect: Dialect) -> str:
     upper = text.upper()
     if "NULL" in upper or "TRUE" in upper or "FALSE" in upper:
-        for word, constant in _CONSTANTS:
+        has_brackets = dialect.brackets_doubtful or ("[", "]") in dialect.name_quotes
+        for word, outside_of_brackets, anywhere in _CONSTANTS:
             if word in text:
-                text = constant.sub("?", text)
+                text = (outside_of_brackets if has_brackets else anywhere).sub("?", text)
     return text
 
 
@@ -233,7 +241,10 @@ def _closed(text: str, dialect: Dialect, folds_names: bool) -> str:
 
 def _folded_number(found: re.Match[str]) -> str:
     # Eight letters from a to f are a word, until a digit is among them.
-    return "?" if _DIGIT.search(found.group()) else found.group()
+    if not _DIGIT.search(found.group()):
+        return found.group()
+    # A single letter before it would look like the prefix of a literal.
+    return "_?" if _PREFIX_ALONE(found.string, 0, found.start()) else "?"
 
 
 def _verb_alone(text: str) -> str:

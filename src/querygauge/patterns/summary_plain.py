@@ -36,11 +36,11 @@ def read_plain(text: str) -> tuple[str, str, tuple[str, ...]] | None:
 
 def _read_select(text: str) -> tuple[str, str, tuple[str, ...]] | None:
     start = text.find(" FROM ")
-    columns = text[7:start]
-    if start < 0 or " INTO " in columns or columns.endswith(" DISTINCT"):
+    columns = text[7:start].upper()
+    if start < 0 or " INTO " in columns or " FROM " in columns or columns.endswith(" DISTINCT"):
         return None
     # Functions are read over; a subquery, or FROM inside of a function, is not plain.
-    if "(" in columns and ("SELECT" in columns.upper() or columns.count("(") != columns.count(")")):
+    if "(" in columns and ("SELECT" in columns or columns.count("(") != columns.count(")")):
         return None
     found = _TABLES(text, start + 6)
     if not found or "SELECT" in text[found.end() :].upper():
