@@ -48,18 +48,23 @@ _PREFIX: Final = re.compile(r"(?<![\w.$@\"`])(?:[ENXBenxb]|(?:[Uu]&[NXnx]?)|_[A-
 _TYPED: Final = re.compile(r"(?<![\w.$@\"`])((?i:DATE|TIME|TIMESTAMP|INTERVAL))\?")
 _CHARSET: Final = re.compile(r"_(?<![\w.$@\"`]_)[A-Za-z][A-Za-z0-9]*+ (?:_[A-Za-z][A-Za-z0-9]*+ ){0,2}+(?=\?)")
 _BARE_POINT: Final = re.compile(r"(?<![\w)\]\"`?.])\.\?")
-_KEPT_AFTER: Final = r"(?i:(?<!\bIS {0})(?<!\bNOT {0})(?<!\bSET {0}))"
-_CONSTANTS: Final = tuple(
-    (
-        word,
-        *(
-            re.compile(rf"{word}(?<![\w.\"`$@:]{word}){_KEPT_AFTER.format(word)}(?![\w.\"`({end}])")
-            for end in (r"\]", "")
-        ),
+
+
+def _constant(word: str, *, has_brackets: bool) -> re.Pattern[str]:
+    before = rf"(?<![\w.\"`$@:]{word})(?i:(?<!\bIS {word})(?<!\bNOT {word})(?<!\bSET {word}))"
+    bracket = r"\]" if has_brackets else ""
+    return re.compile(rf"{word}{before}(?![\w.\"`({bracket}])")
+
+
+# By whether brackets may hold a name.
+_CONSTANTS: Final = {
+    has_brackets: tuple(
+        (word, _constant(word, has_brackets=has_brackets))
+        for name in ("NULL", "TRUE", "FALSE")
+        for word in (name, name.lower(), name.title())
     )
-    for name in ("NULL", "TRUE", "FALSE")
-    for word in (name, name.lower(), name.title())
-)
+    for has_brackets in (False, True)
+}
 _ODD_COMMA: Final = re.compile(r",(?:(?! )|(?<= ,))").search
 _SIGNS: Final = re.compile(r"[-+](?<![-+].)(?<![-+] .)( ?)(?:[-+] ?)*+\?")
 _AFTER_WHAT_A_SIGN_MAY_BE: Final = frozenset("=<>(,*/%|&!~[^{;#:@")
@@ -222,9 +227,9 @@ def _without_constants(text: str, dialect: Dialect) -> str:
     upper = text.upper()
     if "NULL" in upper or "TRUE" in upper or "FALSE" in upper:
         has_brackets = dialect.brackets_doubtful or ("[", "]") in dialect.name_quotes
-        for word, outside_of_brackets, anywhere in _CONSTANTS:
+        for word, constant in _CONSTANTS[has_brackets]:
             if word in text:
-                text = (outside_of_brackets if has_brackets else anywhere).sub("?", text)
+                text = constant.sub("?", text)
     return text
 
 
