@@ -21,7 +21,10 @@ ARGUMENTS = st.sampled_from(
     ]
 )
 CALLS = st.sampled_from(
-    ["EXEC p", "execute dbo.p", "EXEC @r = d..p", "EXEC @p", "EXEC #p", "EXEC [a b].[p]", "EXEC p;2", "INSERT t EXEC p"]
+    [
+        *("EXEC p", "execute dbo.p", "EXEC @r = d..p", "EXEC @p", "EXEC #p", "EXEC [a b].[p]", "EXEC p;2"),
+        *("INSERT t EXEC p", "p", "dbo.p", "d..p", "[a b].[p]", "sp_help;2"),
+    ]
 )
 # What may follow a call without a semicolon, and stays.
 FOLLOWING = st.sampled_from(
@@ -43,9 +46,26 @@ def test_no_argument_of_a_call_stays(call: str, arguments: list[str], following:
         assert text.endswith(normalize(following, dialect))
 
 
+@given(
+    st.sampled_from(
+        ["{{call p({})}}", "{{?=call dbo.p({})}}", "{{ ? = CALL [p] ( {} ) }}", "SET NOCOUNT ON {{call p({})}}"]
+    ),
+    st.lists(ARGUMENTS, min_size=1, max_size=4),
+    st.sampled_from(["mssql", "unknown"]),
+)
+@settings(deadline=None)
+def test_no_argument_of_a_call_by_odbc_stays(call: str, arguments: list[str], dialect: str) -> None:
+    """What a driver turns into a call of its own has the same kind of arguments."""
+    text = normalize(call.format(", ".join(arguments)), dialect)
+    assert "swordfish" not in text
+    assert text == normalize(call.format("?"), dialect)
+    assert normalize(text, dialect) == text
+
+
 @pytest.mark.parametrize(
     ("statement", "pattern"),
     [
+        ("again: SELECT a FROM t", "again: SELECT a FROM t"),
         ("EXEC (@sql) AT server EXEC p ann", "EXEC (?) AT server EXEC p ?"),
         ("EXEC ('SELECT ' + @a) AS USER = 'ann'", "EXEC (? + ?) AS USER = ?"),
         ("CREATE PROC p WITH EXECUTE AS OWNER AS EXEC q ann", "CREATE PROC p WITH EXECUTE AS OWNER AS EXEC q ?"),
@@ -72,6 +92,33 @@ def test_what_is_no_argument_stays(statement: str, pattern: str) -> None:
         ("mssql", "BEGIN DISTRIBUTED TRAN swordfish SELECT 1 SAVE TRAN swordfish ROLLBACK TRANSACTION swordfish"),
         ("mssql", "DECLARE swordfish SCROLL CURSOR FOR SELECT 1 OPEN swordfish FETCH LAST FROM swordfish INTO @a"),
         ("mssql", "IF @a = 1 BEGIN CLOSE GLOBAL swordfish DEALLOCATE swordfish END"),
+        ("mssql", "SELECT 1 FETCH GLOBAL swordfish INTO @a SELECT 1 FETCH swordfish"),
+        ("mssql", "BEGIN CLOSE c SET LANGUAGE [swordfish] SET DATEFORMAT swordfish END"),
+        ("mssql", "SAVE TRAN [a]]swordfish]"),
+        ("mysql", "RELEASE SAVEPOINT `a``swordfish`"),
+        ("postgresql", 'CLOSE U&"swordfish"'),
+        ("postgresql", 'PREPARE U&"swordfish" AS SELECT 1'),
+        ("postgresql", 'DEALLOCATE U&"swordfish"'),
+        ("postgresql", 'FETCH 5 FROM U&"sword swordfish"'),
+        ("postgresql", "ROLLBACK TO U&\"swordfish\" UESCAPE '!'"),
+        ("postgresql", 'NOTIFY U&"swordfish"'),
+        ("postgresql", 'SAVEPOINT "a""swordfish""b"'),
+        ("postgresql", "SAVEPOINT sword\N{NO-BREAK SPACE}swordfish"),
+        ("postgresql", "RELEASE \N{EM DASH}swordfish"),
+        ("postgresql", "UPDATE t SET a = 1 WHERE cuRRent oF \N{EM DASH}swordfish"),
+        ("postgresql", "EXPLAIN ANALYSE VERBOSE EXECUTE swordfish"),
+        ("postgresql", "CREATE RULE r AS ON UPDATE TO t DO NOTIFY swordfish"),
+        ("postgresql", "CREATE RULE r AS ON UPDATE TO t DO INSTEAD (DELETE FROM u; NOTIFY swordfish)"),
+        ("oracle", "BEGIN IF a = 1 THEN SAVEPOINT swordfish; ELSE ROLLBACK TO swordfish; END IF; END;"),
+        (
+            "oracle",
+            "CREATE PROCEDURE p AS CURSOR swordfish (x NUMBER) IS SELECT 1 FROM t; BEGIN OPEN swordfish(1); END;",
+        ),
+        ("unknown", "DECLARE [swordfish] CURSOR FOR SELECT 1 OPEN swordfish FETCH SwordFish INTO @a"),
+        (
+            "unknown",
+            "DECLARE swordfish SCROLL CURSOR FOR SELECT 1; OPEN swordfish WHILE @a = 1 FETCH swordfish INTO @a",
+        ),
     ],
 )
 def test_no_name_of_a_session_stays(dialect: str, statement: str) -> None:
@@ -79,3 +126,43 @@ def test_no_name_of_a_session_stays(dialect: str, statement: str) -> None:
     text = normalize(statement, dialect)
     assert "swordfish" not in text
     assert normalize(text, dialect) == text
+
+
+@pytest.mark.parametrize(
+    ("dialect", "statement"),
+    [
+        ("oracle", "ADMINISTER KEY MANAGEMENT ADD SECRET swordfish FOR CLIENT 'a' IDENTIFIED BY b"),
+        ("oracle", "CREATE PLUGGABLE DATABASE p USING 'x' KEYSTORE IDENTIFIED BY y DECRYPT USING swordfish"),
+        ("oracle", "ALTER PLUGGABLE DATABASE p UNPLUG INTO 'x' ENCRYPT USING \"sword swordfish\""),
+        ("oracle", 'SET ROLE r IDENTIFIED BY "swordfish"'),
+        ("oracle", "ALTER USER u IDENTIFIED BY a REPLACE swordfish"),
+        ("mysql", "CREATE USER u IDENTIFIED WITH x BY swordfish"),
+        ("mssql", "SELECT 1 BACKUP DATABASE d TO DISK = 'x' WITH PASSWORD = swordfish, MEDIAPASSWORD = [swordfish]"),
+        ("mssql", "OPEN SYMMETRIC KEY k DECRYPTION BY PASSWORD = swordfish"),
+        ("mssql", "SELECT 1 CREATE LOGIN l WITH PASSWORD=swordfish MUST_CHANGE"),
+        ("postgresql", 'CREATE EXTENSION e VERSION "swordfish"'),
+        ("postgresql", "ALTER EXTENSION e UPDATE TO swordfish"),
+        ("postgresql", "CREATE DATABASE d WITH LOCALE swordfish LC_CTYPE = swordfish ICU_LOCALE swordfish"),
+        ("postgresql", "CREATE TYPE t (input = f, output = g, delimiter = swordfish, category = swordfish)"),
+        ("postgresql", "CREATE COLLATION c (provider = icu, locale = swordfish)"),
+        ("postgresql", "ALTER TEXT SEARCH DICTIONARY d (STOPWORDS = swordfish)"),
+        ("postgresql", "CREATE SUBSCRIPTION s CONNECTION 'x' PUBLICATION p WITH (slot_name = swordfish)"),
+        ("postgresql", "CREATE FUNCTION f() RETURNS int SET SESSION AUTHORIZATION swordfish AS 'x'"),
+        ("postgresql", "ALTER ROLE u IN DATABASE d SET ROLE swordfish"),
+    ],
+)
+def test_no_password_and_no_option_stays(dialect: str, statement: str) -> None:
+    """Passwords, and what a definition says in a word, go in the dialect that has them and in an unknown one."""
+    for spoken in (dialect, "unknown"):
+        text = normalize(statement, spoken)
+        assert "swordfish" not in text
+        assert normalize(text, spoken) == text
+
+
+def test_a_script_is_read_up_to_some_hundred_statements() -> None:
+    """Of the statements of a long script the first ones make its pattern."""
+    script = "; ".join(["CLOSE swordfish"] * 300)
+    for dialect in ("postgresql", "mssql", "unknown"):
+        text = normalize(script, dialect)
+        assert text == "; ".join(["CLOSE ?"] * 256)
+        assert normalize(text, dialect) == text
