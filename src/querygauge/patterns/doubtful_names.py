@@ -24,10 +24,12 @@ _IS_A_MARK: Final = re.compile(r"[^\"`\['\w?]").match
 _LITERAL: Final = "''"
 
 # By word, the clause it opens. In these a name follows at once: `from` is a list of tables and aliases, `into` a table
-# and its columns, `object` what is defined or dropped, `update` a table alone, `with` a query that is given a name.
+# and its columns, `indexed` a table whose columns may be expressions, `object` what is defined or dropped, `update` a
+# table alone, `with` a query that is given a name.
 _NAMING: Final = {
     **dict.fromkeys(words("FROM JOIN"), "from"),
-    **dict.fromkeys(words("INTO REFERENCES ON"), "into"),
+    **dict.fromkeys(words("INTO REFERENCES"), "into"),
+    "ON": "indexed",
     **dict.fromkeys(words("TABLE INDEX VIEW TRIGGER"), "object"),
     "UPDATE": "update",
     "WITH": "with",
