@@ -148,6 +148,11 @@ def test_through_sqlalchemy(own: Exception, code: str) -> None:
     [
         oracle("ORA-20001: table zanzibar already exists"),
         pymssql(50_000, "Invalid object name 'zanzibar'."),
+        pyodbc(
+            "42000",
+            f"{ODBC}[SQL Server]Violation of UNIQUE KEY constraint 'zanzibar'. Cannot insert duplicate key in object"
+            " 'zanzibar'. (50000) (SQLExecDirectW)",
+        ),
         raised("pymysql.err", 1644, "Unknown column 'zanzibar' in 'field list'"),
         raised("sqlite3", "UNIQUE constraint failed: zanzibar"),
     ],

@@ -14,27 +14,29 @@ from querygauge.patterns.redaction import MAX_MESSAGE_CHARACTERS, redact
 
 # What the statements behind the table held as values, and what no message may keep.
 MARKS = ("secret", "ann@", "swordfish", "7777", "4242", "2024-13", "127.0.0.1", "o'brien", "1099511627776")
-# In these the mark is the name of a thing in the eyes of the database.
-NAMED = 'parameter "secret.name"'
 
 
-def _cases() -> list[tuple[str, str, str]]:
+def _cases() -> list[tuple[str, str, str, str]]:
     table = tomllib.loads(Path(__file__).with_name("messages.toml").read_text(encoding="utf-8"))
-    return [(group["dialect"], *case) for group in table["groups"] for case in group["cases"]]
+    return [
+        (group["dialect"], message, redacted, "".join(pattern))
+        for group in table["groups"]
+        for message, redacted, *pattern in group["cases"]
+    ]
 
 
-@pytest.mark.parametrize(("dialect", "message", "redacted"), _cases())
-def test_message(dialect: str, message: str, redacted: str) -> None:
+@pytest.mark.parametrize(("dialect", "message", "redacted", "pattern"), _cases())
+def test_message(dialect: str, message: str, redacted: str, pattern: str) -> None:
     """Of a real message stays what the table says, and redacting that again changes nothing."""
-    assert redact(message, dialect) == redacted
-    assert redact(redacted, dialect) == redacted
+    assert redact(message, dialect, pattern_text=pattern) == redacted
+    assert redact(redacted, dialect, pattern_text=pattern) == redacted
 
 
-@pytest.mark.parametrize(("dialect", "message", "redacted"), _cases())
-def test_no_value_stays(dialect: str, message: str, redacted: str) -> None:
+@pytest.mark.parametrize(("dialect", "message", "redacted", "pattern"), _cases())
+def test_no_value_stays(dialect: str, message: str, redacted: str, pattern: str) -> None:
     """No value of the statements behind the messages is kept, in the dialect that said it or in an unknown one."""
     for kept in (redact(message, dialect), redact(message, "nobody")):
-        assert not [mark for mark in MARKS if mark in kept and NAMED not in kept]
+        assert not [mark for mark in MARKS if mark in kept]
 
 
 @pytest.mark.parametrize(
@@ -79,6 +81,15 @@ FILLINGS = {
     "odd": "no name",
     "line": "\n",
 }
+# And what is asked for, as a statement may say it.
+ASKED = {
+    "asked_name": "emial",
+    "asked_names": "shop.ordres",
+    "asked_quoted": '"SHOP"."ORDRES"',
+    "asked_ticked": "`ordres`",
+}
+LOST = {"asked_name": "?", "asked_names": "?.?", "asked_quoted": '"?"."?"', "asked_ticked": "`?`"}
+PATTERN = "SELECT Emial FROM Shop.ordres"
 MARK = "zq"
 # The marks and all that may pass for an end of the value, or for the beginning of something that is kept.
 PIECES = st.sampled_from(
@@ -87,6 +98,7 @@ PIECES = st.sampled_from(
         *("column ", "table ", "for key ", "constraint ", "at row ", "in table ", "already exists", "is not "),
         *("' for key 'zqjw'", "' for key `zqjw`", "' for column `zqjw` at row 1", "') (2627) (SQLExecDirectW)"),
         *('") is not present in table "zqjw".', ' of relation "zqjw" does not exist', '", maximum: 7)'),
+        *('" already exists\n', '" does not exist\n', "' already exists", "already exists, 'zqjw'. (208)"),
         *("\nDETAIL:  Key (zqjw)=(1) already exists.", '\nHINT:  column "zqjw"', "\nORA-00942: table or view zqjw"),
         *("\n[SQL: ", "\n[parameters: ", "\n(Background on this error at: ", "(pyodbc.zqjw) ", "[23000] [SQL Server]"),
         *("; [23000] [SQL Server]Invalid object name 'zqjw'. (208)", "DB-Lib error message 20018"),
@@ -96,16 +108,15 @@ MARKED = st.tuples(*[st.one_of(st.lists(PIECES, max_size=6).map("".join), st.tex
 
 
 def _hostile(value: str) -> list[tuple[str, str]]:
-    """Every message of a database, and every one of the table, with `value` in place of its values."""
+    """Every message of a database, and every one of the table, with `value` for its values and what is asked for."""
     templates = [
-        (family, line.strip().format(**FILLINGS, value=value))
+        (family, line.strip().format(**FILLINGS, **dict.fromkeys(ASKED, value), value=value))
         for family, text in TEMPLATES.items()
         for line in text.strip().splitlines()
     ]
     table = [
         (dialect, re.sub("|".join(map(re.escape, MARKS)), lambda _: value, message))
-        for dialect, message, _ in _cases()
-        if NAMED not in message
+        for dialect, message, *_ in _cases()
     ]
     # What begins with a value may be a whole message of the database in the value's words.
     return [(dialect, message) for dialect, message in templates + table if not message.startswith(value)]
@@ -146,16 +157,42 @@ def test_a_value_never_stays(value: str) -> None:
     """
     for dialect, message in _hostile(value):
         for text in _as_drivers_say(dialect, message, value):
-            for kept in (redact(text, dialect), redact(text, "nobody")):
+            for kept in (redact(text, dialect, pattern_text=PATTERN), redact(text, "nobody")):
                 assert MARK not in kept, (text, kept)
 
 
 @pytest.mark.parametrize("family", TEMPLATES)
 def test_templates_keep_their_names(family: str) -> None:
-    """Each template is the first to know its own message, and keeps all of it but the values."""
+    """
+    Each template is the first to know its own message, and keeps all of it but the values.
+
+    What the database was asked for stays if the statement says it, in whatever case, and goes if that is not known.
+    """
     for line in TEMPLATES[family].strip().splitlines():
-        message = line.strip().format(**FILLINGS, value="zqjw")
-        assert redact(message, family) == message.replace("zqjw", "?").replace("no name", "?")
+        message = line.strip().format(**FILLINGS, **ASKED, value="zqjw")
+        known = message.replace("zqjw", "?").replace("no name", "?")
+        assert redact(message, family, pattern_text=PATTERN) == known
+        lost = line.strip().format(**FILLINGS | {"odd": "?"}, **LOST, value="?")
+        assert redact(message, family) == lost
+        assert redact(lost, family) == lost
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern", "kept"),
+    [
+        ("swordfish", "SELECT swordfishes, my_swordfish FROM a$swordfish", "?"),
+        ("swordfish", 'SELECT * FROM "Swordfish"', "swordfish"),
+        ("shop.swordfish", "SELECT * FROM shop.orders", "shop.?"),
+        ("orders_2024_01", "SELECT * FROM Orders_?_?", "orders_?_?"),
+        ("orders_2024", "SELECT * FROM orders WHERE a = ?", "?"),
+        ("größe", "SELECT GRÖSSE FROM t", "größe"),
+    ],
+)
+def test_a_name_is_a_whole_word_of_the_pattern(name: str, pattern: str, kept: str) -> None:
+    """No part of a word vouches for a name, and a pattern that lost digits vouches for none."""
+    assert redact(f'relation "{name}" does not exist', "postgresql", pattern_text=pattern) == (
+        f'relation "{kept}" does not exist'
+    )
 
 
 @pytest.mark.parametrize("family", TEMPLATES)
@@ -190,3 +227,37 @@ def test_a_name_after_a_cut_is_none() -> None:
 def test_long_messages_are_cut() -> None:
     """A message of a megabyte is read and kept in its first part only."""
     assert len(redact("duplicate key " * 100_000, "postgresql")) <= MAX_MESSAGE_CHARACTERS
+
+
+@pytest.mark.parametrize("family", [*TEMPLATES, "nobody"])
+@pytest.mark.parametrize("module", ["sqlalchemy.exc.", "psycopg.errors."])
+def test_a_class_is_short(family: str, module: str) -> None:
+    """What would be the class of an exception is not looked for beyond what is read of a message."""
+    opening, _, rest = module.partition(".")
+    for start in (f"({opening}.", f"<class '{opening}."):
+        kept = redact(f"{start}{rest * 250_000}Error) x", family)
+        assert len(kept) <= MAX_MESSAGE_CHARACTERS
+
+
+@pytest.mark.parametrize(
+    ("message", "kept"),
+    [
+        ("(1, 'integer overflow')", "(1, integer overflow)"),
+        ("(1, b'integer overflow')", "(1, integer overflow)"),
+        ("(1, integer overflow)", "(1, integer overflow)"),
+        ("(1, '')", "(1, )"),
+        ("(1, )", "(1, )"),
+        ("(1, ", "(?,"),
+        ("('23000', 'integer overflow')", "integer overflow"),
+        ("('23000', 'integer overflow\")", "('?', ?)"),
+        ("('23000', '", "('?', ?"),
+        ("('23000', ')", "('?', ?)"),
+        ("('integer overflow', '22003')", "(integer overflow, '22003')"),
+        ("(integer overflow, '22003')", "(integer overflow, '22003')"),
+        ("(', '22003')", "(?, '22003')"),
+        (", '22003')", ", '?')"),
+    ],
+)
+def test_two_arguments(message: str, kept: str) -> None:
+    """Number and text, SQLSTATE and text, or text and SQLSTATE are told by how they begin and end."""
+    assert redact(message, "mssql") == kept

@@ -4,14 +4,17 @@ What databases and their drivers say when a statement fails, as data: each line 
 `redaction` keeps a name only where one of these messages, as a whole, says that it is one. Slots:
 
 - `{value}` is anything, and goes;
+- `{asked_name}` and the like are names the database was asked for and does not vouch for: of a table that does not
+  exist, or an alias. They may come from a parameter (`nextval($1)`), so what the statement does not say goes;
 - `{name}`, `{names}` (`a.b.c`), `{list}` (`a.b, a.c`), `{quoted}` (`"a"."b"`), `{ticked}` (the same in backticks),
-  `{ticked_list}` and `{number}` stay;
+  `{ticked_list}` and `{number}` stay: these are names of constraints, and of what else is there;
 - `{odd}` is a name that does not look like one, and goes;
 - of `{text}`, words of the databases' own vocabulary stay;
 - `{line}` ends a line;
 - a number in parentheses at the end is SQL Server's, which only some drivers append.
 
-A name or number between two values could be a part of either, so it is written as a value here.
+A name or number between two values could be a part of either, so it is written as a value here. A message that begins
+as one of what is asked for does may be that one's name and more, so what it names is asked for too.
 """
 
 from typing import Final
@@ -26,15 +29,15 @@ TEMPLATES: Final = {
         UNIQUE constraint failed: {list}
         NOT NULL constraint failed: {list}
         CHECK constraint failed: {name}
-        no such table: {names}
-        no such column: {names}
-        no such function: {name}
-        no such index: {names}
-        no such view: {names}
-        no such trigger: {names}
-        no such module: {name}
-        no such collation sequence: {name}
-        table {names} has no column named {name}
+        no such table: {asked_names}
+        no such column: {asked_names}
+        no such function: {asked_name}
+        no such index: {asked_names}
+        no such view: {asked_names}
+        no such trigger: {asked_names}
+        no such module: {asked_name}
+        no such collation sequence: {asked_name}
+        table {names} has no column named {asked_name}
         table {names} has {number} columns but {number} values were supplied
         {number} values for {number} columns
         table {names} already exists
@@ -43,8 +46,8 @@ TEMPLATES: Final = {
         trigger {names} already exists
         there is already a table named {name}
         there is already an index named {name}
-        duplicate column name: {name}
-        ambiguous column name: {names}
+        duplicate column name: {asked_name}
+        ambiguous column name: {asked_names}
         cannot store {text} value in {text} column {names}
         Error binding parameter {number}: type '{text}' is not supported
         You did not supply a value for binding parameter :{name}.
@@ -63,38 +66,38 @@ TEMPLATES: Final = {
         Incorrect {text} value: '{value}'
         Truncated incorrect {text} value: '{value}'
         You have an error in your SQL syntax; {text} to use near '{value}' at line {number}
-        Unknown column '{names}' in '{text}'
+        Unknown column '{asked_names}' in '{text}'
         Unknown column '{odd}' in '{text}'
-        Column '{names}' in {text} is ambiguous
-        Column '{names}' in '{text}' is ambiguous
-        Column '{name}' specified twice
+        Column '{asked_names}' in {text} is ambiguous
+        Column '{asked_names}' in '{text}' is ambiguous
+        Column '{asked_name}' specified twice
         Column count doesn't match value count at row {number}
-        Table '{names}' doesn't exist
+        Table '{asked_names}' doesn't exist
         Table '{names}' already exists
-        Unknown table '{names}'
-        Unknown database '{name}'
-        Unknown system variable '{name}'
+        Unknown table '{asked_names}'
+        Unknown database '{asked_name}'
+        Unknown system variable '{asked_name}'
         Variable '{name}' can't be set to the value of '{value}'
-        Duplicate column name '{name}'
-        Duplicate key name '{name}'
-        Can't DROP '{name}'; check that column/key exists
-        Can't DROP {text} {ticked}; check that it exists
+        Duplicate column name '{asked_name}'
+        Duplicate key name '{asked_name}'
+        Can't DROP '{asked_name}'; check that column/key exists
+        Can't DROP {text} {asked_ticked}; check that it exists
         CONSTRAINT {ticked} failed for {ticked}
         Check constraint '{name}' is violated.
         Cannot add or update a child row: a foreign key constraint fails ({ticked}, CONSTRAINT {ticked} FOREIGN \
 KEY ({ticked_list}) REFERENCES {ticked} ({ticked_list}){text})
         Cannot delete or update a parent row: a foreign key constraint fails ({ticked}, CONSTRAINT {ticked} FOREIGN \
 KEY ({ticked_list}) REFERENCES {ticked} ({ticked_list}){text})
-        FUNCTION {names} does not exist
-        PROCEDURE {names} does not exist
+        FUNCTION {asked_names} does not exist
+        PROCEDURE {asked_names} does not exist
         PROCEDURE {names} already exists
         TRIGGER {names} already exists
         Subquery returns more than 1 row
         Regex error '{value}'
         Access denied for user '{value}'@'{value}' (using password: {text})
-        Access denied for user '{value}'@'{value}' to database '{name}'
-        {text} command denied to user '{value}'@'{value}' for table '{name}'
-        {text} command denied to user '{value}'@'{value}' for table {ticked}
+        Access denied for user '{value}'@'{value}' to database '{asked_name}'
+        {text} command denied to user '{value}'@'{value}' for table '{asked_name}'
+        {text} command denied to user '{value}'@'{value}' for table {asked_ticked}
         Can't connect to MySQL server on '{value}' ([Errno {number}] {text})
         Lost connection to MySQL server during query ([Errno {number}] {text})
     """,
@@ -120,13 +123,13 @@ fails. (515)
         Arithmetic overflow error converting {text} to data type {text}. (8115)
         Arithmetic overflow error for data type {text}, value = {value}. (220)
         Divide by zero error encountered. (8134)
-        Invalid object name '{names}'. (208)
-        Invalid column name '{name}'. (207)
-        Ambiguous column name '{name}'. (209)
-        Could not find stored procedure '{names}'. (2812)
-        The multi-part identifier "{names}" could not be bound. (4104)
-        Column '{names}' is invalid in the select list because it is not contained in either an aggregate function or \
-the GROUP BY clause. (8120)
+        Invalid object name '{asked_names}'. (208)
+        Invalid column name '{asked_name}'. (207)
+        Ambiguous column name '{asked_name}'. (209)
+        Could not find stored procedure '{asked_names}'. (2812)
+        The multi-part identifier "{asked_names}" could not be bound. (4104)
+        Column '{asked_names}' is invalid in the select list because it is not contained in either an aggregate \
+function or the GROUP BY clause. (8120)
         There is already an object named '{names}' in the database. (2714)
         The {text} permission was denied on the object '{names}', database '{name}', schema '{name}'. (229)
         Incorrect syntax near the keyword '{text}'. (156)
@@ -138,7 +141,7 @@ as the deadlock victim. Rerun the transaction. (1205)
         Query timeout expired (0)
         Login timeout expired (0)
         Login failed for user '{value}'. (18456)
-        Cannot open database "{name}" requested by the login. The login failed. (4060)
+        Cannot open database "{asked_name}" requested by the login. The login failed. (4060)
         The SQL contains {number} parameter markers, but {number} parameters were supplied
         DB-Lib error message {number}, severity {number}:{line}Unable to connect: Adaptive Server is unavailable or \
 does not exist
@@ -153,11 +156,11 @@ does not exist
         ORA-01400: cannot insert NULL into ({quoted})
         ORA-01407: cannot update ({quoted}) to NULL
         ORA-12899: value too large for column {quoted} (actual: {value}, maximum: {number})
-        ORA-00904: {quoted}: invalid identifier
-        ORA-00942: table or view {quoted} does not exist
-        ORA-04043: object {names} does not exist
+        ORA-00904: {asked_quoted}: invalid identifier
+        ORA-00942: table or view {asked_quoted} does not exist
+        ORA-04043: object {asked_names} does not exist
         ORA-04088: error during execution of trigger '{names}'
-        ORA-06550: line {number}, column {number}:{line}PLS-00201: identifier '{names}' must be declared
+        ORA-06550: line {number}, column {number}:{line}PLS-00201: identifier '{asked_names}' must be declared
         ORA-06550: line {number}, column {number}:{line}PLS-00306: wrong number or types of arguments in call to \
 '{names}'
         DPY-3002: Python value of type "{name}" is not supported
@@ -196,23 +199,23 @@ contains ({value}).
         check constraint "{name}" of relation "{name}" is violated by some row
         value for domain {names} violates check constraint "{name}"
         domain {names} does not allow null values
-        relation "{names}" does not exist
-        relation "{names}" already exists
-        column "{names}" does not exist
-        column {names} does not exist
-        column "{name}" of relation "{names}" does not exist
-        column "{name}" of relation "{names}" already exists
-        column "{names}" must appear in the GROUP BY clause or be used in an aggregate function
-        column "{name}" is of type {text} but expression is of type {text}
-        column reference "{name}" is ambiguous
-        missing FROM-clause entry for table "{name}"
-        invalid reference to FROM-clause entry for table "{name}"
-        table name "{name}" specified more than once
-        function {names}({text}) does not exist
-        function {names}({text}) is not unique
-        type "{names}" does not exist
-        schema "{name}" does not exist
-        database "{name}" does not exist
+        relation "{asked_names}" does not exist
+        relation "{asked_names}" already exists
+        column "{asked_names}" does not exist
+        column {asked_names} does not exist
+        column "{asked_name}" of relation "{asked_names}" does not exist
+        column "{asked_name}" of relation "{asked_names}" already exists
+        column "{asked_names}" must appear in the GROUP BY clause or be used in an aggregate function
+        column "{asked_name}" is of type {text} but expression is of type {text}
+        column reference "{asked_name}" is ambiguous
+        missing FROM-clause entry for table "{asked_name}"
+        invalid reference to FROM-clause entry for table "{asked_name}"
+        table name "{asked_name}" specified more than once
+        function {asked_names}({text}) does not exist
+        function {asked_names}({text}) is not unique
+        type "{asked_names}" does not exist
+        schema "{asked_name}" does not exist
+        database "{asked_name}" does not exist
         permission denied for table {name}
         permission denied for view {name}
         permission denied for schema {name}
@@ -221,7 +224,7 @@ contains ({value}).
         cannot insert a non-DEFAULT value into column "{name}"
         there is no parameter ${number}
         could not determine data type of parameter ${number}
-        unrecognized configuration parameter "{names}"
+        unrecognized configuration parameter "{asked_names}"
         invalid value for parameter "{names}": "{value}"
         value too long for type {text}({number})
         value "{value}" is out of range for type {text}

@@ -11,7 +11,7 @@ import re
 from typing import Any, Final
 
 from querygauge.errors import QueryGaugeError
-from querygauge.patterns.redaction import ODBC_STATE, redact
+from querygauge.patterns.redaction import MAX_MESSAGE_CHARACTERS, ODBC_STATE, redact
 from querygauge.values import CANCELLED, ERROR, TIMEOUT, Failure
 
 __all__ = ["failure_of"]
@@ -63,6 +63,11 @@ _RAISED_CODES: Final = frozenset(
 )
 _RAISED_IN_ORACLE: Final = re.compile(r"ORA-20\d{3}").fullmatch  # RAISE_APPLICATION_ERROR
 _RAISED_IN_SQL_SERVER: Final = 50_000  # from here on the numbers of RAISERROR and THROW
+_ODBC_NUMBER: Final = re.compile(r"\((\d{5,10})\) \(SQL[A-Z]").finditer
+# With any SQLSTATE an application likes: what PostgreSQL calls the place in its own source where the error is from.
+_RAISED_BY_FUNCTIONS: Final = frozenset({"exec_stmt_raise", "exec_stmt_assert"})
+# What is read of bytes, so that no more than this is decoded; a character has four at most.
+_MAX_BYTES: Final = 4 * MAX_MESSAGE_CHARACTERS
 _RAISED: Final = "raised by the application inside the database"
 # SQL Server's 1222 by ODBC, whatever SQLSTATE a driver gives it.
 _LOCK_TIMEOUT: Final = "Lock request time out period exceeded. (1222)"
@@ -71,15 +76,20 @@ _IS_STATE: Final = re.compile(ODBC_STATE).fullmatch
 _IS_ORACLE_CODE: Final = re.compile(r"[A-Z]{3}-\d{4,5}").fullmatch
 
 
-def failure_of(error: BaseException, dialect: str) -> tuple[int, Failure]:
+def failure_of(error: BaseException, dialect: str, *, pattern_text: str = "") -> tuple[int, Failure]:
     """
     The outcome (a place in `values.OUTCOMES`) and the failure of an exception that ended a statement.
 
     `asyncio.timeout` reaches a statement as a cancellation, so it counts as one.
+
+    Args:
+        error: The driver's exception, or SQLAlchemy's.
+        dialect: SQLAlchemy's name of the dialect.
+        pattern_text: Pattern of the statement, as for `redact`.
     """
     own = _driver_error(error)
     code = _code_of(own) or _code_of(error)
-    failure = Failure(type(own).__name__, code, _redacted_message(own, code, dialect))
+    failure = Failure(type(own).__name__, code, _redacted_message(own, code, dialect, pattern_text))
     if _is_timeout(own, failure):
         return TIMEOUT, failure
     if code in _CANCEL_CODES or isinstance(own, asyncio.CancelledError) or not isinstance(own, Exception):
@@ -88,21 +98,37 @@ def failure_of(error: BaseException, dialect: str) -> tuple[int, Failure]:
     return ERROR, failure
 
 
-def _redacted_message(error: BaseException, code: str | None, dialect: str) -> str:
-    if code is not None and _is_raised(error, code):
-        return _RAISED
+def _redacted_message(error: BaseException, code: str | None, dialect: str, pattern_text: str) -> str:
     try:
+        if _is_raised(error, code):
+            return _RAISED
         message = _message_of(error)
     except Exception:  # noqa: BLE001  # an exception that cannot say what it is still ended a statement
         return ""
     # What this package says itself has no value of the application's in it.
-    return message if isinstance(error, QueryGaugeError) else redact(message, dialect)
+    return message if isinstance(error, QueryGaugeError) else redact(message, dialect, pattern_text=pattern_text)
 
 
-def _is_raised(error: BaseException, code: str) -> bool:
-    if _driver_of(error) == "pymssql":
+def _is_raised(error: BaseException, code: str | None) -> bool:
+    if code is None:
+        return False
+    driver = _driver_of(error)
+    if driver == "pymssql":
         return code.isdecimal() and int(code) >= _RAISED_IN_SQL_SERVER
-    return code in _RAISED_CODES or _RAISED_IN_ORACLE(code) is not None
+    if driver == "pyodbc":
+        said = _message_of(error)[:_MAX_BYTES]
+        return any(int(number[1]) >= _RAISED_IN_SQL_SERVER for number in _ODBC_NUMBER(said))
+    return code in _RAISED_CODES or _RAISED_IN_ORACLE(code) is not None or _function_of(error) in _RAISED_BY_FUNCTIONS
+
+
+def _function_of(error: BaseException) -> str | None:
+    # Of psycopg and psycopg2, and of asyncpg, which SQLAlchemy's adapter of it has as its cause.
+    for each in (error, error.__cause__):
+        diagnostics = getattr(each, "diag", None)
+        name = getattr(diagnostics, "source_function", None) or getattr(each, "server_source_function", None)
+        if isinstance(name, str):
+            return name
+    return None
 
 
 def _driver_error(error: BaseException) -> BaseException:
@@ -160,7 +186,7 @@ def _arguments_of(error: BaseException) -> tuple[Any, ...]:
 def _message_of(error: BaseException) -> str:
     # A number or a SQLSTATE may stand before the text, and pymssql's text is bytes.
     for part in _arguments_of(error):
-        text = part.decode("utf-8", "replace") if isinstance(part, bytes) else part
+        text = part[:_MAX_BYTES].decode("utf-8", "replace") if isinstance(part, bytes) else part
         if isinstance(text, str) and not _IS_STATE(text):
             return text
     return str(error)

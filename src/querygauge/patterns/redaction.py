@@ -6,6 +6,9 @@ character to its last keeps its names; of every other one stay the words of the 
 is `?`. So a message nobody foresaw, such as one an application raises inside the database, loses more than it must and
 never less. Only a value that is a database's message itself, and all there is, is taken for one.
 
+A name that a message repeats and the database does not know, as in `relation "x" does not exist`, is mostly a word of
+the statement, and sometimes a parameter's value: it stays if the statement's pattern, which has no values, has it too.
+
 Deliberately not here: class and SQLSTATE, which carry no values and are read from the exception.
 """
 
@@ -40,9 +43,10 @@ _TAILS: Final = ("\n[SQL: ", "\n(Background on this error at: ")
 
 # Some drivers give two arguments, which `str()` writes as Python writes a tuple: number and text (MySQL's, pymssql),
 # SQLSTATE and text (pyodbc), or text and SQLSTATE (pyodbc of itself).
-_NUMBERED: Final = re.compile(r"(?s)\((\d{1,5}), b?(['\"]?)(.*)\2\)\Z")
-_STATED: Final = re.compile(rf"(?s)\('{ODBC_STATE}', (['\"])(.*)\1\)\Z")
-_STATED_LAST: Final = re.compile(rf"(?s)\((['\"]?)(.*)\1, '({ODBC_STATE})'\)\Z")
+_NUMBERED: Final = re.compile(r"\((\d{1,5}), b?")
+_STATED: Final = re.compile(rf"\('{ODBC_STATE}', ")
+_STATED_LAST: Final = re.compile(rf", '({ODBC_STATE})'\)")
+_STATED_LAST_CHARACTERS: Final = len(", '23000')")
 _ESCAPED: Final = re.compile(r"(?s)\\(.)")
 # `[23000] [Microsoft][ODBC Driver 18 for SQL Server][SQL Server]`: the last one spoke, the others passed it on.
 _SPEAKER: Final = (
@@ -59,7 +63,7 @@ _LEVEL: Final = re.compile(r"(?:ERROR|FATAL|PANIC|WARNING):\s+")
 _NAME: Final = r"[^\W\d][\w$#]{0,127}"
 _NAMES: Final = rf"{_NAME}(?:\.{_NAME}){{0,2}}"
 _TICKED: Final = rf"`{_NAMES}`(?:\.`{_NAMES}`){{0,2}}"
-_SHAPES: Final = {
+_GIVEN_SHAPES: Final = {
     "value": r".*",
     "odd": r".*",
     "text": r"[^\"'`\n]*",
@@ -71,6 +75,15 @@ _SHAPES: Final = {
     "ticked_list": rf"{_TICKED}(?:, {_TICKED}){{0,15}}",
     "number": r"\d{1,10}",
 }
+# What is asked for may have lost parts of its name already, or digits as a pattern loses them.
+_ASKED: Final = "asked_"
+_ASKED_NAME: Final = r"(?:[^\W\d][\w$#?]{0,127}|\?)"
+_SHAPES: Final = _GIVEN_SHAPES | {
+    _ASKED + slot: _GIVEN_SHAPES[slot].replace(_NAME, _ASKED_NAME) for slot in ("name", "names", "quoted", "ticked")
+}
+_ASKED_PART: Final = re.compile(_ASKED_NAME)
+_WORD: Final = re.compile(r"[^\W\d][\w$#?]*")
+_DIGITS: Final = re.compile(r"\d+|\?")
 _SLOT: Final = re.compile(r"\{(\w+)\}")
 _NUMBER: Final = re.compile(r" \(\d+\)\Z")
 # What may follow a message and is dropped. Where a name follows a value, only text that cannot hide its end.
@@ -78,11 +91,12 @@ _REST: Final = {"postgresql": r"(?:\n.*)?", "oracle": r"(?:\n.*)?", "mssql": r".
 _FIXED_REST: Final = {"oracle": r"(?:\nHelp: https://docs\.oracle\.com/error-help/db/ora-\d{5}/)?"}
 
 _QUOTED: Final = re.compile(r"(?s)(?<!\w)(['\"]).*?\1(?!\w)|(?<!\w)`[^`]*`(?:\.`[^`]*`)*")
+_LAST_END: Final = {quote: re.compile(rf"(?s).*{quote}(?!\w)") for quote in "'\""}
 _CHUNK: Final = re.compile(r"([(\[{,.;:!]*)(.*?)([)\]},.;:!?]*)\Z", re.DOTALL)
 _UNKNOWNS: Final = re.compile(r"\?(?: \?)+")
 
 
-def redact(message: str, dialect: str) -> str:
+def redact(message: str, dialect: str, *, pattern_text: str = "") -> str:
     """
     `message` without a value in it; when in doubt, a word is a value.
 
@@ -92,20 +106,23 @@ def redact(message: str, dialect: str) -> str:
     Args:
         message: `str()` of the driver's exception, or of SQLAlchemy's.
         dialect: SQLAlchemy's name of the dialect.
+        pattern_text: Pattern of the statement the message is about. Without it no name stays that the database was
+            asked for and does not vouch for.
     """
     family = dialect_of(dialect).family
     head, text, is_whole = _without_sqlalchemy(message.strip())
     before, text, after = _without_driver(text, family)
     text = text[:MAX_MESSAGE_CHARACTERS]
     is_whole = is_whole and len(text.encode("utf-8", "replace")) < _MAX_WHOLE_BYTES and not _PART.search(text)
-    return f"{head}{before}{_without_values(text.strip(), family, is_whole=is_whole)}{after}".strip()
+    known = _without_values(text.strip(), family, pattern_text, is_whole=is_whole)
+    return f"{head}{before}{known}{after}".strip()
 
 
 def _without_sqlalchemy(text: str) -> tuple[str, str, bool]:
     """The classes before a message, the message, and whether its end is known for certain."""
     head = ""
     for _ in range(2):
-        known = _CLASS.match(text)
+        known = _CLASS.match(text, 0, MAX_MESSAGE_CHARACTERS)
         if not known:
             break
         before, name, after = (group for group in known.groups() if group is not None)
@@ -122,17 +139,23 @@ def _without_sqlalchemy(text: str) -> tuple[str, str, bool]:
 
 def _without_driver(text: str, family: str) -> tuple[str, str, str]:
     """What a driver puts before a message, the message, and what it puts after it."""
-    numbered = _NUMBERED.match(text) if family in {"mysql", "mssql", "unknown"} else None
-    if numbered:
-        return f"({numbered[1]}, ", _unescaped(numbered[3]), ")"
+    if family in {"mysql", "mssql", "unknown"} and text.endswith(")") and (numbered := _NUMBERED.match(text)):
+        return f"({numbered[1]}, ", _unescaped(_unquoted(text[numbered.end() : -1])), ")"
     if family not in {"mssql", "unknown"}:
         return "", text, ""
-    if stated := _STATED_LAST.match(text):
-        return "(", _unescaped(stated[2]), f", '{stated[3]}')"
-    if stated := _STATED.match(text):
-        text = _unescaped(stated[2])
-    odbc = _ODBC.match(text)
+    last = len(text) - _STATED_LAST_CHARACTERS
+    if text.startswith("(") and last > 0 and (stated := _STATED_LAST.match(text, last)):
+        return "(", _unescaped(_unquoted(text[1:last])), f", '{stated[1]}')"
+    if text.endswith(")") and (stated := _STATED.match(text)):
+        quoted = text[stated.end() : -1]
+        unquoted = _unquoted(quoted)
+        text = text if unquoted == quoted else _unescaped(unquoted)
+    odbc = _ODBC.match(text, 0, MAX_MESSAGE_CHARACTERS)
     return (odbc[1] + odbc[2], text[odbc.end() :], "") if odbc else ("", text, "")
+
+
+def _unquoted(text: str) -> str:
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"" else text
 
 
 def _class_name(name: str) -> str:
@@ -144,11 +167,11 @@ def _unescaped(text: str) -> str:
     return _ESCAPED.sub(lambda escaped: "\n" if escaped[1] == "n" else escaped[1], read)
 
 
-def _without_values(text: str, family: str, *, is_whole: bool) -> str:
+def _without_values(text: str, family: str, pattern_text: str, *, is_whole: bool) -> str:
     level = _LEVEL.match(text)
     text = text[level.end() :] if level else text
     for template in _templates(family):
-        known = template.redacted(text, is_whole=is_whole)
+        known = template.redacted(text, pattern_text, is_whole=is_whole)
         if known is not None:
             return known
     code = _ORACLE.match(text) if family in {"oracle", "unknown"} else None
@@ -165,15 +188,15 @@ class _Template(NamedTuple):
     parts: tuple[str, ...]
     number: str
 
-    def redacted(self, text: str, *, is_whole: bool) -> str | None:
-        """`text` without its values if it is this message."""
+    def redacted(self, text: str, pattern_text: str, *, is_whole: bool) -> str | None:
+        """`text` without its values, and without what was asked for if the pattern lacks it, if it is this message."""
         if not text.startswith(self.parts[0]) or (self.needs_end and not is_whole):
             return None
         found = _pattern(self).match(text)
         if not found:
             return None
         slots = iter(found.groups())
-        kept = [_kept(part, next(slots)) if place % 2 else part for place, part in enumerate(self.parts)]
+        kept = [_kept(part, next(slots), pattern_text) if place % 2 else part for place, part in enumerate(self.parts)]
         return "".join(kept) + (next(slots) or "")
 
     @property
@@ -206,22 +229,49 @@ def _pattern(template: _Template) -> re.Pattern[str]:
     return re.compile(rf"(?s){said}({re.escape(template.number)})?{rest}\Z")
 
 
-def _kept(slot: str, found: str) -> str:
+def _kept(slot: str, found: str, pattern_text: str) -> str:
     if slot in {"value", "odd"}:
         return "?"
+    if slot.startswith(_ASKED):
+        return _asked_for(found, pattern_text)
     return _known_text(found) if slot == "text" else found
+
+
+def _asked_for(names: str, pattern_text: str) -> str:
+    """`names` with `?` for each part that is not a word of the pattern; digits go where the pattern lost them."""
+    # PostgreSQL and Oracle fold the case of names, each its own way.
+    words = set(_WORD.findall(pattern_text.casefold()))
+    numbered = {_DIGITS.sub("?", word) for word in words if "?" in word}
+
+    def known(part: re.Match[str]) -> str:
+        name = part.group()
+        if name.casefold() in words:
+            return name
+        without_digits = _DIGITS.sub("?", name)
+        return without_digits if without_digits.casefold() in numbered else "?"
+
+    return _ASKED_PART.sub(known, names)
 
 
 def _known_text(text: str) -> str:
     """`text` with `?` for what stands in quotes and every word that is not of the databases' vocabulary."""
     pieces: list[str] = []
     position = 0
-    for quoted in _QUOTED.finditer(text):
+    for quoted in _QUOTED.finditer(_without_endless_quotes(text)):
         quote = quoted.group()[0]
         pieces += [_known_words(text[position : quoted.start()]), f"{quote}?{quote}"]
         position = quoted.end()
     pieces.append(_known_words(text[position:]))
     return _UNKNOWNS.sub("?", "".join(pieces))
+
+
+def _without_endless_quotes(text: str) -> str:
+    # Looking for the end of each of them would take a time that grows with the square of the text's length.
+    for quote, last_end in _LAST_END.items():
+        found = last_end.match(text)
+        end = found.end() if found else 0
+        text = text[:end] + text[end:].replace(quote, "\0")
+    return text
 
 
 def _known_words(text: str) -> str:
