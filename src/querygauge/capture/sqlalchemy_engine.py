@@ -253,7 +253,7 @@ class Statements:
                 batches.has_failed = True
                 started, elapsed, statement = batches.started_ns, batches.duration_ns + elapsed, context.statement
             pattern = self._pattern_of(statement, context)
-            outcome, failure = failure_of(error, self._family)
+            outcome, failure = failure_of(error, self._family, pattern_text=pattern.text)
             is_slow = elapsed >= self._slow_ns
             # What failed goes on with no streak: its caller stops, or tries again on purpose.
             literals = self._literals_of(statement, parameters) if is_slow else None

@@ -231,11 +231,12 @@ class QueryMonitor:
         check_error(error)
         rows_count = known_rows(rows)
         lasted_ns = duration_ns("duration_ms", duration_ms)
-        outcome, failure = self._ending(success, error)
+        pattern = self._patterns.pattern_for(sql)
+        outcome, failure = self._ending(success, error, pattern.text)
         self._recorder.record_traced(
             None if trace_id is None else str(trace_id),
             "",
-            self._patterns.pattern_for(sql),
+            pattern,
             # A clock that nobody has set yet may stand at 1970, before which nothing began.
             self._clock.monotonic_ns() - min(lasted_ns, self._clock.now_us() * _NS_PER_US),
             lasted_ns,
@@ -392,11 +393,13 @@ class QueryMonitor:
             self._recorder.drain()  # alone, nobody waits for the window
         self._recorder.drop_unseen_since(self._clock.now_us() - self._retention_us)
 
-    def _ending(self, success: bool, error: str | BaseException | None) -> tuple[int, Failure | None]:
+    def _ending(
+        self, success: bool, error: str | BaseException | None, pattern_text: str
+    ) -> tuple[int, Failure | None]:
         if isinstance(error, BaseException):
-            return failure_of(error, self._dialect)
+            return failure_of(error, self._dialect, pattern_text=pattern_text)
         if error:
-            return ERROR, Failure("Error", None, redact(error, self._dialect))
+            return ERROR, Failure("Error", None, redact(error, self._dialect, pattern_text=pattern_text))
         return (OK if success else ERROR), None
 
     def _warn_if_not_running(self) -> None:
