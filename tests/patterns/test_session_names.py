@@ -23,7 +23,7 @@ ARGUMENTS = st.sampled_from(
 CALLS = st.sampled_from(
     [
         *("EXEC p", "execute dbo.p", "EXEC @r = d..p", "EXEC @p", "EXEC #p", "EXEC [a b].[p]", "EXEC p;2"),
-        *("INSERT t EXEC p", "p", "dbo.p", "d..p", "[a b].[p]", "sp_help;2"),
+        *("INSERT t EXEC p", "EXEC[p]", "EXEC dbo . p", "p", "dbo.p", "d..p", "[a b].[p]", "sp_help;2", ";p"),
     ]
 )
 # What may follow a call without a semicolon, and stays.
@@ -44,6 +44,29 @@ def test_no_argument_of_a_call_stays(call: str, arguments: list[str], following:
     assert normalize(text, dialect) == text
     if dialect == "mssql":
         assert text.endswith(normalize(following, dialect))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "EXEC p[swordfish]",
+        "EXEC [p]swordfish",
+        "EXEC dbo.p@a=swordfish",
+        "EXEC @r=[p][swordfish]",
+        "[p]swordfish",
+        "p@a=swordfish",
+        "dbo. p swordfish",
+        "help swordfish",
+        "load 5, swordfish",
+        "; CREATE PROC x;1 @a national character varying(9) = swordfish AS SELECT 1",
+        "CREATE PROC x @a double precision NULL = swordfish, @b [sys].[int] = [swordfish] OUT AS SELECT 1",
+    ],
+)
+def test_no_argument_in_other_spellings_stays(statement: str) -> None:
+    """No blank is needed beside a bracket, and in SQL Server no word of another database is a statement."""
+    text = normalize(statement, "mssql")
+    assert "swordfish" not in text
+    assert normalize(text, "mssql") == text
 
 
 @given(
@@ -87,6 +110,7 @@ def test_what_is_no_argument_stays(statement: str, pattern: str) -> None:
         ("postgresql", "EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE swordfish(1)"),
         ("postgresql", "DELETE FROM t WHERE CURRENT OF swordfish RETURNING a"),
         ("postgresql", 'DELETE FROM t WHERE CURRENT OF "swordfish"'),
+        ("postgresql", 'DELETE FROM t WHERE CURRENT OF"swordfish"'),
         ("mysql", "XA START 'swordfish', 'swordfish', 1"),
         ("mysql", "EXECUTE swordfish USING @a"),
         ("mssql", "BEGIN DISTRIBUTED TRAN swordfish SELECT 1 SAVE TRAN swordfish ROLLBACK TRANSACTION swordfish"),
@@ -114,6 +138,10 @@ def test_what_is_no_argument_stays(statement: str, pattern: str) -> None:
             "oracle",
             "CREATE PROCEDURE p AS CURSOR swordfish (x NUMBER) IS SELECT 1 FROM t; BEGIN OPEN swordfish(1); END;",
         ),
+        ("oracle", "<<x>> DECLARE CURSOR swordfish IS SELECT 1 FROM t; BEGIN OPEN swordfish; END;"),
+        ("oracle", "BEGIN p(); EXCEPTION WHEN a THEN p(); WHEN OTHERS THEN ROLLBACK TO swordfish; END;"),
+        ("sqlite", 'CREATE VIRTUAL TABLE"t"USING"csv"(a=swordfish)'),
+        ("sqlite", "SELECT 1; CREATE VIRTUAL TABLE t USING csv(a=swordfish;swordfish); SELECT 2"),
         ("unknown", "DECLARE [swordfish] CURSOR FOR SELECT 1 OPEN swordfish FETCH SwordFish INTO @a"),
         (
             "unknown",
@@ -140,6 +168,8 @@ def test_no_name_of_a_session_stays(dialect: str, statement: str) -> None:
         ("mssql", "SELECT 1 BACKUP DATABASE d TO DISK = 'x' WITH PASSWORD = swordfish, MEDIAPASSWORD = [swordfish]"),
         ("mssql", "OPEN SYMMETRIC KEY k DECRYPTION BY PASSWORD = swordfish"),
         ("mssql", "SELECT 1 CREATE LOGIN l WITH PASSWORD=swordfish MUST_CHANGE"),
+        ("mssql", "CREATE DATABASE SCOPED CREDENTIAL c WITH IDENTITY = swordfish, SECRET = swordfish"),
+        ("postgresql", "CREATE INDEX i ON t USING gist (a gist_trgm_ops(siglen=swordfish), b)"),
         ("postgresql", 'CREATE EXTENSION e VERSION "swordfish"'),
         ("postgresql", "ALTER EXTENSION e UPDATE TO swordfish"),
         ("postgresql", "CREATE DATABASE d WITH LOCALE swordfish LC_CTYPE = swordfish ICU_LOCALE swordfish"),
@@ -157,6 +187,38 @@ def test_no_password_and_no_option_stays(dialect: str, statement: str) -> None:
         text = normalize(statement, spoken)
         assert "swordfish" not in text
         assert normalize(text, spoken) == text
+
+
+@pytest.mark.parametrize(
+    ("dialect", "statement"),
+    [
+        ("postgresql", "SAVEPOINT~"),
+        ("postgresql", "RELEASE~"),
+        ("postgresql", "ROLLBACK TO~"),
+        ("postgresql", "DECLARE~CURSOR FOR SELECT a FROM t"),
+        ("postgresql", "FETCH FROM~"),
+        ("postgresql", "CLOSE~"),
+        ("postgresql", "PREPARE~AS SELECT a FROM t"),
+        ("postgresql", "EXECUTE~(1)"),
+        ("postgresql", "EXPLAIN(ANALYZE)EXECUTE~"),
+        ("postgresql", "DEALLOCATE~"),
+        ("postgresql", "LISTEN~"),
+        ("postgresql", "SET ROLE~"),
+        ("postgresql", "SET a TO~"),
+        ("mysql", "SAVEPOINT~"),
+        ("oracle", "SAVEPOINT~"),
+        ("mssql", "SELECT a FROM t OPEN~FETCH NEXT FROM~INTO @a CLOSE~DEALLOCATE~"),
+        ("mssql", "SELECT a FROM t SAVE TRAN~"),
+        ("mssql", "DECLARE~CURSOR FOR SELECT a FROM t"),
+        ("mssql", "SELECT a FROM t SET LANGUAGE~"),
+    ],
+)
+def test_no_blank_is_needed_beside_a_name_in_quotes(dialect: str, statement: str) -> None:
+    """A name in quotes goes, and its statement is one, whether blanks are around it or not."""
+    name = {"mysql": "`swordfish`", "mssql": "[swordfish]"}.get(dialect, '"swordfish"')
+    text = normalize(statement.replace("~", name), dialect)
+    assert "swordfish" not in text
+    assert text == normalize(statement.replace("~(", f" {name}(").replace("~", f" {name} "), dialect)
 
 
 def test_a_script_is_read_up_to_some_hundred_statements() -> None:

@@ -15,7 +15,7 @@ __all__ = ["without_module_arguments", "without_option_values"]
 
 # SQLite hands its module whatever stands between the parentheses, semicolons too.
 _MODULE: Final = re.compile(
-    rf"(?i)(?<![\w\"`.])(VIRTUAL TABLE [^;()]{{1,512}}? USING {NAME} ?+\()(?!\))"
+    rf"(?i)(?<![\w\"`.])(VIRTUAL TABLE ?(?:IF NOT EXISTS ?)?{QUALIFIED_NAME} ?USING ?{NAME} ?+\()(?!\))"
     r"(?:[^()]++|\((?:[^()]++|\([^()]*+\))*+\))++"
 )
 
@@ -45,10 +45,9 @@ _RULES: Final = by_verb(
         Rule(
             "arguments of a trigger",
             "CREATE",
-            rf"(?:.*? )?TRIGGER .*? EXECUTE (?:FUNCTION|PROCEDURE) {QUALIFIED_NAME} ?+\((?!\)$)",
+            rf"(?:OR REPLACE )?(?:CONSTRAINT )?TRIGGER .*? EXECUTE (?:FUNCTION|PROCEDURE) {QUALIFIED_NAME} ?+\((?!\)$)",
             r".+?(?=\)?$)",
         ),
-        Rule("arguments of a table's module", "CREATE", rf"VIRTUAL TABLE .*? USING {NAME} ?+\((?!\)$)", r".+?(?=\)?$)"),
     )
 )
 # The file and the password may be words, which are strings here.
@@ -72,7 +71,8 @@ _OPTIONS: Final = (
 )
 # What it says in a list of pairs: whatever is after `=`, but for the functions and types that it is made of.
 _IS_A_LIST_OF_PAIRS: Final = re.compile(
-    r"(?i)\w+ (?:OR REPLACE )?(?:AGGREGATE|COLLATION|TEXT SEARCH \w+|TYPE) (?!.* AS [^()=]*\()"
+    r"(?i)\w+ (?:OR REPLACE )?(?:AGGREGATE|COLLATION|TEXT SEARCH \w+|TYPE) "
+    rf"(?!(?:BODY )?{QUALIFIED_NAME} [AI]S (?!RANGE\b))"
 ).match
 _MADE_OF: Final = (
     "ANALYZE|BASETYPE|CANONICAL|COLLATION|COMBINEFUNC|COPY|DESERIALFUNC|ELEMENT|FINALFUNC|GETTOKEN|HEADLINE|INIT|INPUT|"
@@ -81,7 +81,7 @@ _MADE_OF: Final = (
 )
 _WORDS: Final = r"[^\s,()]++(?: [^\s,()]++)*+"
 _PAIR: Final = re.compile(rf"(?i)((?:\(|, )(?!(?:{_MADE_OF}) ?=)[^=(),]++= ?){_WORDS}")
-_PARAMETERS: Final = re.compile(r"(?i)(?<![\w\"`.])(?:SET|WITH) ?\([^()]*+(?:\([^()]*+\)[^()]*+)*+")
+_PARAMETERS: Final = re.compile(r"(?i)(?<![\w\"`.])(?:SET|WITH|\w++(?<=_ops)) ?\([^()]*+(?:\([^()]*+\)[^()]*+)*+")
 _PARAMETER: Final = re.compile(rf"((?:\(|, )[^=(),]++= ?){_WORDS}")
 
 

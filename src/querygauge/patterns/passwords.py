@@ -42,6 +42,7 @@ _USERS: Final = (
     _REST,
 )
 _DATABASES: Final = (r"(?=.* (?:EN|DE)CRYPT USING\b)", r"(?:EN|DE)CRYPT USING", _ONE)
+_CREDENTIALS: Final = ("(?:DATABASE SCOPED )?CREDENTIAL ", "(?:IDENTITY|SECRET)", _REST)
 # By first word.
 _ANNOUNCEMENTS: Final = {
     verb: tuple(
@@ -50,8 +51,8 @@ _ANNOUNCEMENTS: Final = {
     )
     for verb, rows in {
         "ADMINISTER": [("KEY MANAGEMENT ", "SECRET", _REST)],
-        "ALTER": [_USERS, _DATABASES],
-        "CREATE": [_USERS, _DATABASES],
+        "ALTER": [_USERS, _DATABASES, _CREDENTIALS],
+        "CREATE": [_USERS, _DATABASES, _CREDENTIALS],
         "GRANT": [_USERS],
     }.items()
 }

@@ -7,7 +7,7 @@ its name alone, or the `{call …}` of ODBC. Deliberately not here: calls in who
 
 import re
 from itertools import islice
-from typing import Final
+from typing import Final, Literal
 
 from querygauge.patterns.name_grammar import NAME, QUALIFIED_NAME, RESERVED
 from querygauge.patterns.words import words
@@ -19,45 +19,58 @@ _MAX_CALLS: Final = 512
 _MAX_WORDS: Final = 8_192
 _ENDS_A_CALL: Final = words(RESERVED)
 _NO_PROCEDURE: Final = _ENDS_A_CALL | words("ALL ANY AS FROM FUNCTION ON PROCEDURE TO")
-# First words of statements, of SQL Server and of every other database: a name that is none of them calls a procedure.
-_STATEMENTS: Final = _ENDS_A_CALL | words(
-    "ABORT ADD ADMINISTER ANALYSE ANALYZE ASSOCIATE ATTACH AUDIT BINLOG CACHE CALL CHANGE CHECK CHECKSUM CLONE CLUSTER "
-    "COMMENT COPY CURSOR DESC DESCRIBE DETACH DISABLE DISASSOCIATE DISCARD DO ENABLE EXCHANGE EXPLAIN EXPORT FLASHBACK "
-    "FLUSH FROM GET GO HANDLER HELP IMPORT INSTALL ITERATE LEAVE LINENO LIST LISTEN LOAD LOCK LOOP MOVE MSCK NOAUDIT "
-    "NOTIFY OPTIMIZE PIVOT PRAGMA PREPARE PURGE PUT REASSIGN RECEIVE REFRESH REINDEX RELEASE REMOVE RENAME REPAIR "
-    "REPEAT REPLACE RESET RESIGNAL RESTART SAVEPOINT SECURITY SEND SETUSER SHOW SIGNAL START STOP SUMMARIZE SYSTEM "
-    "TABLE THROW UNCACHE UNDROP UNINSTALL UNLISTEN UNLOAD UNLOCK UNPIVOT UPSERT VACUUM VALUES WATCH XA"
+# First words of statements: a name that is none of them calls a procedure. Where nobody knows the dialect, those of
+# every other database are among them; some of these nobody means for a procedure elsewhere either.
+_OF_SQL_SERVER: Final = _ENDS_A_CALL | words(
+    "ADD ADMINISTER CALL COPY DISABLE ENABLE EXPLAIN GET GO LINENO MOVE RECEIVE RELEASE RENAME SEND SETUSER SHOW THROW "
+    "VALUES"
 )
+_STATEMENTS: Final = {
+    "yes": _OF_SQL_SERVER,
+    "doubtful": _OF_SQL_SERVER
+    | words(
+        "ABORT ANALYSE ANALYZE ASSOCIATE ATTACH AUDIT BINLOG CACHE CHANGE CHECK CHECKSUM CLONE CLUSTER "
+        "COMMENT CURSOR DESC DESCRIBE DETACH DISASSOCIATE DISCARD DO EXCHANGE EXPORT FLASHBACK FLUSH FROM HANDLER HELP "
+        "IMPORT INSTALL ITERATE LEAVE LIST LISTEN LOAD LOCK LOOP MSCK NOAUDIT NOTIFY OPTIMIZE PIVOT PRAGMA PREPARE "
+        "PURGE PUT REASSIGN REFRESH REINDEX REMOVE REPAIR REPEAT REPLACE RESET RESIGNAL RESTART SAVEPOINT "
+        "SECURITY SIGNAL START STOP SUMMARIZE SYSTEM TABLE UNCACHE UNDROP UNINSTALL UNLISTEN UNLOAD UNLOCK "
+        "UNPIVOT UPSERT VACUUM WATCH XA"
+    ),
+}
 _NUMBER: Final = r"(?: ?; ?\?)?"  # of procedures with the same name, one
-_PROCEDURE: Final = rf"([@#]*+{QUALIFIED_NAME}){_NUMBER}"
+_PROCEDURE: Final = rf"([@#]*+{NAME}(?: ?\.++ ?{NAME})*+){_NUMBER}"
+# Beside a bracket, a quote or a variable's `@` no blank is needed.
+_ARGUMENTS_BEGIN: Final = r"(?=[ \[\"@-]|(?<=[\]\"])[\w#$])(?! ?\()"
 # A call up to the procedure's name: what it returns goes before. Or a name in quotes, to skip.
 _CALL: Final = re.compile(
-    rf"(?i)\"[^\"]*+\"|\[[^\]]*+\]|(?<![\w.@$])EXEC(?:UTE)? (?:\? ?= ?)?{_PROCEDURE}(?= |$|;)(?! \()"
+    r"(?i)\"[^\"]*+\"|\[[^\[\]]*+\]|(?<![\w.@$])EXEC(?:UTE)?(?: |(?=[\[\"]))(?:\? ?= ?)?"
+    rf"{_PROCEDURE}(?:{_ARGUMENTS_BEGIN}|(?=;|$))"
 )
-_CALL_BY_NAME: Final = re.compile(rf"[; ]*+{_PROCEDURE}(?= )(?! \()")
+_CALL_BY_NAME: Final = re.compile(rf"{_PROCEDURE}{_ARGUMENTS_BEGIN}")
 _CALL_BY_ODBC: Final = re.compile(
     rf"(?i)(\{{ ?(?:\? ?= ?)?CALL {QUALIFIED_NAME}{_NUMBER} ?+\(?+)(?!\)? ?\}}$).+?(?=\)? ?\}}$|$)"
 )
-_ARGUMENT: Final = re.compile(r"\"[^\"]*+\"|\[[^\]]*+\]|[\w@$#?]+|\S")
+_ARGUMENT: Final = re.compile(r"\"[^\"]*+\"|\[[^\[\]]*+\]|[\w@$#?]+|\S")
 _ARGUMENTS: Final = re.compile(r"\?(?:,? \?)++")
 _DEFINES: Final = frozenset({"ALTER", "CREATE"})
 _DEFINITION: Final = re.compile(r"(?i)(?:CREATE|ALTER) (?:OR (?:ALTER|REPLACE) )?(?:PROC|PROCEDURE|FUNCTION) ").match
 # The parameter's name is `?` already, and so may be the word that it can be none.
-_TYPE: Final = rf"(?:AS )?(?:(?:NATIONAL|DOUBLE) )?{QUALIFIED_NAME}(?: ?\([^()]*+\))?(?: VARYING)?"
+_TYPE: Final = rf"(?:AS )?(?:(?:NATIONAL|DOUBLE) )?{QUALIFIED_NAME}(?: VARYING)?(?: ?\([^()]*+\))?"
 _DEFAULT: Final = re.compile(rf"(?i)(\? (?!\?){_TYPE}(?: NOT NULL| \?)? ?= ?){NAME}")
 
 
-def without_arguments(text: str, upper: str) -> str:
+def without_arguments(text: str, upper: str, calls_by_name: Literal["yes", "doubtful"]) -> str:
     """
     `text` with `?` for each argument of a called procedure, where a word without quotes is a string.
 
     Args:
         text: The batch.
         upper: The same in capitals.
+        calls_by_name: Whether a name alone calls a procedure, or only what is no statement of any other database.
     """
     verb = upper[: upper.find(" ")]
-    if verb not in _STATEMENTS:
-        text = _without_arguments_of_a_name(text)
+    if verb not in _STATEMENTS[calls_by_name]:
+        text = _without_arguments_of_a_name(text, _STATEMENTS[calls_by_name])
     if "{" in text and "CALL" in upper:
         text = _CALL_BY_ODBC.sub(r"\1?", text)
     if verb in _DEFINES and _DEFINITION(text):
@@ -65,9 +78,9 @@ def without_arguments(text: str, upper: str) -> str:
     return _without_arguments_of_execute(text) if "EXEC" in upper else text
 
 
-def _without_arguments_of_a_name(text: str) -> str:
+def _without_arguments_of_a_name(text: str, statements: frozenset[str]) -> str:
     called = _CALL_BY_NAME.match(text)
-    if not called or called[1].upper() in _STATEMENTS:
+    if not called or called[1].upper() in statements:
         return text
     arguments, end = _arguments(text, called.end())
     return f"{text[: called.end()]}{arguments}{text[end:]}"

@@ -8,7 +8,7 @@ not here: literals, which are gone already.
 
 import re
 from itertools import islice
-from typing import Final
+from typing import Final, Literal
 
 from querygauge.patterns.dialects import Dialect
 from querygauge.patterns.name_grammar import NAME, NO_STATEMENT, UP_TO_A_STATEMENT
@@ -62,13 +62,17 @@ _RULES: Final = by_verb(
 )
 # Of what is sent most often nothing more is asked.
 _ORDINARY: Final = frozenset({"DELETE", "INSERT", "SELECT", "UPDATE", "WITH"})
+_WORD_AT_FIRST: Final = re.compile(r"\w+").match
+_QUOTED: Final = re.compile(r"((?<=\w))?((?:\"[^\"]*+\")++|(?:`[^`]*+`)++|\[[^\W\d][^\[\]]*+\])(?=(\w)?)")
 _EXPLAINS: Final = re.compile(
-    r"(?i)EXPLAIN (?:(?:QUERY PLAN|ANALYSE|ANALYZE|VERBOSE|EXTENDED|PARTITIONS|FORMAT ?= ?\S+|\([^()]*\)"
+    r"(?i)EXPLAIN(?: |(?=\())(?:(?:QUERY PLAN|ANALYSE|ANALYZE|VERBOSE|EXTENDED|PARTITIONS|FORMAT ?= ?\S+|\([^()]*\)"
     r"|PLAN (?:SET STATEMENT_ID ?= ?\? )?(?:INTO \S+ )?FOR) ?)*"
 )
-_CURRENT: Final = re.compile(rf"(?i)(?<![\w.\"`\[])(CURRENT OF {_GLOBAL}){NAME}")
+_CURRENT: Final = re.compile(rf"(?i)(?<![\w.\"`\[])(CURRENT OF(?: {_GLOBAL}|(?=[\"`\[]))){NAME}")
 # A statement may stand within another, or begin a block.
-_HOLDERS: Final = frozenset({"BEGIN", "CREATE", "DECLARE", "ELSE", "ELSIF", "EXCEPTION", "FOR", "IF", "LOOP", "WHILE"})
+_HOLDERS: Final = frozenset(
+    {"BEGIN", "CASE", "CREATE", "DECLARE", "ELSE", "ELSIF", "EXCEPTION", "FOR", "IF", "LOOP", "WHEN", "WHILE"}
+)
 _HELD: Final = re.compile(
     r"(?i)^(.* )?(?:BEGIN|DO(?: ALSO| INSTEAD)?|ELSE|LOOP|THEN) \(?"
     r"(?=(?:CLOSE|DEALLOCATE|FETCH|LISTEN|MOVE|NOTIFY|OPEN|RELEASE|ROLLBACK|SAVEPOINT|UNLISTEN) )"
@@ -84,41 +88,44 @@ _IN_A_BATCH: Final = re.compile(
     rf"(?i)(?<![\w.@$\"\[])({_CURSOR}|(?:SAVE|BEGIN(?: DISTRIBUTED)?|COMMIT|ROLLBACK) {_TRANSACTION}"
     rf"|SET (?:LANGUAGE|DATEFORMAT) ){NO_STATEMENT}{NAME}"
 )
-_MAY_DEFINE: Final = frozenset("BCDE")  # what begins with BEGIN, CREATE, DECLARE or EXPLAIN
+_MAY_DEFINE: Final = frozenset("BCDE<")  # what begins with BEGIN, CREATE, DECLARE, EXPLAIN or a label
 # A block or a batch that opens the cursor it declares, or runs through it in a loop.
 _DECLARES: Final = re.compile(
     rf"(?i)(?<![\w.@$\"\[])(?:DECLARE ({NAME}) (?:INSENSITIVE |SCROLL |NO SCROLL |BINARY )*CURSOR\b"
     rf"|CURSOR ({NAME}) ?(?:IS\b|RETURN\b|\())"
 )
-_WORD: Final = re.compile(r"(?<![\w$#@.])(?:\"[^\"]*+\"|\[[^\]]*+\]|[\w$#\x80-\U0010ffff]++)")
+_WORD: Final = re.compile(r"(?<![\w$#@.])(?:\"[^\"]*+\"|\[[^\[\]]*+\]|[\w$#\x80-\U0010ffff]++)")
 # What follows is rows, as a script sends them.
 _COPIES: Final = re.compile(r"(?i)(?:^|; ?)COPY [^;]*? FROM STDIN\b[^;]*")
 
 
 def without_session_names(text: str, dialect: Dialect) -> str:
     """`text` with `?` for every name of a session and every value without quotes; rows after COPY are cut."""
+    if text[:1] == ";":
+        text = text.lstrip("; ")
     upper = text.upper()  # to look for words in, which is quicker than to search for them in any case
     if dialect.executes_procedures != "no":
-        text = without_arguments(text, upper)
-        if "PASSWORD" in upper:
-            text = without_password_option(text)
-        if dialect.executes_procedures == "yes" and _has_names_in_a_batch(upper):
-            text = _IN_A_BATCH.sub(r"\1?", text)
+        text = _without_words_of_sql_server(text, upper, dialect.executes_procedures)
     if "IDENTIFIED" in upper:
         text = without_identification(text)
     if "CURRENT OF" in upper:
         text = _CURRENT.sub(r"\1?", text)
-    if upper[:1] in _MAY_DEFINE:
-        if "CURSOR" in upper and ("OPEN" in upper or "LOOP" in upper):
-            text = _without_cursors(text)
-        if "VIRTUAL" in upper:
-            text = without_module_arguments(text)
-    if ";" in text:
-        data = _COPIES.search(text)
-        parts = (part.strip() for part in text[: data.end() if data else len(text)].split(";"))
-        statements = islice(filter(None, parts), _MAX_STATEMENTS)
-        return "; ".join(_without_session_name(statement, dialect) for statement in statements)
-    return _without_session_name(text, dialect)
+    if ";" not in text:
+        return _without_session_name(_defined(text, upper) if upper[:1] in _MAY_DEFINE else text, dialect)
+    text = _defined(text, upper)
+    data = _COPIES.search(text)
+    parts = (part.strip() for part in text[: data.end() if data else len(text)].split(";"))
+    statements = islice(filter(None, parts), _MAX_STATEMENTS)
+    return "; ".join(_without_session_name(statement, dialect) for statement in statements)
+
+
+def _without_words_of_sql_server(text: str, upper: str, calls_by_name: Literal["yes", "doubtful"]) -> str:
+    text = without_arguments(text, upper, calls_by_name)
+    if "PASSWORD" in upper:
+        text = without_password_option(text)
+    if calls_by_name == "yes" and _has_names_in_a_batch(upper):
+        return _IN_A_BATCH.sub(r"\1?", _with_blanks_beside_names(text))
+    return text
 
 
 def _has_names_in_a_batch(upper: str) -> bool:
@@ -135,6 +142,13 @@ def _has_names_in_a_batch(upper: str) -> bool:
     )
 
 
+def _defined(text: str, upper: str) -> str:
+    """`text` with `?` for what a definition in it may spread over more than one statement."""
+    if "CURSOR" in upper and ("OPEN" in upper or "LOOP" in upper):
+        text = _without_cursors(text)
+    return without_module_arguments(text) if "VIRTUAL" in upper else text
+
+
 def _without_cursors(text: str) -> str:
     """`text` with `?` for each name that it gives to a cursor, wherever it stands."""
     names = {_bare(found[1] or found[2]) for found in _DECLARES.finditer(text)} - {"", "?"}
@@ -146,17 +160,28 @@ def _bare(name: str) -> str:
 
 
 def _without_session_name(text: str, dialect: Dialect) -> str:
-    verb = text[: text.find(" ")].upper()
-    if verb in _ORDINARY:
+    if text[: text.find(" ")].upper() in _ORDINARY:
         return text
-    explained, statement = "", text
-    if verb == "EXPLAIN" and (explains := _EXPLAINS.match(text)):
-        explained, statement = explains.group(), text[explains.end() :]
-        verb = statement[: statement.find(" ")].upper()
+    explained, statement = "", _with_blanks_beside_names(text)
+    if explains := _EXPLAINS.match(statement):
+        explained, statement = explains.group(), statement[explains.end() :]
+    verb = _first_word(statement)
     if not (verb == "EXECUTE" and dialect.executes_procedures == "yes"):
         statement = with_rules(_RULES, verb, statement)
     statement = without_password(without_option_values(statement, verb), verb)
     if verb in _HOLDERS and (held := _HELD.match(statement)):
         inner = statement[held.end() :]
-        statement = held.group() + with_rules(_RULES, inner[: inner.find(" ")].upper(), inner)
+        statement = held.group() + with_rules(_RULES, _first_word(inner), inner)
     return explained + statement
+
+
+def _with_blanks_beside_names(text: str) -> str:
+    """`text` with a blank on either side of a name in quotes where a word is, as SQL does without one there."""
+    if not ('"' in text or "`" in text or "[" in text):
+        return text
+    return _QUOTED.sub(lambda name: f"{'' if name[1] is None else ' '}{name[2]}{' ' if name[3] else ''}", text)
+
+
+def _first_word(statement: str) -> str:
+    word = _WORD_AT_FIRST(statement)
+    return word[0].upper() if word else ""
