@@ -8,8 +8,12 @@ from typing import Final
 
 __all__ = ["NAME", "NO_STATEMENT", "QUALIFIED_NAME", "RESERVED", "UP_TO_A_STATEMENT"]
 
-# Quotes are doubled inside, and PostgreSQL takes whatever is beyond ASCII for a letter.
-NAME: Final = r"(?:(?:[uU]&)?(?:\"[^\"]*+\")++|(?:`[^`]*+`)++|\[[^\]]*+\](?:\][^\]]*+\])*+|[\w$#?\x80-\U0010ffff]++)"
+# Quotes are doubled inside, and PostgreSQL takes whatever is beyond ASCII for a letter. No longer than names can be, or
+# a quote that never ends is looked for again and again.
+NAME: Final = (
+    r"(?:(?:[uU]&)?(?:\"[^\"]{0,128}+\")++|(?:`[^`]{0,128}+`)++|\[[^\]]{0,128}+\](?:\][^\]]{0,128}+\])*+"
+    r"|[\w$#?\x80-\U0010ffff]++)"
+)
 """A name in quotes of any kind or in none."""
 
 QUALIFIED_NAME: Final = rf"(?:{NAME}(?:\.++{NAME})*+)"
