@@ -10,22 +10,12 @@ import os
 import socket
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
-from weakref import ref
+from typing import Any, Final, Self
 
-from sqlalchemy.engine import Engine
-from sqlalchemy.engine.interfaces import Dialect
-
-from querygauge.capture.call_site import CallSiteFinder
-from querygauge.capture.guard import Guard
-from querygauge.capture.health import ping_of
-from querygauge.capture.sqlalchemy_engine import Statements
-from querygauge.capture.sqlalchemy_pool import PoolHooks
-from querygauge.capture.sqlalchemy_target import spoken_dialect
+from querygauge.attachments import Attachment, Monitors, attachment_of, has_pool
 from querygauge.clock import datetime_of
 from querygauge.errors import SettingsError, StoreError
 from querygauge.flush import FlushThread, Outbox, flush_thread
@@ -34,7 +24,6 @@ from querygauge.logs import get_logger
 from querygauge.monitors.fold_lock import FoldLock
 from querygauge.monitors.pool_monitor import ConnectionPoolMonitor
 from querygauge.monitors.query_monitor import QueryMonitor
-from querygauge.patterns.cache import PatternCache
 from querygauge.protocols import Clock
 from querygauge.rendering.report import render_report
 from querygauge.rendering.report_data import ReportData
@@ -47,23 +36,8 @@ __all__ = ["Instrumentation"]
 
 log = get_logger(__name__)
 
-_NS_PER_MS: Final = 1e6
 _HEARTBEAT_US: Final = 60_000_000  # a process without traffic says once a minute that it lives
 _WRITE_S: Final = 5.0  # a disk that hangs must not keep a host from closing
-
-
-@dataclass(frozen=True, slots=True)
-class _Attached:
-    """One engine's attachments; the engine itself is held weakly by all of them."""
-
-    dialect: ref[Dialect]
-    statements: Statements
-    pool_hooks: PoolHooks
-    pool: ConnectionPoolMonitor
-
-    @property
-    def hook_errors(self) -> int:
-        return self.statements.guard.failures  # one guard stands before all hooks of an engine
 
 
 class Instrumentation:
@@ -75,6 +49,7 @@ class Instrumentation:
     Attributes:
         queries: Statistics of all statements.
         pools: Statistics of the pools, by name of the database.
+        targets: Names of the databases, those of single connections included.
         settings: The settings in force.
         clock: Where the time comes from.
         flush_interval_s: Seconds between two flushes.
@@ -88,9 +63,9 @@ class Instrumentation:
         self.is_closed = False
         self.queries = _query_monitor(settings, clock)
         self.pools: dict[str, ConnectionPoolMonitor] = {}
+        self.targets: list[str] = []
         self._on_close = on_close
-        self._attached: list[_Attached] = []
-        self._unpinged: list[tuple[PoolHooks, Callable[[], None]]] = []
+        self._attached: list[Attachment] = []
         self._flushing = FoldLock()
         self._closing = threading.Lock()  # taken once, never given back
         self._is_unfinished = False  # closed by a signal handler that interrupted the counting
@@ -101,56 +76,27 @@ class Instrumentation:
 
     @property
     def pool(self) -> ConnectionPoolMonitor:
-        """Statistics of the first engine's pool."""
+        """
+        Statistics of the first pool.
+
+        Raises:
+            SettingsError: If only single connections are watched.
+        """
+        if not self.pools:
+            raise SettingsError("pool is known of engines and pools; got connections that belong to none")
         return next(iter(self.pools.values()))
 
-    def attach(self, engine: Engine, name: str) -> None:
-        """Begins to measure one engine under the name of its database."""
-        pool = self.pools[name] = _pool_monitor(self.settings, name, self.clock)
+    def attach(self, target: Any, name: str) -> Attachment | None:
+        """Begins to measure one target under the name of its database; None if measuring is switched off."""
+        pool = _pool_monitor(self.settings, name, self.clock) if has_pool(target) else None
+        self.targets.append(name)
+        if pool is not None:
+            self.pools[name] = pool
         if not self.settings.enabled:
-            return
-        guard = Guard(name)
-        hooks = PoolHooks(
-            engine,
-            record=pool,
-            find_call_site=self._finder(),
-            dialect=engine.dialect.name,
-            guard=guard,
-            may_ping=self.settings.health_check,
-            is_async=engine.dialect.is_async,
-        )
-        statements = Statements(
-            engine.dialect,
-            name,
-            record=self.queries.recorder(name),
-            ledger=self.queries.ledger(),
-            patterns=PatternCache(
-                spoken_dialect(engine.dialect),
-                self.settings.max_patterns,
-                fold_numbered_names=self.settings.fold_numbered_names,
-            ),
-            find_call_site=self._finder(),
-            held=pool.held,
-            wake=self.queries.wake,
-            slow_ns=round(self._least_threshold_ms() * _NS_PER_MS),
-            guard=guard,
-            always_find=self.settings.call_sites == "all",
-            keep_literals=self.settings.keep_literals,
-        )
-        attached = _Attached(ref(engine.dialect), statements, hooks, pool)
-        guard.give_up = lambda: _detach(attached)
-        self._attached.append(attached)
-        pool.set_reading(hooks.read)
-        if self.settings.health_check:
-            ping = ping_of(engine, hooks, self.settings.health_check_timeout_s)
-            # An asynchronous engine is pinged on the loop that uses it, and none does yet.
-            begin = partial(pool.set_health_check_callback, ping)
-            if engine.dialect.is_async:
-                self._unpinged.append((hooks, begin))
-            else:
-                begin()
-        hooks.attach()
-        statements.attach()
+            return None
+        attachment = attachment_of(target, pool, Monitors(name, self.queries, self.settings))
+        self._attached.append(attachment)
+        return attachment
 
     def start(self) -> None:
         """Has the flush thread drive this gauge."""
@@ -158,8 +104,8 @@ class Instrumentation:
             return
         self._thread = flush_thread()
         self.queries.start_delivery(self._thread.wake)
-        for attached in self._attached:
-            attached.pool.start_delivery()
+        for pool in self._watched_pools():
+            pool.start_delivery()
         self._thread.add(self)
 
     def report(self) -> str:
@@ -192,14 +138,13 @@ class Instrumentation:
     def poll(self) -> None:
         """Writes log lines and calls alert handlers that are due; the flush thread does it every second."""
         self.queries.poll()
-        for entry in [(hooks, begin) for hooks, begin in self._unpinged if hooks.loop is not None]:
-            entry[1]()
-            self._unpinged.remove(entry)
         for attached in self._attached:
-            attached.pool.poll()
+            attached.poll()
+        for pool in self._watched_pools():
+            pool.poll()
         if self._ticks is not None:
             self._ticks.reap()
-        if self._is_unfinished or all(attached.dialect() is None for attached in self._attached):
+        if self._is_unfinished or all(attached.is_gone() for attached in self._attached):
             self.close()
 
     def flush(self) -> None:
@@ -254,12 +199,12 @@ class Instrumentation:
         self._on_close(self)
         # Backwards, since two of its engines may share a pool.
         for attached in reversed(self._attached):
-            _detach(attached)
+            attached.detach()
         if self._thread is not None:
             self._thread.remove(self)
             self.queries.stop_delivery()
-            for attached in self._attached:
-                attached.pool.stop_delivery()
+            for pool in self._watched_pools():
+                pool.stop_delivery()
 
     def __enter__(self) -> Self:
         return self
@@ -271,7 +216,7 @@ class Instrumentation:
 
     def __repr__(self) -> str:
         state = "closed" if self.is_closed else "attached" if self._attached else "disabled"
-        return f"<Instrumentation service={self.settings.service!r} targets={list(self.pools)} {state}>"
+        return f"<Instrumentation service={self.settings.service!r} targets={self.targets} {state}>"
 
     def after_fork_in_child(self) -> None:
         """Makes the lock anew, and leaves to the parent what the parent counted."""
@@ -308,18 +253,13 @@ class Instrumentation:
         metrics = self.queries.self_metrics()
         return replace(
             metrics,
-            hook_errors=metrics.hook_errors + sum(attached.hook_errors for attached in self._attached),
+            hook_errors=metrics.hook_errors + sum(attached.guard.failures for attached in self._attached),
             alerts_dropped=metrics.alerts_dropped + sum(pool.alerts_dropped for pool in self.pools.values()),
             snapshots_dropped=0 if self._outbox is None else self._outbox.dropped,
         )
 
-    def _finder(self) -> Callable[[], str | None]:
-        # One for each hook: it remembers how deep the application's frame lies, seen from there.
-        return _find_nothing if self.settings.call_sites == "off" else CallSiteFinder(self.settings.app_root).find
-
-    def _least_threshold_ms(self) -> float:
-        # From here on an execution may be kept one by one, so that its line is worth finding.
-        return min(self.settings.slow_query_threshold_ms, self.settings.effective_history_threshold_ms)
+    def _watched_pools(self) -> list[ConnectionPoolMonitor]:
+        return [attached.pool for attached in self._attached if attached.pool is not None]
 
 
 _NO_POOL_METRICS: Final = PoolMetrics()
@@ -327,15 +267,6 @@ _NO_POOL_METRICS: Final = PoolMetrics()
 
 def _without_peaks(window: PoolWindow) -> PoolWindow:
     return replace(window, metrics=replace(window.metrics, peak_active=0, peak_waiting=0))
-
-
-def _detach(attached: _Attached) -> None:
-    attached.statements.detach()
-    attached.pool_hooks.detach()
-
-
-def _find_nothing() -> None:
-    """Looks for no call site."""
 
 
 def _process_name() -> str:

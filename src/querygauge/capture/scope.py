@@ -5,16 +5,21 @@ It reaches tasks (`asyncio.gather`, `asyncio.to_thread`), and not the threads of
 context. Deliberately not here: counting; the fold does that, in the `repeats` that every unit carries.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any, Final
 
-__all__ = ["CURRENT", "PAUSE_NS", "Scope", "Seen", "Streak", "continued", "scope"]
+__all__ = ["CURRENT", "PAUSE_NS", "Scope", "Seen", "Streak", "continued", "named_scope", "scope", "streak_of"]
 
 # Patterns a unit remembers as seen; beyond it, repetitions of further patterns go unnoticed, and memory stays bounded.
 _SEEN_LIMIT: Final = 1_000
 PAUSE_NS: Final = 1_000_000_000  # ends a streak outside a named scope
+# Executions of a streak whose line is looked for: the first so many, then one in so many.
+_LINES_FOUND: Final = 8
+_LINES_SKIPPED: Final = 32
+# The place in a holder, the pool monitor's entry of a checkout, for what was sent meanwhile.
+_SEEN: Final = 4
 
 
 class Streak:
@@ -39,6 +44,18 @@ class Streak:
         self.last_ns = last_ns
         self.call_site: str | None = None
         self.has_lines = False
+
+    def line(self, find: Callable[[], str | None]) -> str | None:
+        """
+        The line that sent the execution under way, as far as it is known.
+
+        Walking the frames costs more than all the rest, so in a long streak it is done now and then.
+        """
+        if self.has_lines or self.count <= _LINES_FOUND or not self.count % _LINES_SKIPPED:
+            found = find()
+            self.has_lines = self.has_lines or self.call_site not in {None, found}
+            self.call_site = found
+        return self.call_site
 
 
 Seen = dict[str, tuple[int, int] | Streak]
@@ -101,6 +118,45 @@ def continued(
         return None
     streak = seen[pattern_id] = Streak(scope, f"{target} {pattern_id}", first_duration_ns, started_ns)
     return streak
+
+
+def streak_of(
+    holder: list[Any] | None, target: str, pattern_id: str, started_ns: int, duration_ns: int
+) -> Streak | None:
+    """
+    Takes note of one execution in the current scope, else in the checkout; the streak it belongs to.
+
+    Args:
+        holder: The pool monitor's entry of the checkout; None outside of one.
+        target: Name of the database.
+        pattern_id: What was executed.
+        started_ns: When.
+        duration_ns: How long it took.
+    """
+    current = CURRENT.get()
+    if current is not None:
+        seen = current.seen.setdefault(target, {})
+    elif holder is not None:
+        seen = holder[_SEEN] = holder[_SEEN] or {}
+    else:
+        return None
+    return continued(seen, None if current is None else current.name, target, pattern_id, started_ns, duration_ns)
+
+
+class _Named:
+    """Tells the fold which scope a slow execution was in, and makes no repetition of it."""
+
+    __slots__ = ("name", "repeats")
+
+    def __init__(self, name: str | None) -> None:
+        self.name = name
+        self.repeats: dict[tuple[str, str | None], list[Any]] = {}
+
+
+def named_scope() -> _Named | None:
+    """The current scope for an execution that repeats nothing; None outside of one."""
+    current = CURRENT.get()
+    return None if current is None else _Named(current.name)
 
 
 CURRENT: Final[ContextVar[Scope | None]] = ContextVar("querygauge_scope", default=None)

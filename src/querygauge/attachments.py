@@ -1,0 +1,238 @@
+"""
+What is watched, joined to the monitors: an engine, an asyncpg pool or an asyncpg connection, each with its hooks.
+
+In goes a target with the monitors of its database, out comes an attachment, by which a gauge ends it again. Targets are
+held weakly. Deliberately not here: which target has which gauge (`instrument`), and driving the monitors (`gauge`).
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+from weakref import ref
+
+from sqlalchemy.engine import Engine
+
+from querygauge.capture.asyncpg_connection import ConnectionStatements
+from querygauge.capture.asyncpg_pool import AsyncpgPoolHooks
+from querygauge.capture.asyncpg_target import is_pool
+from querygauge.capture.call_site import CallSiteFinder
+from querygauge.capture.guard import Guard
+from querygauge.capture.health import ping_of
+from querygauge.capture.sqlalchemy_engine import Statements
+from querygauge.capture.sqlalchemy_pool import PoolHooks
+from querygauge.capture.sqlalchemy_target import spoken_dialect
+from querygauge.monitors.pool_monitor import ConnectionPoolMonitor
+from querygauge.monitors.query_monitor import QueryMonitor
+from querygauge.patterns.cache import PatternCache
+from querygauge.settings import Settings
+
+__all__ = ["Attachment", "Monitors", "attachment_of", "has_pool"]
+
+_NS_PER_MS: Final = 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Monitors:
+    """
+    Where the hooks of one target record to.
+
+    Attributes:
+        name: Of its database.
+        queries: Takes the statements of all targets.
+        settings: In force.
+    """
+
+    name: str
+    queries: QueryMonitor
+    settings: Settings
+
+
+class Attachment(Protocol):
+    """
+    One target that is watched.
+
+    Attributes:
+        guard: Stands before all its hooks.
+        pool: The monitor of its pool; None for a single connection.
+    """
+
+    guard: Guard
+    pool: ConnectionPoolMonitor | None
+
+    def is_of(self, target: Any) -> bool:
+        """Whether it is `target` that is watched."""
+
+    def is_gone(self) -> bool:
+        """Whether nobody can use the target any more."""
+
+    def poll(self) -> None:
+        """Does what can be done now and could not before."""
+
+    def detach(self) -> None:
+        """Leaves the target as it was found."""
+
+
+def has_pool(target: Any) -> bool:
+    """Whether a target has a pool to watch."""
+    return isinstance(target, Engine) or is_pool(target)
+
+
+def attachment_of(target: Any, pool: ConnectionPoolMonitor | None, monitors: Monitors) -> Attachment:
+    """Begins to watch one target, and its pool if it has one."""
+    if pool is None:
+        return _ConnectionAttachment(target, monitors)
+    if isinstance(target, Engine):
+        return _EngineAttachment(target, pool, monitors)
+    return _PoolAttachment(target, pool, monitors)
+
+
+class _EngineAttachment:
+    def __init__(self, engine: Engine, pool: ConnectionPoolMonitor, monitors: Monitors) -> None:
+        settings = monitors.settings
+        self.guard = _guard(monitors, self.detach)
+        self.pool: ConnectionPoolMonitor | None = pool
+        # An engine shares its dialect with its `execution_options` copies and the AsyncEngine over it.
+        self._dialect = ref(engine.dialect)
+        self._hooks = PoolHooks(
+            engine,
+            record=pool,
+            find_call_site=_finder(settings),
+            dialect=engine.dialect.name,
+            guard=self.guard,
+            may_ping=settings.health_check,
+            is_async=engine.dialect.is_async,
+        )
+        self._statements = Statements(
+            engine.dialect,
+            monitors.name,
+            record=monitors.queries.recorder(monitors.name),
+            ledger=monitors.queries.ledger(),
+            patterns=_patterns(settings, spoken_dialect(engine.dialect)),
+            find_call_site=_finder(settings),
+            held=pool.held,
+            wake=monitors.queries.wake,
+            slow_ns=_slow_ns(settings),
+            guard=self.guard,
+            always_find=settings.call_sites == "all",
+            keep_literals=settings.keep_literals,
+        )
+        pool.set_reading(self._hooks.read)
+        self._ping: Callable[[], bool] | None = None
+        if settings.health_check:
+            self._ping = ping_of(engine, self._hooks, settings.health_check_timeout_s)
+            # An asynchronous engine is pinged on the loop that uses it, and none does yet.
+            if not engine.dialect.is_async:
+                self._begin_pings()
+        self._hooks.attach()
+        self._statements.attach()
+
+    def is_of(self, target: Any) -> bool:
+        return isinstance(target, Engine) and self._dialect() is target.dialect
+
+    def is_gone(self) -> bool:
+        return self._dialect() is None
+
+    def poll(self) -> None:
+        if self._hooks.loop is not None:
+            self._begin_pings()
+
+    def _begin_pings(self) -> None:
+        if self._ping is not None and self.pool is not None:
+            self.pool.set_health_check_callback(self._ping)
+            self._ping = None
+
+    def detach(self) -> None:
+        self._statements.detach()
+        self._hooks.detach()
+
+
+class _PoolAttachment:
+    def __init__(self, watched: Any, pool: ConnectionPoolMonitor, monitors: Monitors) -> None:
+        self.guard = _guard(monitors, self.detach)
+        self.pool: ConnectionPoolMonitor | None = pool
+        self._hooks = AsyncpgPoolHooks(
+            watched,
+            record=pool,
+            statements=_connection_statements(monitors, self.guard, pool.held),
+            find_call_site=_finder(monitors.settings),
+            guard=self.guard,
+        )
+        pool.set_reading(self._hooks.read)
+        self._hooks.attach(watched)
+
+    def is_of(self, target: Any) -> bool:
+        return self._hooks.is_of(target)
+
+    def is_gone(self) -> bool:
+        return self._hooks.is_gone
+
+    def poll(self) -> None:
+        pass
+
+    def detach(self) -> None:
+        self._hooks.detach()
+
+
+class _ConnectionAttachment:
+    def __init__(self, connection: Any, monitors: Monitors) -> None:
+        self.guard = _guard(monitors, self.detach)
+        self.pool: ConnectionPoolMonitor | None = None
+        self._connection = ref(connection)
+        # Who uses a connection of their own holds it all the time.
+        held = {id(connection): [time.perf_counter_ns(), None, None, False, None, None]}
+        self._statements = _connection_statements(monitors, self.guard, held)
+        self._statements.attach(connection)
+
+    def is_of(self, target: Any) -> bool:
+        return self._connection() is target
+
+    def is_gone(self) -> bool:
+        connection = self._connection()
+        return connection is None or connection.is_closed()
+
+    def poll(self) -> None:
+        pass
+
+    def detach(self) -> None:
+        self._statements.detach()
+
+
+def _guard(monitors: Monitors, detach: Callable[[], None]) -> Guard:
+    guard = Guard(monitors.name)
+    guard.give_up = detach
+    return guard
+
+
+def _connection_statements(monitors: Monitors, guard: Guard, held: Any) -> ConnectionStatements:
+    settings = monitors.settings
+    return ConnectionStatements(
+        monitors.name,
+        record=monitors.queries.recorder(monitors.name),
+        patterns=_patterns(settings, "postgresql"),
+        find_call_site=_finder(settings),
+        held=held,
+        wake=monitors.queries.wake,
+        slow_ns=_slow_ns(settings),
+        guard=guard,
+        always_find=settings.call_sites == "all",
+        keep_literals=settings.keep_literals,
+    )
+
+
+def _patterns(settings: Settings, dialect: str | Callable[[], str]) -> PatternCache:
+    return PatternCache(dialect, settings.max_patterns, fold_numbered_names=settings.fold_numbered_names)
+
+
+def _finder(settings: Settings) -> Callable[[], str | None]:
+    # One for each hook: it remembers how deep the application's frame lies, seen from there.
+    return _find_nothing if settings.call_sites == "off" else CallSiteFinder(settings.app_root).find
+
+
+def _find_nothing() -> None:
+    """Looks for no call site."""
+
+
+def _slow_ns(settings: Settings) -> int:
+    # From here on an execution may be kept one by one, so that its line is worth finding.
+    return round(min(settings.slow_query_threshold_ms, settings.effective_history_threshold_ms) * _NS_PER_MS)

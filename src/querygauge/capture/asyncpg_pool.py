@@ -1,0 +1,222 @@
+"""
+One asyncpg pool: comes in, what asyncpg does with it; goes out, calls of `PoolRecord`, and a true reading.
+
+A pool's instance takes no attributes, so its class is exchanged for a subclass of it that times `_acquire` and
+`release`; whoever holds the pool holds the same object. New connections are made by what stands in `pool._connect`.
+What waiting costs is told apart from what opening a connection costs: asyncpg opens one while somebody waits for it.
+
+A pool takes no weak reference either, but its holders do; they are what is kept of it. Deliberately not here: totals,
+alerts and statements.
+"""
+# ruff: noqa: SLF001  # a pool tells in no other way what happens in it
+
+import time
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any, Final
+from weakref import WeakSet, ref
+
+from querygauge.capture.asyncpg_connection import ConnectionStatements
+from querygauge.capture.guard import Guard
+from querygauge.patterns.failure import failure_of
+from querygauge.protocols import PoolRecord
+from querygauge.values import CANCELLED, PoolGauges
+
+__all__ = ["AsyncpgPoolHooks"]
+
+_DIALECT: Final = "postgresql"
+_SINCE: Final = 0  # the place in a holder, the pool monitor's entry of a checkout, for the moment it began
+_NOTHING: Final = PoolGauges(size=None, max_overflow=None, in_use=0, idle=0)
+
+# Nanoseconds that opening a connection took within the request under way: `wait_for` runs it in a task of its own.
+_OPENING_NS: Final[ContextVar[list[int] | None]] = ContextVar("querygauge_opening_ns", default=None)
+
+
+class AsyncpgPoolHooks:
+    """The attachment to one pool, whether it was initialised before or will be."""
+
+    def __init__(
+        self,
+        pool: Any,
+        *,
+        record: PoolRecord,
+        statements: ConnectionStatements,
+        find_call_site: Callable[[], str | None],
+        guard: Guard,
+    ) -> None:
+        self._record = record
+        self._ledger = record.ledger()
+        self._statements = statements
+        self._find = find_call_site
+        self._guard = guard
+        self._class: type = type(pool)
+        self._connect = pool._connect
+        self._size: int = pool._maxsize
+        self._is_off: list[bool] = []
+        self._is_forgotten = False
+        self._holders: list[ref[Any]] = []
+        self._connections: WeakSet[Any] = WeakSet()
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether nobody can use the pool any more."""
+        return self._is_forgotten
+
+    def is_of(self, pool: Any) -> bool:
+        """Whether this is attached to that pool."""
+        return getattr(type(pool), "_querygauge", None) is self
+
+    def attach(self, pool: Any) -> None:
+        """Exchanges the pool's class, and watches the connections it has."""
+        pool._connect = self._timed_connect
+        pool.__class__ = self._watched()
+        self._meet(pool)
+
+    def detach(self) -> None:
+        """Restores what `attach` found."""
+        self._is_off.append(True)
+        self._statements.detach()
+        pool = self._pool()
+        if pool is None:
+            return
+        # Somebody else may have replaced these after us; ours hands on from now on.
+        if pool._connect == self._timed_connect:
+            pool._connect = self._connect
+        if type(pool).__dict__.get("_querygauge") is self:
+            pool.__class__ = self._class
+
+    def read(self) -> PoolGauges:
+        """The pool's state now; fits `protocols.PoolReading`."""
+        try:
+            holders = [holder for known in self._holders if (holder := known()) is not None]
+            in_use = sum(not holder.is_idle() for holder in holders)
+            idle = sum(holder.is_idle() and holder.is_connected() for holder in holders)
+            return PoolGauges(self._size, 0, in_use, idle)
+        except Exception as error:  # noqa: BLE001  # what a version of asyncpg names otherwise is no trouble of the host
+            self._guard.caught("reading", error)
+            return _NOTHING
+
+    def _pool(self) -> Any:
+        holder = next((known() for known in self._holders), None)
+        return None if holder is None else holder._pool
+
+    def _meet(self, pool: Any) -> None:
+        """Takes note of the pool's holders and their connections, which it has from its initialisation on."""
+        self._holders = [ref(holder) for holder in pool._holders]
+        for holder in pool._holders:
+            if holder._con is not None:
+                self._watch(holder._con)
+
+    def _watch(self, connection: Any) -> None:
+        if connection in self._connections:
+            return
+        self._connections.add(connection)
+        self._statements.attach(connection)
+        key = id(connection)
+        # Closed or lost while it was in use, its use ends there.
+        connection.add_termination_listener(lambda _: self._given_back(key))
+
+    def _given_back(self, key: int) -> None:
+        try:
+            checkout = self._ledger.held.pop(key, None)
+            if checkout is not None:
+                self._ledger.used.append(time.perf_counter_ns() - checkout[_SINCE])
+                if len(self._ledger.used) >= self._ledger.fold_at:
+                    self._ledger.folds()
+        except Exception as error:  # noqa: BLE001  # the host must not notice
+            self._guard.caught("return", error)
+
+    async def _timed_connect(self, *arguments: Any, **keywords: Any) -> Any:
+        started = time.perf_counter_ns()
+        connection = await self._connect(*arguments, **keywords)
+        if self._is_off:
+            return connection
+        try:
+            elapsed = time.perf_counter_ns() - started
+            opening = _OPENING_NS.get()
+            if opening is not None:
+                opening.append(elapsed)
+            self._record.record_create_time(elapsed)
+            self._watch(connection)
+        except Exception as error:  # noqa: BLE001  # the host must not notice
+            self._guard.caught("connect", error)
+        return connection
+
+    def _watched(self) -> type:
+        hooks, found = self, self._class
+
+        class Watched(found):  # type: ignore[misc, valid-type]  # of whatever class the pool is
+            __slots__ = ()
+            _querygauge = hooks
+
+            async def _async__init__(self) -> Any:
+                try:
+                    return await super()._async__init__()
+                finally:
+                    hooks._meet(self)
+
+            async def _acquire(self, timeout: float | None) -> Any:  # noqa: ASYNC109  # asyncpg calls it so
+                acquire = super()._acquire
+                return await (acquire(timeout) if hooks._is_off else hooks._acquired(acquire, timeout))
+
+            async def release(self, connection: Any, *, timeout: float | None = None) -> None:  # noqa: ASYNC109
+                own = getattr(connection, "_con", None)
+                if own is not None:
+                    hooks._given_back(id(own))
+                await super().release(connection, timeout=timeout)
+
+            def __del__(self) -> None:
+                hooks._is_forgotten = True
+
+        # What people see of it, in a message or a log, is what they made.
+        for name in ("__name__", "__qualname__", "__module__"):
+            setattr(Watched, name, getattr(found, name))
+        return Watched
+
+    async def _acquired(self, acquire: Callable[[float | None], Any], timeout: float | None) -> Any:  # noqa: ASYNC109
+        ledger, request, started = self._ledger, object(), time.perf_counter_ns()
+        ledger.asked[request] = started
+        opening: list[int] = []
+        token = _OPENING_NS.set(opening)
+        try:
+            try:
+                if len(ledger.held) >= ledger.limits[0]:
+                    ledger.sees()
+            except Exception as error:  # noqa: BLE001  # the host must not notice
+                self._guard.caught("request", error)
+            proxy = await acquire(timeout)
+        except BaseException as error:
+            self._not_obtained(request, started, error)
+            raise
+        finally:
+            _OPENING_NS.reset(token)
+        ended = time.perf_counter_ns()
+        ledger.asked.pop(request, None)
+        try:
+            ledger.held[id(proxy._con)] = [ended, self._find(), None, False, None, None]
+            waited = ended - started - sum(opening)
+            ledger.handed.append(waited)
+            if len(ledger.held) > ledger.peaks[0]:
+                ledger.sees()
+            if waited >= ledger.high_wait_ns:
+                ledger.judges(waited)
+        except Exception as error:  # noqa: BLE001  # the host must not notice
+            self._guard.caught("obtained", error)
+        return proxy
+
+    def _not_obtained(self, request: object, started: int, error: BaseException) -> None:
+        waited_ns = time.perf_counter_ns() - started
+        try:
+            self._record.record_request(request, started_ns=started)
+            if isinstance(error, TimeoutError):
+                self._record.record_timeout(request=request, waited_ms=waited_ns / 1e6)
+                return
+            outcome, failure = failure_of(error, _DIALECT)
+            if outcome == CANCELLED:
+                self._record.record_abandoned(request)
+            else:
+                self._record.record_error(failure, request=request)
+        except Exception as own:  # noqa: BLE001  # the host's exception must arrive as it is
+            self._guard.caught("not obtained", own)
+        finally:
+            self._ledger.asked.pop(request, None)
