@@ -59,16 +59,16 @@ _TYPE: Final = rf"(?:AS )?(?:(?:NATIONAL|DOUBLE) )?{QUALIFIED_NAME}(?: VARYING)?
 _DEFAULT: Final = re.compile(rf"(?i)(\? (?!\?){_TYPE}(?: NOT NULL| \?)? ?= ?){NAME}")
 
 
-def without_arguments(text: str, upper: str, calls_by_name: Literal["yes", "doubtful"]) -> str:
+def without_arguments(text: str, upper: str, verb: str, calls_by_name: Literal["yes", "doubtful"]) -> str:
     """
     `text` with `?` for each argument of a called procedure, where a word without quotes is a string.
 
     Args:
         text: The batch.
         upper: The same in capitals.
+        verb: What stands before its first blank, in capitals.
         calls_by_name: Whether a name alone calls a procedure, or only what is no statement of any other database.
     """
-    verb = upper[: upper.find(" ")]
     if verb not in _STATEMENTS[calls_by_name]:
         text = _without_arguments_of_a_name(text, _STATEMENTS[calls_by_name])
     if "{" in text and "CALL" in upper:

@@ -88,7 +88,6 @@ _IN_A_BATCH: Final = re.compile(
     rf"(?i)(?<![\w.@$\"\[])({_CURSOR}|(?:SAVE|BEGIN(?: DISTRIBUTED)?|COMMIT|ROLLBACK) {_TRANSACTION}"
     rf"|SET (?:LANGUAGE|DATEFORMAT) ){NO_STATEMENT}{NAME}"
 )
-_MAY_DEFINE: Final = frozenset("BCDE<")  # what begins with BEGIN, CREATE, DECLARE, EXPLAIN or a label
 # A block or a batch that opens the cursor it declares, or runs through it in a loop.
 _DECLARES: Final = re.compile(
     rf"(?i)(?<![\w.@$\"\[])(?:DECLARE ({NAME}) (?:INSENSITIVE |SCROLL |NO SCROLL |BINARY )*CURSOR\b"
@@ -104,23 +103,22 @@ def without_session_names(text: str, dialect: Dialect) -> str:
     if text[:1] == ";":
         text = text.lstrip("; ")
     upper = text.upper()  # to look for words in, which is quicker than to search for them in any case
+    verb = upper[: upper.find(" ")]
     if dialect.executes_procedures != "no":
-        text = _without_words_of_sql_server(text, upper, dialect.executes_procedures)
+        text = _without_words_of_sql_server(text, upper, verb, dialect.executes_procedures)
     if "IDENTIFIED" in upper:
         text = without_identification(text)
     if "CURRENT OF" in upper:
         text = _CURRENT.sub(r"\1?", text)
-    if ";" not in text:
-        return _without_session_name(_defined(text, upper) if upper[:1] in _MAY_DEFINE else text, dialect)
-    text = _defined(text, upper)
-    data = _COPIES.search(text)
-    parts = (part.strip() for part in text[: data.end() if data else len(text)].split(";"))
-    statements = islice(filter(None, parts), _MAX_STATEMENTS)
-    return "; ".join(_without_session_name(statement, dialect) for statement in statements)
+    if ";" in text:
+        return _without_names_of_a_script(_defined(text, upper), dialect)
+    if verb in _ORDINARY:
+        return text
+    return _without_session_name(_defined(text, upper), dialect)
 
 
-def _without_words_of_sql_server(text: str, upper: str, calls_by_name: Literal["yes", "doubtful"]) -> str:
-    text = without_arguments(text, upper, calls_by_name)
+def _without_words_of_sql_server(text: str, upper: str, verb: str, calls_by_name: Literal["yes", "doubtful"]) -> str:
+    text = without_arguments(text, upper, verb, calls_by_name)
     if "PASSWORD" in upper:
         text = without_password_option(text)
     if calls_by_name == "yes" and _has_names_in_a_batch(upper):
@@ -157,6 +155,13 @@ def _without_cursors(text: str) -> str:
 
 def _bare(name: str) -> str:
     return name.strip('"`[]').upper()
+
+
+def _without_names_of_a_script(text: str, dialect: Dialect) -> str:
+    data = _COPIES.search(text)
+    parts = (part.strip() for part in text[: data.end() if data else len(text)].split(";"))
+    statements = islice(filter(None, parts), _MAX_STATEMENTS)
+    return "; ".join(_without_session_name(statement, dialect) for statement in statements)
 
 
 def _without_session_name(text: str, dialect: Dialect) -> str:
