@@ -112,8 +112,9 @@ def _query_stats(draw: st.DrawFn) -> QueryStats:
 
 
 _failures = st.builds(Failure, _names, st.none() | _names, _texts)
+# Whole numbers of 64 bits: larger ones are texts from the moment they are kept.
 _parameters = st.recursive(
-    st.none() | st.booleans() | st.integers() | _texts,
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | _texts,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_texts, inner, max_size=3),
     max_leaves=5,
 )
