@@ -45,7 +45,7 @@ _TOKEN: Final = re.compile(
     r"SCHEMA_(?P<schema>[^\W\d]\w{0,127})\])"
 )
 # SQLite's variables may end in parentheses that hold anything but a blank.
-_TCL_VARIABLE: Final = re.compile(r"(?<![\w$:?])[$@:][\w$:]++\((?:[^\s)]*+\))?+")
+_TCL_VARIABLE: Final = re.compile(r"[$@:](?<![\w$:?].)[\w$:]++\((?:[^\s)]*+\))?+")
 # By the character that opens a name; how many of it a plain name has, and how it looks.
 _PLAIN_NAME: Final = {
     '"': (2, re.compile(r"\"[^\W\d]\w*\"")),
