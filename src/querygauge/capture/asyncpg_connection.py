@@ -57,16 +57,14 @@ class _Session:
         key: What the connection is held under while it is checked out.
         prepared: What was prepared last and not executed yet, and how long that took.
         cursors: The open ones, by the name of their portal.
-        is_covered: Whether whoever uses the connection now is timed elsewhere.
     """
 
-    __slots__ = ("cursors", "is_covered", "key", "prepared")
+    __slots__ = ("cursors", "key", "prepared")
 
     def __init__(self, key: int) -> None:
         self.key = key
         self.prepared: tuple[Any, int] | None = None
         self.cursors: dict[str, _Execution] = {}
-        self.is_covered = False
 
     def preparing_ns(self, state: Any) -> int:
         """How long this statement took to prepare, if that was for the execution which begins now."""
@@ -135,7 +133,7 @@ class ConnectionStatements:
 
     def _timed_prepare(self, original: _Original, is_off: list[bool], session: _Session) -> Replacement:
         async def prepare(name: str, query: str, *rest: Any, **keywords: Any) -> Any:
-            if is_off or session.is_covered:
+            if is_off:
                 return await original(name, query, *rest, **keywords)
             execution = _Execution(query, None, time.perf_counter_ns())
             try:
@@ -150,7 +148,7 @@ class ConnectionStatements:
 
     def _timed_bind_execute(self, original: _Original, is_off: list[bool], session: _Session) -> Replacement:
         async def bind_execute(state: Any, args: Any, portal_name: str, *rest: Any, **keywords: Any) -> Any:
-            if is_off or session.is_covered:
+            if is_off:
                 return await original(state, args, portal_name, *rest, **keywords)
             execution = _Execution(state.query, args, time.perf_counter_ns() - session.preparing_ns(state))
             try:
@@ -174,7 +172,7 @@ class ConnectionStatements:
 
     def _timed_bind_execute_many(self, original: _Original, is_off: list[bool], session: _Session) -> Replacement:
         async def bind_execute_many(state: Any, args: Any, *rest: Any, **keywords: Any) -> Any:
-            if is_off or session.is_covered:
+            if is_off:
                 return await original(state, args, *rest, **keywords)
             # The sets of parameters may be an iterator, which is the driver's to exhaust.
             execution = _Execution(state.query, None, time.perf_counter_ns() - session.preparing_ns(state))
@@ -195,7 +193,7 @@ class ConnectionStatements:
 
     def _timed_bind(self, original: _Original, is_off: list[bool], session: _Session) -> Replacement:
         async def bind(state: Any, args: Any, portal_name: str, *rest: Any, **keywords: Any) -> Any:
-            if is_off or session.is_covered:
+            if is_off:
                 return await original(state, args, portal_name, *rest, **keywords)
             execution = _Execution(state.query, args, time.perf_counter_ns() - session.preparing_ns(state))
             try:
@@ -240,7 +238,7 @@ class ConnectionStatements:
 
     def _timed_query(self, original: _Original, is_off: list[bool], session: _Session) -> Replacement:
         async def query(text: str, *rest: Any, **keywords: Any) -> Any:
-            if is_off or session.is_covered:
+            if is_off:
                 return await original(text, *rest, **keywords)
             execution = _Execution(text, None, time.perf_counter_ns())
             moved = session.cursors.get(text.rpartition(" ")[2]) if session.cursors and text[:13] == _MOVES else None
@@ -267,7 +265,7 @@ class ConnectionStatements:
 
     def _timed_copy(self, original: _Original, is_off: list[bool], session: _Session) -> Replacement:
         async def copy(text: str, *rest: Any, **keywords: Any) -> Any:
-            if is_off or session.is_covered:
+            if is_off:
                 return await original(text, *rest, **keywords)
             execution = _Execution(text, None, time.perf_counter_ns())
             try:

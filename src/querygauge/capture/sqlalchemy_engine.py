@@ -17,7 +17,7 @@ from weakref import ref
 from sqlalchemy.engine.interfaces import Dialect, ExecuteStyle
 
 from querygauge.capture.guard import Guard
-from querygauge.capture.scope import CURRENT, PAUSE_NS, Streak, continued
+from querygauge.capture.scope import CURRENT, PAUSE_NS, Streak, continued, named_scope
 from querygauge.capture.wrapping import Replacement, Wraps
 from querygauge.patterns.cache import PatternCache
 from querygauge.patterns.failure import failure_of
@@ -180,7 +180,7 @@ class Statements:
                                 streak = continued(seen, None, target, pattern_id, started, elapsed)
                 if elapsed >= slow_ns:
                     literals = literals_of(statement, parameters)
-                    record(pattern, started, elapsed, rows, OK, None, find(), streak or _named_scope(), literals)
+                    record(pattern, started, elapsed, rows, OK, None, find(), streak or named_scope(), literals)
                     wake()
                     return result
                 if streak is not None:
@@ -241,7 +241,7 @@ class Statements:
         is_slow = elapsed >= self._slow_ns
         site = self._find() if is_slow or self._always_find else None
         literals = self._literals_of(statement, parameters) if is_slow else None
-        self._record(pattern, started, elapsed, rows, OK, None, site, _named_scope(), literals)
+        self._record(pattern, started, elapsed, rows, OK, None, site, named_scope(), literals)
         if is_slow:
             self._wake()
 
@@ -257,7 +257,7 @@ class Statements:
             is_slow = elapsed >= self._slow_ns
             # What failed goes on with no streak: its caller stops, or tries again on purpose.
             literals = self._literals_of(statement, parameters) if is_slow else None
-            site, scope = self._find(), _named_scope()
+            site, scope = self._find(), named_scope()
             self._record(pattern, started, elapsed, _UNKNOWN_ROWS, outcome, failure, site, scope, literals)
             if is_slow:
                 self._wake()
@@ -315,18 +315,3 @@ class Statements:
 
     def _literals_of(self, statement: str, parameters: Any) -> tuple[str, Any] | None:
         return (statement, plain(parameters)) if self._keep_literals else None
-
-
-class _Named:
-    """Tells the fold which scope a slow execution was in, and makes no repetition of it."""
-
-    __slots__ = ("name", "repeats")
-
-    def __init__(self, name: str | None) -> None:
-        self.name = name
-        self.repeats: dict[tuple[str, str | None], list[Any]] = {}
-
-
-def _named_scope() -> _Named | None:
-    scope = CURRENT.get()
-    return None if scope is None else _Named(scope.name)
