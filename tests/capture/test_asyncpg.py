@@ -248,12 +248,15 @@ async def test_a_connection_stays_what_it_was(connection: Any) -> None:
 async def test_a_pool_stays_what_it_was(pool: Any) -> None:
     """The same object, of a class that looks the same, and of its own class again in the end."""
     before = type(pool), pool._connect
+    own = next(holder._con for holder in pool._holders if holder._con is not None)
+    listeners = set(own._termination_listeners)
     gauge = watch(pool)
     assert isinstance(pool, asyncpg.Pool)
     assert repr(type(pool)) == repr(asyncpg.Pool)
     assert watch(pool) is gauge
     gauge.close()
     assert (type(pool), pool._connect) == before
+    assert own._termination_listeners == listeners
     assert await pool.fetchval("SELECT 1") == 1
     assert counted(gauge) == {}
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, Final
-from weakref import WeakSet, ref
+from weakref import WeakKeyDictionary, ref
 
 from querygauge.capture.asyncpg_connection import ConnectionStatements
 from querygauge.capture.guard import Guard
@@ -55,7 +55,8 @@ class AsyncpgPoolHooks:
         self._is_off: list[bool] = []
         self._is_forgotten = False
         self._holders: list[ref[Any]] = []
-        self._connections: WeakSet[Any] = WeakSet()
+        # By connection, what is told when it is closed or lost.
+        self._listeners: WeakKeyDictionary[Any, Callable[[Any], None]] = WeakKeyDictionary()
 
     @property
     def is_gone(self) -> bool:
@@ -76,6 +77,8 @@ class AsyncpgPoolHooks:
         """Restores what `attach` found."""
         self._is_off.append(True)
         self._statements.detach()
+        for connection, listener in tuple(self._listeners.items()):
+            connection.remove_termination_listener(listener)
         pool = self._pool()
         if pool is None:
             return
@@ -102,19 +105,25 @@ class AsyncpgPoolHooks:
 
     def _meet(self, pool: Any) -> None:
         """Takes note of the pool's holders and their connections, which it has from its initialisation on."""
-        self._holders = [ref(holder) for holder in pool._holders]
-        for holder in pool._holders:
-            if holder._con is not None:
-                self._watch(holder._con)
+        try:
+            self._holders = [ref(holder) for holder in pool._holders]
+            for holder in pool._holders:
+                if holder._con is not None:
+                    self._watch(holder._con)
+        except Exception as error:  # noqa: BLE001  # the host must not notice
+            self._guard.caught("pool", error)
 
     def _watch(self, connection: Any) -> None:
-        if connection in self._connections:
+        if connection in self._listeners:
             return
-        self._connections.add(connection)
-        self._statements.attach(connection)
         key = id(connection)
-        # Closed or lost while it was in use, its use ends there.
-        connection.add_termination_listener(lambda _: self._given_back(key))
+
+        def terminated(_: Any) -> None:
+            self._given_back(key)  # closed or lost while it was in use, its use ends there
+
+        self._listeners[connection] = terminated
+        self._statements.attach(connection)
+        connection.add_termination_listener(terminated)
 
     def _given_back(self, key: int) -> None:
         try:
