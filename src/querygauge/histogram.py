@@ -12,11 +12,11 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["EMPTY", "SCALE", "Histogram", "bucket_bounds_ms", "bucket_of", "buckets_of"]
+__all__ = ["EMPTY", "PER_OCTAVE", "SCALE", "SECONDS_OFFSET", "Histogram", "bucket_bounds_ms", "bucket_of", "buckets_of"]
 
 SCALE = 5
-_PER_OCTAVE = 32  # 2**SCALE
-_SECONDS_OFFSET = _PER_OCTAVE * math.log2(1e-9)  # moves the bucket of 1 s to k = 0
+PER_OCTAVE = 32  # 2**SCALE
+SECONDS_OFFSET = PER_OCTAVE * math.log2(1e-9)  # moves the bucket of 1 s to k = 0
 _NS_PER_MS = 1e6
 _ceil, _log2 = math.ceil, math.log2  # a look-up less each; this runs with every statement
 
@@ -27,17 +27,17 @@ def bucket_of(duration_ns: int) -> int:
 
     A duration below one nanosecond counts as one: clocks are coarser than some statements are short.
     """
-    return _ceil(_log2(duration_ns or 1) * _PER_OCTAVE + _SECONDS_OFFSET)
+    return _ceil(_log2(duration_ns or 1) * PER_OCTAVE + SECONDS_OFFSET)
 
 
 def buckets_of(durations_ns: list[int]) -> list[int]:
     """The buckets of several durations; half the time of as many calls."""
-    return [_ceil(_log2(duration or 1) * _PER_OCTAVE + _SECONDS_OFFSET) for duration in durations_ns]
+    return [_ceil(_log2(duration or 1) * PER_OCTAVE + SECONDS_OFFSET) for duration in durations_ns]
 
 
 def bucket_bounds_ms(bucket: int) -> tuple[float, float]:
     """The open lower and the closed upper bound of a bucket, in milliseconds."""
-    return 1e3 * 2.0 ** ((bucket - 1) / _PER_OCTAVE), 1e3 * 2.0 ** (bucket / _PER_OCTAVE)
+    return 1e3 * 2.0 ** ((bucket - 1) / PER_OCTAVE), 1e3 * 2.0 ** (bucket / PER_OCTAVE)
 
 
 @dataclass(frozen=True, slots=True)

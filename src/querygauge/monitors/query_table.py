@@ -7,6 +7,7 @@ whoever reads them needs no lock while merging. Deliberately not here: the lock,
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from querygauge.clock import datetime_of
 from querygauge.histogram import Histogram
@@ -18,14 +19,19 @@ __all__ = ["Counters", "Key", "QueryTable", "merged"]
 Key = tuple[str, str]
 """Target and pattern id."""
 
+_NS_PER_US: Final = 1_000
+
 
 class Counters:
     """
     What one pattern did on one target within a window; at least one execution.
 
-    The fold adds to the attributes itself: a call per execution would cost as much as the adding.
+    The fold adds to the attributes itself: a call per execution would cost as much as the adding. For the same reason
+    moments stay on the monotonic clock, and what most executions have in common is not counted but worked out.
 
     Attributes:
+        outcomes: Executions by how they ended, without those that ended well.
+        rows_unknown: Executions whose rows the driver did not tell.
         unit_key: What the pattern is counted under within a unit; None if it cannot be a repetition.
     """
 
@@ -33,25 +39,25 @@ class Counters:
         "_pattern",
         "_target",
         "buckets",
-        "first_us",
-        "last_us",
+        "first_ns",
+        "last_ns",
         "max_ns",
         "min_ns",
         "outcomes",
         "rows",
-        "rows_known",
+        "rows_unknown",
         "slow",
         "total_ns",
         "unit_key",
     )
 
-    def __init__(self, target: str, pattern: Pattern, started_us: int, duration_ns: int) -> None:
+    def __init__(self, target: str, pattern: Pattern, started_ns: int, duration_ns: int) -> None:
         self._target = target
         self._pattern = pattern
         self.outcomes = [0, 0, 0, 0]
-        self.slow = self.rows = self.rows_known = self.total_ns = 0
+        self.slow = self.rows = self.rows_unknown = self.total_ns = 0
         self.min_ns = self.max_ns = duration_ns
-        self.first_us = self.last_us = started_us
+        self.first_ns = self.last_ns = started_ns
         self.buckets: dict[int, int] = {}
         is_repeatable = pattern.category == "query" and pattern.id != OTHER.id
         self.unit_key = f"{target} {pattern.id}" if is_repeatable else None
@@ -59,21 +65,26 @@ class Counters:
     @property
     def execution_count(self) -> int:
         """Executions so far."""
-        return sum(self.outcomes)
+        return sum(self.buckets.values())
 
-    def frozen(self) -> QueryStats:
-        """The counts so far."""
-        outcomes = OutcomeCounts(*self.outcomes)
+    def frozen(self, offset_us: int) -> QueryStats:
+        """
+        The counts so far.
+
+        Args:
+            offset_us: What a monotonic moment lacks, in microseconds, to one of the epoch.
+        """
+        count = self.execution_count
         return QueryStats(
             self._pattern,
             self._target,
-            outcomes,
+            OutcomeCounts(count - sum(self.outcomes), *self.outcomes[1:]),
             self.slow,
             self.rows,
-            self.rows_known,
-            Histogram(outcomes.total, self.total_ns, self.min_ns, self.max_ns, dict(self.buckets)),
-            datetime_of(self.first_us),
-            datetime_of(self.last_us),
+            count - self.rows_unknown,
+            Histogram(count, self.total_ns, self.min_ns, self.max_ns, dict(self.buckets)),
+            datetime_of(offset_us + self.first_ns // _NS_PER_US),
+            datetime_of(offset_us + self.last_ns // _NS_PER_US),
         )
 
 
@@ -104,24 +115,24 @@ class QueryTable:
         self.forgotten_ns: Mapping[str, int] = {}
         self._distinct = 0
 
-    def open(self, target: str, pattern: Pattern, started_us: int, duration_ns: int) -> Counters:
+    def open(self, target: str, pattern: Pattern, started_ns: int, duration_ns: int) -> Counters:
         """The counters for an execution whose pattern the window does not have: new ones, or those of `OTHER`."""
         key = (target, pattern.id)
         if pattern.id != OTHER.id and key not in self.totals:
             if self._distinct >= self._max_patterns:
                 found = self.window.get((target, OTHER.id))
-                return found or self.open(target, OTHER, started_us, duration_ns)
+                return found or self.open(target, OTHER, started_ns, duration_ns)
             self._distinct += 1
-        counters = self.window[key] = Counters(target, pattern, started_us, duration_ns)
+        counters = self.window[key] = Counters(target, pattern, started_ns, duration_ns)
         return counters
 
-    def frozen_window(self) -> dict[Key, QueryStats]:
-        """The window as values."""
-        return {key: counters.frozen() for key, counters in self.window.items()}
+    def frozen_window(self, offset_us: int) -> dict[Key, QueryStats]:
+        """The window as values; `offset_us` as for `Counters.frozen`."""
+        return {key: counters.frozen(offset_us) for key, counters in self.window.items()}
 
-    def drain(self) -> tuple[QueryStats, ...]:
-        """The window as values, which move into the totals."""
-        drained = self.frozen_window()
+    def drain(self, offset_us: int) -> tuple[QueryStats, ...]:
+        """The window as values, which move into the totals; `offset_us` as for `Counters.frozen`."""
+        drained = self.frozen_window(offset_us)
         self.window = {}
         self.totals = merged(self.totals, drained)
         self.outcomes, self.slow_count = self.overall(drained.values())

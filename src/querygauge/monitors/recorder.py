@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from querygauge.clock import datetime_of
 from querygauge.errors import SettingsError
-from querygauge.histogram import bucket_of
+from querygauge.histogram import PER_OCTAVE, SECONDS_OFFSET
 from querygauge.interruptions import is_of_signal_handler
 from querygauge.monitors import query_table, repetition
 from querygauge.monitors.fold_lock import FoldLock
@@ -168,7 +168,7 @@ class Recorder:
             if not is_free:
                 return Window((), (), ())
             self._fold()
-            queries = self._table.drain()
+            queries = self._table.drain(self._offset_us())
             repetitions = self._repetitions.drain()
             kept = list(itertools.islice(self._history, len(self._history) - self._undrained, None))
             self._undrained = 0
@@ -180,7 +180,7 @@ class Recorder:
             if is_free:
                 self._fold()
             totals, found = self._table.totals, self._repetitions.totals
-            window = self._table.frozen_window() if is_free else {}
+            window = self._table.frozen_window(self._offset_us()) if is_free else {}
             finding = self._repetitions.frozen_window() if is_free else {}
             outcomes, slow_count = self._table.overall(window.values())
             forgotten_ns = self._table.forgotten_ns
@@ -234,44 +234,53 @@ class Recorder:
             finally:
                 lock.release()
 
-    def _fold(self) -> None:  # noqa: C901  # see below
+    def _fold(self) -> None:  # noqa: C901, PLR0912  # see below
         # In one body and over local names, as every execution of the host passes through here. What is appended
         # meanwhile is left to the next fold, or a busy host would keep this thread folding for ever.
         take, table, repeat, keep = self._queue.popleft, self._table, self._repetitions.add, self._keep
-        window, slow_ns = table.window, self.slow_threshold_ns
+        window, slow_ns, ceil, log2 = table.window, self.slow_threshold_ns, math.ceil, math.log2
         kept_ns = min(slow_ns, self._history_threshold_ns)
-        offset_us = self._clock.now_us() - self._clock.monotonic_ns() // _NS_PER_US
+        offset_us = self._offset_us()
         for _ in range(len(self._queue)):
             execution = take()
             try:
                 target, pattern, started_ns, duration_ns, rows, outcome, _, call_site, unit, _, _ = execution
-                started_us = offset_us + started_ns // _NS_PER_US
-                counters = window.get((target, pattern.id)) or table.open(target, pattern, started_us, duration_ns)
-                counters.outcomes[outcome] += 1
+                counters = window.get((target, pattern.id)) or table.open(target, pattern, started_ns, duration_ns)
                 counters.total_ns += duration_ns
-                bucket = bucket_of(duration_ns)
-                counters.buckets[bucket] = counters.buckets.get(bucket, 0) + 1
+                bucket = ceil(log2(duration_ns or 1) * PER_OCTAVE + SECONDS_OFFSET)  # bucket_of() without the call
+                buckets = counters.buckets
+                if bucket in buckets:
+                    buckets[bucket] += 1
+                else:
+                    buckets[bucket] = 1
                 if duration_ns < counters.min_ns:
                     counters.min_ns = duration_ns
                 elif duration_ns > counters.max_ns:
                     counters.max_ns = duration_ns
                 # Executions arrive in the order they ended, so either end may be passed.
-                if started_us > counters.last_us:
-                    counters.last_us = started_us
-                elif started_us < counters.first_us:
-                    counters.first_us = started_us
-                if rows >= 0:
+                if started_ns > counters.last_ns:
+                    counters.last_ns = started_ns
+                elif started_ns < counters.first_ns:
+                    counters.first_ns = started_ns
+                if rows > 0:
                     counters.rows += rows
-                    counters.rows_known += 1
+                elif rows < 0:
+                    counters.rows_unknown += 1
+                if outcome:
+                    counters.outcomes[outcome] += 1
                 if duration_ns >= kept_ns:
                     counters.slow += duration_ns >= slow_ns
-                    keep(started_us, *execution)
+                    keep(offset_us + started_ns // _NS_PER_US, *execution)
                 if unit is not None and counters.unit_key is not None:
                     repeat(target, pattern, call_site, unit, duration_ns, counters.unit_key)
             except Exception as error:  # one malformed record must neither stop the others nor reach the query
                 self.fold_errors += 1
                 if is_of_signal_handler(error):
                     raise
+
+    def _offset_us(self) -> int:
+        """What a monotonic moment lacks, in microseconds, to one of the epoch."""
+        return self._clock.now_us() - self._clock.monotonic_ns() // _NS_PER_US
 
     def _keep(
         self,
