@@ -149,7 +149,7 @@ class Instrumentation:
 
     def flush(self) -> None:
         """Takes what was counted since the last flush to the store, and starts a fold if one is due."""
-        if self.finish() and self._ticks is not None:
+        if self._take() and self._ticks is not None:
             self._ticks.after_flush()
 
     def finish(self) -> bool:
@@ -158,13 +158,16 @@ class Instrumentation:
 
         False if it could not be written, and waits in memory.
         """
+        return self._take(is_last=True)
+
+    def _take(self, *, is_last: bool = False) -> bool:
         if self._is_interrupted or not self._flushing.acquire(timeout_s=_WRITE_S):
             log.warning(
                 "flush_skipped", store=str(self.settings.store), error="the counting, or another flush, has not ended"
             )
             return False
         try:
-            snapshot = self._drain()
+            snapshot = self._drain(is_last=is_last)
             return self._outbox is None or self._outbox.send(snapshot)
         finally:
             self._flushing.release()
@@ -227,10 +230,10 @@ class Instrumentation:
         if self._ticks is not None:
             self._ticks.forget()
 
-    def _drain(self) -> Snapshot | None:
+    def _drain(self, *, is_last: bool) -> Snapshot | None:
         """What was counted since the last call; None if that is nothing and somebody said so lately."""
         now_us = self.clock.now_us()
-        window = self.queries.drain()
+        window = self.queries.drain(is_last=is_last)
         pools = tuple(pool.drain() for pool in self.pools.values())
         is_quiet = not window.queries and all(pool.metrics == _NO_POOL_METRICS for pool in map(_without_peaks, pools))
         if is_quiet and 0 <= now_us - self._window_us < _HEARTBEAT_US:

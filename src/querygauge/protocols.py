@@ -4,9 +4,9 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
-from querygauge.values import Failure, Pattern, PoolGauges, Snapshot
+from querygauge.values import Failure, Pattern, PoolGauges, ScopeLabel, Snapshot
 
-__all__ = ["Clock", "PoolLedger", "PoolReading", "PoolRecord", "QueryLedger", "Record", "SnapshotSink", "Unit"]
+__all__ = ["Clock", "PoolLedger", "PoolReading", "PoolRecord", "QueryLedger", "Record", "Scope", "SnapshotSink", "Unit"]
 
 
 class Clock(Protocol):
@@ -50,13 +50,30 @@ class Unit(Protocol):
     What repeated queries are counted within: a named scope, else one checkout of a connection.
 
     Attributes:
-        name: The scope's name; None for a checkout.
         repeats: By "target pattern_id" and call site, a tally `[executions, their nanoseconds, the fold's own]`;
             belongs to the fold alone.
     """
 
-    name: str | None
     repeats: dict[tuple[str, str | None], list[Any]]
+
+
+class Scope(Unit, Protocol):
+    """
+    The request, job or test that an execution belongs to.
+
+    Attributes:
+        label: What it is counted under; None while that is not known yet.
+    """
+
+    label: ScopeLabel | None
+
+    def find_label(self, *, is_last: bool = False) -> ScopeLabel | None:
+        """
+        The label, looked for if it is not known yet; for any thread, and does not raise.
+
+        Args:
+            is_last: Whether nobody asks again, so that it gives what is known so far.
+        """
 
 
 class Record(Protocol):
@@ -73,6 +90,7 @@ class Record(Protocol):
         call_site: str | None,
         unit: Unit | None,
         literals: tuple[str, Any] | None,
+        scope: Scope | None,
         /,
     ) -> None:
         """
@@ -88,6 +106,7 @@ class Record(Protocol):
             call_site: The sending line, if it was looked for.
             unit: What it is repeated within; None for a first execution, and for what cannot be a repetition.
             literals: Statement and parameters as sent, only with `keep_literals` and only for a slow execution.
+            scope: What it belongs to; None outside of every scope.
         """
 
 

@@ -1,10 +1,13 @@
-"""A scope that is left in another context than it was entered in harms nobody."""
+"""Where a scope ends: it harms nobody who leaves it elsewhere, and reaches nothing that comes after it."""
 
 import asyncio
 import contextvars
 from collections.abc import AsyncIterator
 
-from querygauge import scope
+from sqlalchemy import text
+
+from databases.engines import NewEngine
+from querygauge import instrument, scope
 
 
 def test_entered_and_left_in_different_contexts() -> None:
@@ -25,3 +28,33 @@ async def test_a_generator_that_is_not_exhausted() -> None:
     generator = rows()
     await asyncio.create_task(anext(generator))  # type: ignore[arg-type]  # anext() of a generator is a coroutine
     await generator.aclose()  # type: ignore[attr-defined]  # as above
+
+
+async def test_a_task_that_outlives_its_scope(new_engine: NewEngine) -> None:
+    """What it sends after the end of the scope belongs to none, or a loop which a request began would be its N+1."""
+    engine, is_over = new_engine("sqlite3"), asyncio.Event()
+
+    async def poll_for_ever() -> None:
+        await is_over.wait()
+        with engine.connect() as connection:
+            for _ in range(6):
+                connection.execute(text("SELECT 1 AS after"))
+
+    with instrument(engine, store=None, history_threshold_ms=0) as gauge:
+        with scope("GET /orders"):
+            with engine.connect() as connection:
+                connection.execute(text("SELECT 1 AS inside"))
+            task = asyncio.create_task(poll_for_ever())
+        is_over.set()
+        await task
+        scopes = {slow.query: slow.scope for slow in gauge.queries.get_slow_queries(0)}
+        repeated_in = [found.scope for found in gauge.queries.get_repetitions()]
+    assert scopes == {"SELECT ? AS inside": "GET /orders", "SELECT ? AS after": None}
+    assert repeated_in == [None]
+
+
+def test_what_it_is_called_is_bounded() -> None:
+    """A name and a tag may come from a request, whose sender makes them as long as he likes."""
+    with scope("x" * 1_000, tenant="y" * 1_000) as entered:
+        assert entered.name == "x" * 200
+        assert entered.tags == {"tenant": "y" * 200}

@@ -5,9 +5,9 @@ import sys
 from hashlib import blake2b
 from typing import Any, Protocol
 
-from querygauge.protocols import Clock, Record, Unit
+from querygauge.protocols import Clock, Record, Scope
 from querygauge.settings import Settings
-from querygauge.values import OK, Category, Failure, Pattern
+from querygauge.values import OK, Category, Failure, Pattern, ScopeLabel
 
 __all__ = ["MS", "SteppingClock", "Work", "execute", "pattern", "run_python", "settings"]
 
@@ -23,11 +23,15 @@ class SteppingClock(Clock, Protocol):
 
 
 class Work:
-    """A unit of work; fits `protocols.Unit`."""
+    """A unit of work whose name is known, or can be told; fits `protocols.Scope`."""
 
-    def __init__(self, name: str | None = None) -> None:
-        self.name = name
+    def __init__(self, name: str | None = None, **tags: str) -> None:
+        self.label = None if name is None else ScopeLabel(name, tuple(sorted(tags.items())))
         self.repeats: dict[tuple[str, str | None], list[Any]] = {}
+
+    def find_label(self, *, is_last: bool = False) -> ScopeLabel | None:
+        """The label, or that nobody knows it."""
+        return ScopeLabel("nobody knows") if is_last and self.label is None else self.label
 
 
 def pattern(text: str = "SELECT a FROM t WHERE id = ?", category: Category = "query") -> Pattern:
@@ -51,12 +55,14 @@ def execute(
     outcome: int = OK,
     failure: Failure | None = None,
     call_site: str | None = None,
-    unit: Unit | None = None,
+    unit: Work | None = None,
     literals: tuple[str, Any] | None = None,
+    scope: Scope | None = None,
 ) -> None:
-    """Records one execution."""
+    """Records one execution; a unit that has a name is its scope too."""
     duration_ns = round(duration_ms * MS)
-    record(what or pattern(), started_ns, duration_ns, rows, outcome, failure, call_site, unit, literals)
+    scope = scope or (unit if unit is not None and unit.label is not None else None)
+    record(what or pattern(), started_ns, duration_ns, rows, outcome, failure, call_site, unit, literals, scope)
 
 
 def run_python(program: str) -> str:

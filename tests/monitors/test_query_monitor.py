@@ -545,7 +545,7 @@ def test_what_could_not_be_counted_is_said_once(monitor: QueryMonitor) -> None:
     record = monitor.recorder("primary")
     with capture_logs() as lines:
         for _ in range(2):
-            record(None, 0, 0, 0, 0, None, None, None, None)  # type: ignore[arg-type]  # the mistake under test
+            record(None, 0, 0, 0, 0, None, None, None, None, None)  # type: ignore[arg-type]  # the mistake under test
             monitor.poll()
     assert [line["event"] for line in lines] == ["records_not_counted"]
     assert monitor.self_metrics().hook_errors == 2

@@ -29,6 +29,7 @@ from querygauge.values import (
     OutcomeCounts,
     QueryStats,
     Repetition,
+    ScopeLabel,
     SlowQuery,
 )
 
@@ -91,7 +92,7 @@ def test_slow_begins_exactly_at_the_threshold(clock: SteppingClock) -> None:
     recorder = Recorder(clock, settings(slow_query_threshold_ms=0.3))
     record = recorder.recorder("primary")
     for duration_ns in (299_999, 300_000, 300_001):
-        record(pattern(), 0, duration_ns, -1, OK, None, None, None, None)
+        record(pattern(), 0, duration_ns, -1, OK, None, None, None, None, None)
     assert only(recorder).slow_count == 2
     assert recorder.view().slow_count == 2
     assert [slow.duration_ms for slow in recorder.take_slow()[0]] == [0.3, 0.300001]
@@ -112,7 +113,7 @@ def test_percentiles_are_within_the_bound_of_the_histogram(recorder: Recorder) -
     record, chance = recorder.recorder("primary"), random.Random(20_260_101)
     durations = sorted(round(chance.lognormvariate(14.0, 1.5)) for _ in range(20_000))
     for duration in chance.sample(durations, len(durations)):
-        record(pattern(), 0, duration, -1, OK, None, None, None, None)
+        record(pattern(), 0, duration, -1, OK, None, None, None, None, None)
         if duration % 5_000 == 0:
             recorder.drain()
     stats = only(recorder)
@@ -172,7 +173,7 @@ def test_eight_threads_lose_and_repeat_nothing(eager_switching: None) -> None:
         for number in range(times):
             outcome = OK if number % 10 else ERROR
             what, duration_ns, rows = patterns[chance.randrange(7)], 1 + number % 1_000, number % 3 - 1
-            record(what, number, duration_ns, rows, outcome, None, None, None, None)
+            record(what, number, duration_ns, rows, outcome, None, None, None, None, None)
 
     def read() -> None:
         view = recorder.view()
@@ -254,10 +255,38 @@ def test_a_malformed_record_reaches_nobody(recorder: Recorder) -> None:
     """What cannot be counted is noted; neither the caller nor the records around it notice."""
     record = recorder.recorder("primary")
     execute(record)
-    record(None, 0, 0, 0, 0, None, None, None, None)  # type: ignore[arg-type]  # the mistake under test
+    record(None, 0, 0, 0, 0, None, None, None, None, None)  # type: ignore[arg-type]  # the mistake under test
     execute(record)
     assert only(recorder).execution_count == 2
     assert recorder.fold_errors == 1
+
+
+class TestScopesNamedLater:
+    """An execution is counted once the name of its scope is known, and not much later than it ended."""
+
+    def test_the_name_is_waited_for(self, clock: SteppingClock) -> None:
+        """What was sent before the route was looked for is counted under the route."""
+        recorder, unit = Recorder(clock, settings()), Work()
+        execute(recorder.recorder("primary"), scope=unit, started_ns=clock.monotonic_ns())
+        assert not recorder.drain().queries
+        unit.label = ScopeLabel("GET /orders")
+        assert [slow.scope for slow in recorder.drain().slow_queries] == ["GET /orders"]
+        assert only(recorder).execution_count == 1
+
+    def test_not_for_long(self, clock: SteppingClock) -> None:
+        """A tenth of a second after it ended it is counted under what is known by then."""
+        recorder = Recorder(clock, settings())
+        execute(recorder.recorder("primary"), 1.0, scope=Work(), started_ns=clock.monotonic_ns())
+        clock.advance(0.1)
+        assert not recorder.drain().queries
+        clock.advance(0.002)
+        assert [slow.scope for slow in recorder.drain().slow_queries] == ["nobody knows"]
+
+    def test_not_at_the_end(self, clock: SteppingClock) -> None:
+        """The last drain leaves nothing behind."""
+        recorder = Recorder(clock, settings())
+        execute(recorder.recorder("primary"), scope=Work(), started_ns=clock.monotonic_ns())
+        assert [slow.scope for slow in recorder.drain(is_last=True).slow_queries] == ["nobody knows"]
 
 
 class TestHistory:
@@ -285,7 +314,7 @@ class TestHistory:
 
     def test_a_trace_is_kept(self, recorder: Recorder) -> None:
         """An execution recorded with a trace id can be found by it."""
-        recorder.record_traced("4bf92f35", "primary", pattern(), 0, MS, -1, OK, None, None, None, None)
+        recorder.record_traced("4bf92f35", "primary", pattern(), 0, MS, -1, OK, None, None, None, None, None)
         assert [kept.trace_id for kept in recorder.history(0)] == ["4bf92f35"]
 
     def test_it_is_complete_from_its_threshold_on(self, clock: SteppingClock) -> None:
@@ -528,7 +557,7 @@ monitor = QueryMonitor(slow_query_threshold_ms=1.0)
 record = monitor.recorder("primary")
 def execute(times):
     for _ in range(times):
-        record(pattern, 0, 2_000_000, 1, 0, None, None, None, None)
+        record(pattern, 0, 2_000_000, 1, 0, None, None, None, None, None)
 execute(100); monitor.drain(); execute(300)
 forked, folding = threading.Event(), threading.Event()
 def fold():

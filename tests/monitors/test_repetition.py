@@ -4,7 +4,6 @@ import pytest
 
 from monitors.executions import MS, Work, pattern
 from querygauge.monitors.repetition import RepetitionTable, fix_for, merged
-from querygauge.protocols import Unit
 from querygauge.values import Pattern, Repetition
 
 LINE = "shop/orders.py:12 in show"
@@ -12,7 +11,7 @@ LINE = "shop/orders.py:12 in show"
 
 def repeat(
     table: RepetitionTable,
-    unit: Unit,
+    unit: Work,
     times: int,
     what: Pattern | None = None,
     *,
@@ -22,8 +21,9 @@ def repeat(
 ) -> None:
     """Adds `times` executions of `ms` milliseconds."""
     what = what or pattern()
+    scope = None if unit.label is None else unit.label.name
     for _ in range(times):
-        table.add(target, what, call_site, unit, ms * MS, f"{target} {what.id}")
+        table.add(target, what, call_site, unit, ms * MS, f"{target} {what.id}", scope)
 
 
 def found(table: RepetitionTable) -> list[Repetition]:

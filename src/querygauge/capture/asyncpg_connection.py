@@ -19,7 +19,7 @@ from functools import partial
 from typing import Any, Final
 
 from querygauge.capture.guard import Guard
-from querygauge.capture.scope import named_scope, streak_of
+from querygauge.capture.scope import current_scope, streak_of
 from querygauge.capture.wrapping import Replacement, Wraps
 from querygauge.patterns.cache import PatternCache
 from querygauge.patterns.failure import failure_of
@@ -310,15 +310,15 @@ class ConnectionStatements:
         holder = self._held.get(session.key)
         if holder is not None:
             holder[_LAST_PATTERN] = pattern.id
+        scope = current_scope()
         # A batch is one operation, so it repeats nothing.
-        streak = None if is_batch else streak_of(holder, self._target, pattern.id, started, elapsed)
+        streak = None if is_batch else streak_of(scope, holder, self._target, pattern.id, started, elapsed)
         is_slow = elapsed >= self._slow_ns
         site = self._find() if is_slow or self._always_find else None
         if site is None and streak is not None:
             site = streak.line(self._find)
         literals = self._literals_of(execution) if is_slow else None
-        unit = streak or (named_scope() if is_slow else None)
-        self._record(pattern, started, elapsed, execution.rows, OK, None, site, unit, literals)
+        self._record(pattern, started, elapsed, execution.rows, OK, None, site, streak, literals, scope)
         if is_slow:
             self._wake()
 
@@ -333,8 +333,8 @@ class ConnectionStatements:
             literals = self._literals_of(execution) if elapsed >= self._slow_ns else None
             # What failed goes on with no streak: its caller stops, or tries again on purpose.
             self._record(
-                pattern, execution.started_ns, elapsed, _UNKNOWN_ROWS, outcome, failure, self._find(), named_scope(),
-                literals,
+                pattern, execution.started_ns, elapsed, _UNKNOWN_ROWS, outcome, failure, self._find(), None, literals,
+                current_scope(),
             )  # fmt: skip
             if elapsed >= self._slow_ns:
                 self._wake()

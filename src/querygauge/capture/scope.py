@@ -1,20 +1,37 @@
 """
-The request, job or test that queries belong to: a context variable that a `with` block sets.
+The request, job or test that queries belong to: a context variable that a `with` block or a middleware sets.
 
 It reaches tasks (`asyncio.gather`, `asyncio.to_thread`), and not the threads of an executor, which start with an empty
-context. Deliberately not here: counting; the fold does that, in the `repeats` that every unit carries.
+context. A task that outlives its scope belongs to none from then on. Deliberately not here: counting; the fold does
+that, in the `repeats` that every unit carries.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from typing import Any, Final
 
-__all__ = ["CURRENT", "PAUSE_NS", "Scope", "Seen", "Streak", "continued", "named_scope", "scope", "streak_of"]
+from querygauge.values import ScopeLabel
+
+__all__ = [
+    "CURRENT",
+    "PAUSE_NS",
+    "Scope",
+    "Seen",
+    "Streak",
+    "continued",
+    "current_scope",
+    "label_of",
+    "left",
+    "scope",
+    "streak_of",
+]
 
 # Patterns a unit remembers as seen; beyond it, repetitions of further patterns go unnoticed, and memory stays bounded.
 _SEEN_LIMIT: Final = 1_000
-PAUSE_NS: Final = 1_000_000_000  # ends a streak outside a named scope
+PAUSE_NS: Final = 1_000_000_000  # ends a streak where a unit of work has no end of its own
+# Characters kept of a name and of a tag: they may be from a request's header, and a thousand of them are kept.
+_LONGEST: Final = 200
 # Executions of a streak whose line is looked for: the first so many, then one in so many.
 _LINES_FOUND: Final = 8
 _LINES_SKIPPED: Final = 32
@@ -27,7 +44,6 @@ class Streak:
     Executions of one pattern within one scope or checkout, from the second on; fits `protocols.Unit`.
 
     Attributes:
-        name: Name of the scope; None for a checkout.
         repeats: Belongs to the fold; holds the first execution, which nobody knew to be the first of several.
         count: Executions so far, the first included.
         last_ns: Start of the last one.
@@ -35,10 +51,9 @@ class Streak:
         has_lines: Whether more than one line was found, so that each execution's own must be.
     """
 
-    __slots__ = ("call_site", "count", "has_lines", "last_ns", "name", "repeats")
+    __slots__ = ("call_site", "count", "has_lines", "last_ns", "repeats")
 
-    def __init__(self, name: str | None, key: str, first_duration_ns: int, last_ns: int) -> None:
-        self.name = name
+    def __init__(self, key: str, first_duration_ns: int, last_ns: int) -> None:
         self.repeats: dict[tuple[str, str | None], list[Any]] = {(key, None): [1, first_duration_ns, None]}
         self.count = 2
         self.last_ns = last_ns
@@ -64,37 +79,53 @@ Seen = dict[str, tuple[int, int] | Streak]
 
 class Scope:
     """
-    A named unit of work; fits `protocols.Unit`.
+    A named unit of work; fits `protocols.Scope`.
 
     Attributes:
-        name: As given to `scope`.
-        tags: As given to `scope`.
+        has_pauses: Whether it goes on for as long as somebody is connected, so that a pause ends a streak.
+        is_over: Whether it has ended; what is executed afterwards, by a task that it began, belongs to no scope.
+        label: What it is counted under; None while that is not known yet.
         repeats: Belongs to the fold.
         seen: What was executed so far, by target; belongs to the hot path.
     """
 
-    __slots__ = ("name", "repeats", "seen", "tags")
+    __slots__ = ("has_pauses", "is_over", "label", "repeats", "seen")
 
-    def __init__(self, name: str, tags: Mapping[str, str]) -> None:
-        self.name: str | None = name
-        self.tags = tags
+    def __init__(self, label: ScopeLabel | None, *, has_pauses: bool = False) -> None:
+        self.label = label
+        self.has_pauses = has_pauses
+        self.is_over = False
         self.repeats: dict[tuple[str, str | None], list[Any]] = {}
         self.seen: dict[str, Seen] = {}
 
+    @property
+    def name(self) -> str | None:
+        """What people call it; None while that is not known yet."""
+        return None if self.label is None else self.label.name
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """Whatever else tells it apart."""
+        return {} if self.label is None else dict(self.label.tags)
+
+    def find_label(self, *, is_last: bool = False) -> ScopeLabel | None:  # noqa: ARG002  # for scopes named later
+        """As `protocols.Scope.find_label`."""
+        return self.label
+
     def __repr__(self) -> str:
-        return f"Scope({self.name!r}, patterns={sum(map(len, self.seen.values()))})"
+        return f"{type(self).__name__}({self.name!r}, patterns={sum(map(len, self.seen.values()))})"
 
 
 def continued(
-    seen: Seen, scope: str | None, target: str, pattern_id: str, started_ns: int, duration_ns: int
+    seen: Seen, has_pauses: bool, target: str, pattern_id: str, started_ns: int, duration_ns: int
 ) -> Streak | None:
     """
     Takes note of one execution in `seen`; the streak it belongs to, or None if it is the first of its pattern.
 
     Args:
         seen: What the scope or the checkout executed so far on this target.
-        scope: The scope's name; None for a checkout, where a pause of a second ends a streak: what polls on a
-            connection of its own repeats nothing.
+        has_pauses: Whether a pause of a second ends a streak, as in a checkout: what polls on a connection of its own
+            repeats nothing.
         target: Name of the database.
         pattern_id: What was executed.
         started_ns: When.
@@ -106,60 +137,73 @@ def continued(
             seen[pattern_id] = (started_ns, duration_ns)
         return None
     if known.__class__ is Streak:  # faster than isinstance()
-        if scope is None and started_ns - known.last_ns > PAUSE_NS:
+        if has_pauses and started_ns - known.last_ns > PAUSE_NS:
             seen[pattern_id] = (started_ns, duration_ns)
             return None
         known.last_ns = started_ns
         known.count += 1
         return known
     first_ns, first_duration_ns = known  # type: ignore[misc]  # no Streak, whose class was compared above
-    if scope is None and started_ns - first_ns > PAUSE_NS:
+    if has_pauses and started_ns - first_ns > PAUSE_NS:
         seen[pattern_id] = (started_ns, duration_ns)
         return None
-    streak = seen[pattern_id] = Streak(scope, f"{target} {pattern_id}", first_duration_ns, started_ns)
+    streak = seen[pattern_id] = Streak(f"{target} {pattern_id}", first_duration_ns, started_ns)
     return streak
 
 
 def streak_of(
-    holder: list[Any] | None, target: str, pattern_id: str, started_ns: int, duration_ns: int
+    current: Scope | None, holder: list[Any] | None, target: str, pattern_id: str, started_ns: int, duration_ns: int
 ) -> Streak | None:
     """
-    Takes note of one execution in the current scope, else in the checkout; the streak it belongs to.
+    Takes note of one execution in its scope, else in the checkout; the streak it belongs to.
 
     Args:
+        current: The scope; None outside of one.
         holder: The pool monitor's entry of the checkout; None outside of one.
         target: Name of the database.
         pattern_id: What was executed.
         started_ns: When.
         duration_ns: How long it took.
     """
-    current = CURRENT.get()
     if current is not None:
         seen = current.seen.setdefault(target, {})
     elif holder is not None:
         seen = holder[_SEEN] = holder[_SEEN] or {}
     else:
         return None
-    return continued(seen, None if current is None else current.name, target, pattern_id, started_ns, duration_ns)
-
-
-class _Named:
-    """Tells the fold which scope a slow execution was in, and makes no repetition of it."""
-
-    __slots__ = ("name", "repeats")
-
-    def __init__(self, name: str | None) -> None:
-        self.name = name
-        self.repeats: dict[tuple[str, str | None], list[Any]] = {}
-
-
-def named_scope() -> _Named | None:
-    """The current scope for an execution that repeats nothing; None outside of one."""
-    current = CURRENT.get()
-    return None if current is None else _Named(current.name)
+    has_pauses = current is None or current.has_pauses
+    return continued(seen, has_pauses, target, pattern_id, started_ns, duration_ns)
 
 
 CURRENT: Final[ContextVar[Scope | None]] = ContextVar("querygauge_scope", default=None)
+
+
+def current_scope() -> Scope | None:
+    """The scope that an execution which ends now belongs to; None outside of one."""
+    current = CURRENT.get()
+    return None if current is None or current.is_over else current
+
+
+def label_of(name: str, tags: Mapping[str, Any]) -> ScopeLabel:
+    """A name and tags as they are counted under."""
+    pairs = sorted((str(key)[:_LONGEST], str(tags[key])[:_LONGEST]) for key in tags) if tags else ()
+    return ScopeLabel(str(name)[:_LONGEST], tuple(pairs))
+
+
+def left(entered: Scope, token: Token[Scope | None] | None) -> None:
+    """
+    Ends a scope.
+
+    Args:
+        entered: Which.
+        token: What `CURRENT.set` gave; None if it is reset by others.
+    """
+    entered.is_over = True
+    if token is not None:
+        # Left in another context than it was entered in, as by a generator that a framework runs in threads: here it
+        # was never set, and there it is over.
+        with suppress(ValueError):
+            CURRENT.reset(token)
 
 
 @contextmanager
@@ -171,12 +215,9 @@ def scope(name: str, **tags: str) -> Iterator[Scope]:
         name: What people call it, such as `GET /orders/{id}`; few distinct ones, never an id.
         **tags: Anything else that tells executions apart, such as `tenant="acme"`.
     """
-    entered = Scope(str(name), {key: str(value) for key, value in tags.items()})
+    entered = Scope(label_of(name, tags))
     token = CURRENT.set(entered)
     try:
         yield entered
     finally:
-        # Left in another context than it was entered in, as by a generator that a framework runs in threads: there it
-        # was never set.
-        with suppress(ValueError):
-            CURRENT.reset(token)
+        left(entered, token)

@@ -17,7 +17,7 @@ from weakref import ref
 from sqlalchemy.engine.interfaces import Dialect, ExecuteStyle
 
 from querygauge.capture.guard import Guard
-from querygauge.capture.scope import CURRENT, PAUSE_NS, Streak, continued, named_scope
+from querygauge.capture.scope import CURRENT, PAUSE_NS, Streak, continued, current_scope
 from querygauge.capture.wrapping import Replacement, Wraps
 from querygauge.patterns.cache import PatternCache
 from querygauge.patterns.failure import failure_of
@@ -117,7 +117,7 @@ class Statements:
         # between an application's own work every call costs 0.3 µs, and this has a budget of 3.
         now, record, find, wake, guard = time.perf_counter_ns, self._record, self._find, self._wake, self.guard
         pattern_of, literals_of, failed = self._pattern_of, self._literals_of, self._failed
-        holder_at, current_scope, target = self._held.get, CURRENT.get, self._target
+        holder_at, innermost_scope, target = self._held.get, CURRENT.get, self._target
         queue, fold_at, fold = self._ledger
         append = queue.append
         slow_ns, always_find, zero_is_unknown = self._slow_ns, self._always_find, self._zero_is_unknown
@@ -156,12 +156,15 @@ class Statements:
                 if pattern is None:
                     pattern = pattern_of(statement, context)
                 pattern_id = pattern.id
-                scope, site = current_scope(), None
+                scope, site = innermost_scope(), None
                 streak: Any = None
-                # An eager load begins no streak, nor goes on with that of another statement with its text.
-                if scope is not None and not pattern.is_eager_load:
-                    seen = scope.seen.get(target) or scope.seen.setdefault(target, {})
-                    streak = continued(seen, scope.name, target, pattern_id, started, elapsed)
+                if scope is not None:
+                    if scope.is_over:
+                        scope = None  # a task goes on that was begun inside
+                    # An eager load begins no streak, nor goes on with that of another statement with its text.
+                    elif not pattern.is_eager_load:
+                        seen = scope.seen.get(target) or scope.seen.setdefault(target, {})
+                        streak = continued(seen, scope.has_pauses, target, pattern_id, started, elapsed)
                 if holder is not None:
                     holder[_LAST_PATTERN] = pattern_id
                     if scope is None and not pattern.is_eager_load:
@@ -177,10 +180,10 @@ class Statements:
                                 streak.last_ns = started
                                 streak.count += 1
                             else:
-                                streak = continued(seen, None, target, pattern_id, started, elapsed)
+                                streak = continued(seen, True, target, pattern_id, started, elapsed)
                 if elapsed >= slow_ns:
                     literals = literals_of(statement, parameters)
-                    record(pattern, started, elapsed, rows, OK, None, find(), streak or named_scope(), literals)
+                    record(pattern, started, elapsed, rows, OK, None, find(), streak, literals, scope)
                     wake()
                     return result
                 if streak is not None:
@@ -193,7 +196,7 @@ class Statements:
                         site = streak.call_site
                 if always_find:
                     site = find()
-                append((target, pattern, started, elapsed, rows, OK, None, site, streak, None, None))
+                append((target, pattern, started, elapsed, rows, OK, None, site, streak, None, scope, None))
                 if len(queue) >= fold_at:
                     fold()
             except Exception as error:  # noqa: BLE001  # the host must not notice
@@ -237,11 +240,11 @@ class Statements:
     def _record_batch(
         self, pattern: Pattern, started: int, elapsed: int, rows: int, statement: str, parameters: Any
     ) -> None:
-        # A batch is one operation, so it repeats nothing; a slow one still says which scope it was in.
+        # A batch is one operation, so it repeats nothing.
         is_slow = elapsed >= self._slow_ns
         site = self._find() if is_slow or self._always_find else None
         literals = self._literals_of(statement, parameters) if is_slow else None
-        self._record(pattern, started, elapsed, rows, OK, None, site, named_scope(), literals)
+        self._record(pattern, started, elapsed, rows, OK, None, site, None, literals, current_scope())
         if is_slow:
             self._wake()
 
@@ -257,8 +260,8 @@ class Statements:
             is_slow = elapsed >= self._slow_ns
             # What failed goes on with no streak: its caller stops, or tries again on purpose.
             literals = self._literals_of(statement, parameters) if is_slow else None
-            site, scope = self._find(), named_scope()
-            self._record(pattern, started, elapsed, _UNKNOWN_ROWS, outcome, failure, site, scope, literals)
+            site, scope = self._find(), current_scope()
+            self._record(pattern, started, elapsed, _UNKNOWN_ROWS, outcome, failure, site, None, literals, scope)
             if is_slow:
                 self._wake()
         except Exception as own:  # noqa: BLE001  # the host's exception must arrive as it is

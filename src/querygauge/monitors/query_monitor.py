@@ -23,7 +23,7 @@ from querygauge.monitors.slow_log import SlowLog, alert_about
 from querygauge.patterns.cache import PatternCache
 from querygauge.patterns.failure import failure_of
 from querygauge.patterns.redaction import redact
-from querygauge.protocols import Clock, QueryLedger, Record, Unit
+from querygauge.protocols import Clock, QueryLedger, Record, Scope
 from querygauge.rendering.ranking import ranked
 from querygauge.rendering.report import render_report
 from querygauge.rendering.report_data import ReportData
@@ -189,7 +189,7 @@ class QueryMonitor:
         *,
         trace_id: str | None = None,
         call_site: str | None = None,
-        unit: Unit | None = None,
+        unit: Scope | None = None,
     ) -> None:
         """Records one execution that the caller measured; see `record`."""
         self.record(
@@ -207,7 +207,7 @@ class QueryMonitor:
         *,
         trace_id: str | None = None,
         call_site: str | None = None,
-        unit: Unit | None = None,
+        unit: Scope | None = None,
     ) -> None:
         """
         Records one execution that the caller measured and that ends now.
@@ -246,6 +246,7 @@ class QueryMonitor:
             None if call_site is None else str(call_site),
             unit,
             (sql, plain(parameters)) if self._keep_literals else None,
+            unit,
         )
         self._warn_if_not_running()
         if lasted_ns >= self._recorder.slow_threshold_ns:
@@ -264,9 +265,9 @@ class QueryMonitor:
         """Whether a signal handler asks that interrupted the counting itself, for which `drain()` has nothing."""
         return self._recorder.is_interrupted
 
-    def drain(self) -> Window:
+    def drain(self, *, is_last: bool = False) -> Window:
         """What happened since the last call, for the owner of this monitor; statistics keep it."""
-        return self._recorder.drain()
+        return self._recorder.drain(is_last=is_last)
 
     def get_slow_queries(self, threshold_ms: float | None = None, limit: int | None = None) -> list[SlowQuery]:
         """

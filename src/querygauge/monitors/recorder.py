@@ -23,7 +23,7 @@ from querygauge.histogram import PER_OCTAVE, SECONDS_OFFSET
 from querygauge.interruptions import is_of_signal_handler
 from querygauge.monitors import query_table, repetition
 from querygauge.monitors.fold_lock import FoldLock
-from querygauge.protocols import Clock, QueryLedger, Record, Unit
+from querygauge.protocols import Clock, QueryLedger, Record, Scope, Unit
 from querygauge.settings import Settings
 from querygauge.values import (
     OUTCOMES,
@@ -39,6 +39,8 @@ __all__ = ["Recorder", "View", "Window", "nanoseconds"]
 
 _FOLD_SIZE: Final = 256  # one call in so many pays the fold; smaller folds cost more each, larger ones stall longer
 _PENDING_LIMIT: Final = 1_000  # slow executions between two polls; beyond it they are counted only
+# So long an execution waits for the name of its scope: a web framework looks for the route after its first middlewares.
+_NAMELESS_NS: Final = 100_000_000
 _NS_PER_MS: Final = 1e6
 _NS_PER_US: Final = 1_000
 
@@ -46,6 +48,10 @@ _Kept = tuple[
     str, Pattern, int, int, int, int, Failure | None, str | None, str | None, tuple[str, Any] | None, str | None
 ]
 """Target, pattern, start in epoch µs, ns, rows, outcome, failure, call site, scope, literals, trace id."""
+
+
+class _NotNamedYetError(Exception):
+    """The name of an execution's scope is not known yet, so that the next fold has to count it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +100,7 @@ class Recorder:
         self._history_threshold_ns = nanoseconds("history_threshold_ms", settings.effective_history_threshold_ms)
         self._lock = FoldLock()
         self._queue: deque[tuple[Any, ...]] = deque()
+        self._unnamed: list[tuple[Any, ...]] = []  # executions that wait for the name of their scope
         self._table = query_table.QueryTable(settings.max_patterns)
         self._repetitions = repetition.RepetitionTable(settings.repetition_threshold)
         self._history: deque[_Kept] = deque(maxlen=settings.max_history_size)
@@ -102,6 +109,7 @@ class Recorder:
 
     def _begin(self) -> None:
         self._queue.clear()
+        self._unnamed.clear()
         self._table.clear()
         self._repetitions.clear()
         self._history.clear()
@@ -144,9 +152,12 @@ class Recorder:
             call_site: str | None,
             unit: Unit | None,
             literals: tuple[str, Any] | None,
+            scope: Scope | None,
             /,
         ) -> None:
-            append((target, pattern, started_ns, duration_ns, rows, outcome, failure, call_site, unit, literals, None))
+            append((
+                target, pattern, started_ns, duration_ns, rows, outcome, failure, call_site, unit, literals, scope, None
+            ))  # fmt: skip
             if len(queue) >= _FOLD_SIZE:
                 fold()
 
@@ -162,12 +173,17 @@ class Recorder:
         if len(self._queue) >= _FOLD_SIZE:
             self._fold_if_free()
 
-    def drain(self) -> Window:
-        """What happened since the last call; it stays in the views."""
+    def drain(self, *, is_last: bool = False) -> Window:
+        """
+        What happened since the last call; it stays in the views.
+
+        Args:
+            is_last: Whether nobody drains again, so that nothing may wait for the name of its scope.
+        """
         with self._lock.held() as is_free:
             if not is_free:
                 return Window((), (), ())
-            self._fold()
+            self._fold(is_last=is_last)
             queries = self._table.drain(self._offset_us())
             repetitions = self._repetitions.drain()
             kept = list(itertools.islice(self._history, len(self._history) - self._undrained, None))
@@ -234,17 +250,23 @@ class Recorder:
             finally:
                 lock.release()
 
-    def _fold(self) -> None:  # noqa: C901, PLR0912  # see below
+    def _fold(self, *, is_last: bool = False) -> None:  # noqa: C901, PLR0912  # see below
         # In one body and over local names, as every execution of the host passes through here. What is appended
         # meanwhile is left to the next fold, or a busy host would keep this thread folding for ever.
         take, table, repeat, keep = self._queue.popleft, self._table, self._repetitions.add, self._keep
         window, slow_ns, ceil, log2 = table.window, self.slow_threshold_ns, math.ceil, math.log2
         kept_ns = min(slow_ns, self._history_threshold_ns)
         offset_us = self._offset_us()
+        current_scope = name = None
+        self._queue.extend(self._unnamed)
+        self._unnamed.clear()
         for _ in range(len(self._queue)):
             execution = take()
             try:
-                target, pattern, started_ns, duration_ns, rows, outcome, _, call_site, unit, _, _ = execution
+                target, pattern, started_ns, duration_ns, rows, outcome, _, call_site, unit, _, scope, _ = execution
+                if scope is not current_scope:
+                    name = self._name_of(scope, started_ns + duration_ns, is_last=is_last)
+                    current_scope = scope
                 counters = window.get((target, pattern.id)) or table.open(target, pattern, started_ns, duration_ns)
                 counters.total_ns += duration_ns
                 bucket = ceil(log2(duration_ns or 1) * PER_OCTAVE + SECONDS_OFFSET)  # bucket_of() without the call
@@ -270,13 +292,24 @@ class Recorder:
                     counters.outcomes[outcome] += 1
                 if duration_ns >= kept_ns:
                     counters.slow += duration_ns >= slow_ns
-                    keep(offset_us + started_ns // _NS_PER_US, *execution)
+                    keep(offset_us + started_ns // _NS_PER_US, name, *execution)
                 if unit is not None and counters.unit_key is not None:
-                    repeat(target, pattern, call_site, unit, duration_ns, counters.unit_key)
+                    repeat(target, pattern, call_site, unit, duration_ns, counters.unit_key, name)
+            except _NotNamedYetError:
+                self._unnamed.append(execution)
             except Exception as error:  # one malformed record must neither stop the others nor reach the query
                 self.fold_errors += 1
                 if is_of_signal_handler(error):
                     raise
+
+    def _name_of(self, scope: Scope | None, ended_ns: int, *, is_last: bool) -> str | None:
+        if scope is None:
+            return None
+        is_last = is_last or self._clock.monotonic_ns() - ended_ns > _NAMELESS_NS
+        label = scope.label or scope.find_label(is_last=is_last)
+        if label is None:
+            raise _NotNamedYetError
+        return label.name
 
     def _offset_us(self) -> int:
         """What a monotonic moment lacks, in microseconds, to one of the epoch."""
@@ -285,6 +318,7 @@ class Recorder:
     def _keep(
         self,
         started_us: int,
+        name: str | None,
         target: str,
         pattern: Pattern,
         _started_ns: int,
@@ -293,14 +327,14 @@ class Recorder:
         outcome: int,
         failure: Failure | None,
         call_site: str | None,
-        unit: Unit | None,
+        _unit: Unit | None,
         literals: tuple[str, Any] | None,
+        _scope: Scope | None,
         trace_id: str | None,
     ) -> None:
-        # The unit itself is let go, with all it has counted.
-        scope = None if unit is None else unit.name
+        # The scope itself is let go, with all it has counted.
         kept = (
-            target, pattern, started_us, duration_ns, rows, outcome, failure, call_site, scope, literals, trace_id
+            target, pattern, started_us, duration_ns, rows, outcome, failure, call_site, name, literals, trace_id
         )  # fmt: skip
         if duration_ns >= self._history_threshold_ns:
             self.history_dropped += len(self._history) == self._history.maxlen

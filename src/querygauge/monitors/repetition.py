@@ -66,9 +66,27 @@ class RepetitionTable:
         self._distinct = 0
 
     def add(
-        self, target: str, pattern: Pattern, call_site: str | None, unit: Unit, duration_ns: int, unit_key: str
+        self,
+        target: str,
+        pattern: Pattern,
+        call_site: str | None,
+        unit: Unit,
+        duration_ns: int,
+        unit_key: str,
+        scope: str | None,
     ) -> None:
-        """Counts one execution within its unit, under `unit_key`, and in the finding once the threshold is reached."""
+        """
+        Counts one execution within its unit, and in the finding once the threshold is reached.
+
+        Args:
+            target: Name of the database.
+            pattern: What was executed.
+            call_site: The sending line.
+            unit: What it is repeated within.
+            duration_ns: How long it took.
+            unit_key: What the unit counts it under.
+            scope: Name of the scope it belongs to.
+        """
         repeats = unit.repeats
         tally = repeats.get((unit_key, call_site))
         if tally is None:
@@ -86,14 +104,20 @@ class RepetitionTable:
         if found is not None and found.is_open:
             found.executions += 1
             found.total_ns += duration_ns
-            found.scope = unit.name
+            found.scope = scope
             if count > found.max:  # noqa: PLR1730  # this runs with every repeated statement, and max() is a call
                 found.max = count
         elif count >= self._threshold:
-            self._find(target, pattern, call_site, unit, duration_ns, tally)
+            self._find(target, pattern, call_site, duration_ns, tally, scope)
 
     def _find(
-        self, target: str, pattern: Pattern, call_site: str | None, unit: Unit, duration_ns: int, tally: list[Any]
+        self,
+        target: str,
+        pattern: Pattern,
+        call_site: str | None,
+        duration_ns: int,
+        tally: list[Any],
+        scope: str | None,
     ) -> None:
         """Enters a tally into its finding in this window, all of it if it has just reached the threshold."""
         found = tally[_FOUND] = self._counts(target, pattern, call_site)
@@ -101,7 +125,7 @@ class RepetitionTable:
             self.dropped += 1
             return
         is_new = tally[_COUNT] == self._threshold
-        found.scope = unit.name
+        found.scope = scope
         found.scopes += is_new
         found.executions += tally[_COUNT] if is_new else 1
         found.total_ns += tally[_NS] if is_new else duration_ns

@@ -26,6 +26,7 @@ from querygauge.values.queries import (
     SlowQueryAlert,
     severity_of,
 )
+from querygauge.values.scopes import ScopeLabel
 from querygauge.values.snapshots import SelfMetrics, Snapshot
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "PoolWindow",
     "QueryStats",
     "Repetition",
+    "ScopeLabel",
     "SelfMetrics",
     "Severity",
     "SlowQuery",
