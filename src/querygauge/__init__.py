@@ -4,6 +4,7 @@ from querygauge.capture.scope import scope
 from querygauge.errors import MissingExtraError, QueryGaugeError, SettingsError, StoreError
 from querygauge.gauge import Instrumentation
 from querygauge.instrument import instrument, uninstrument
+from querygauge.instrument_all import instrument_all
 from querygauge.monitors.delivery import RateLimitedAlertHandler
 from querygauge.monitors.pool_monitor import ConnectionPoolMonitor, initialize_pool_monitor
 from querygauge.monitors.query_monitor import QueryMonitor, initialize_query_monitor
@@ -42,6 +43,7 @@ __all__ = [
     "initialize_pool_monitor",
     "initialize_query_monitor",
     "instrument",
+    "instrument_all",
     "scope",
     "uninstrument",
 ]

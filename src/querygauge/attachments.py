@@ -27,7 +27,7 @@ from querygauge.monitors.query_monitor import QueryMonitor
 from querygauge.patterns.cache import PatternCache
 from querygauge.settings import Settings
 
-__all__ = ["Attachment", "Monitors", "attachment_of", "has_pool"]
+__all__ = ["Attachment", "Monitors", "attachment_of", "has_pool", "identity_of"]
 
 _NS_PER_MS: Final = 1e6
 
@@ -41,11 +41,13 @@ class Monitors:
         name: Of its database.
         queries: Takes the statements of all targets.
         settings: In force.
+        patterns: By dialect, what all targets remember together; for dialects in which every server reads a text alike.
     """
 
     name: str
     queries: QueryMonitor
     settings: Settings
+    patterns: dict[str, PatternCache]
 
 
 class Attachment(Protocol):
@@ -53,10 +55,12 @@ class Attachment(Protocol):
     One target that is watched.
 
     Attributes:
+        name: Of its database.
         guard: Stands before all its hooks.
         pool: The monitor of its pool; None for a single connection.
     """
 
+    name: str
     guard: Guard
     pool: ConnectionPoolMonitor | None
 
@@ -71,6 +75,12 @@ class Attachment(Protocol):
 
     def detach(self) -> None:
         """Leaves the target as it was found."""
+
+
+def identity_of(target: Any) -> int:
+    """What a target is told from others by, as long as it lives."""
+    # An engine shares its dialect with its `execution_options` copies and the AsyncEngine over it.
+    return id(target.dialect if isinstance(target, Engine) else target)
 
 
 def has_pool(target: Any) -> bool:
@@ -90,9 +100,9 @@ def attachment_of(target: Any, pool: ConnectionPoolMonitor | None, monitors: Mon
 class _EngineAttachment:
     def __init__(self, engine: Engine, pool: ConnectionPoolMonitor, monitors: Monitors) -> None:
         settings = monitors.settings
+        self.name = monitors.name
         self.guard = _guard(monitors, self.detach)
         self.pool: ConnectionPoolMonitor | None = pool
-        # An engine shares its dialect with its `execution_options` copies and the AsyncEngine over it.
         self._dialect = ref(engine.dialect)
         self._hooks = PoolHooks(
             engine,
@@ -108,7 +118,7 @@ class _EngineAttachment:
             monitors.name,
             record=monitors.queries.recorder(monitors.name),
             ledger=monitors.queries.ledger(),
-            patterns=_patterns(settings, spoken_dialect(engine.dialect)),
+            patterns=_patterns(monitors, spoken_dialect(engine.dialect)),
             find_call_site=_finder(settings),
             held=pool.held,
             wake=monitors.queries.wake,
@@ -124,8 +134,12 @@ class _EngineAttachment:
             # An asynchronous engine is pinged on the loop that uses it, and none does yet.
             if not engine.dialect.is_async:
                 self._begin_pings()
-        self._hooks.attach()
-        self._statements.attach()
+        try:
+            self._hooks.attach()
+            self._statements.attach()
+        except BaseException:
+            self.detach()
+            raise
 
     def is_of(self, target: Any) -> bool:
         return isinstance(target, Engine) and self._dialect() is target.dialect
@@ -149,6 +163,7 @@ class _EngineAttachment:
 
 class _PoolAttachment:
     def __init__(self, watched: Any, pool: ConnectionPoolMonitor, monitors: Monitors) -> None:
+        self.name = monitors.name
         self.guard = _guard(monitors, self.detach)
         self.pool: ConnectionPoolMonitor | None = pool
         self._hooks = AsyncpgPoolHooks(
@@ -176,6 +191,7 @@ class _PoolAttachment:
 
 class _ConnectionAttachment:
     def __init__(self, connection: Any, monitors: Monitors) -> None:
+        self.name = monitors.name
         self.guard = _guard(monitors, self.detach)
         self.pool: ConnectionPoolMonitor | None = None
         self._connection = ref(connection)
@@ -209,7 +225,7 @@ def _connection_statements(monitors: Monitors, guard: Guard, held: Any) -> Conne
     return ConnectionStatements(
         monitors.name,
         record=monitors.queries.recorder(monitors.name),
-        patterns=_patterns(settings, "postgresql"),
+        patterns=_patterns(monitors, "postgresql"),
         find_call_site=_finder(settings),
         held=held,
         wake=monitors.queries.wake,
@@ -220,8 +236,14 @@ def _connection_statements(monitors: Monitors, guard: Guard, held: Any) -> Conne
     )
 
 
-def _patterns(settings: Settings, dialect: str | Callable[[], str]) -> PatternCache:
-    return PatternCache(dialect, settings.max_patterns, fold_numbered_names=settings.fold_numbered_names)
+def _patterns(monitors: Monitors, dialect: str | Callable[[], str]) -> PatternCache:
+    settings = monitors.settings
+    found = monitors.patterns.get(dialect) if isinstance(dialect, str) else None
+    if found is None:
+        found = PatternCache(dialect, settings.max_patterns, fold_numbered_names=settings.fold_numbered_names)
+    if isinstance(dialect, str):
+        monitors.patterns[dialect] = found
+    return found
 
 
 def _finder(settings: Settings) -> Callable[[], str | None]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from querygauge.attachments import Attachment, Monitors, attachment_of, has_pool
+from querygauge.capture.guard import Guard
 from querygauge.clock import datetime_of
 from querygauge.errors import SettingsError, StoreError
 from querygauge.flush import FlushThread, Outbox, flush_thread
@@ -31,6 +31,7 @@ from querygauge.settings import Settings
 from querygauge.storage.spool import SpoolSink
 from querygauge.ticks import Ticks
 from querygauge.values import PoolMetrics, PoolWindow, SelfMetrics, Snapshot
+from querygauge.watched import Watched
 
 __all__ = ["Instrumentation"]
 
@@ -45,27 +46,35 @@ class Instrumentation:
     What `instrument` gives: the live numbers of some engines, and the end of measuring them.
 
     A context manager that closes itself. It need not be kept: it works until it is closed, or its engines are gone.
+    That of `instrument_all` works until it is closed, and forgets an engine that is gone once its numbers are stored.
 
     Attributes:
         queries: Statistics of all statements.
-        pools: Statistics of the pools, by name of the database.
-        targets: Names of the databases, those of single connections included.
         settings: The settings in force.
         clock: Where the time comes from.
         flush_interval_s: Seconds between two flushes.
         is_closed: Whether it has ended.
+        is_lasting: Whether its targets come and go.
     """
 
-    def __init__(self, settings: Settings, on_close: Callable[["Instrumentation"], None], clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        on_close: Callable[["Instrumentation"], None],
+        clock: Clock,
+        *,
+        is_lasting: bool = False,
+    ) -> None:
         self.settings = settings
         self.clock = clock
         self.flush_interval_s = settings.flush_interval_s
         self.is_closed = False
+        self.is_lasting = is_lasting
         self.queries = _query_monitor(settings, clock)
-        self.pools: dict[str, ConnectionPoolMonitor] = {}
-        self.targets: list[str] = []
+        self._watched = Watched(
+            self.queries, settings, lambda name: _pool_monitor(settings, name, clock), is_lasting=is_lasting
+        )
         self._on_close = on_close
-        self._attached: list[Attachment] = []
         self._flushing = FoldLock()
         self._closing = threading.Lock()  # taken once, never given back
         self._is_unfinished = False  # closed by a signal handler that interrupted the counting
@@ -75,36 +84,63 @@ class Instrumentation:
         survive_forks(self)
 
     @property
+    def pools(self) -> dict[str, ConnectionPoolMonitor]:
+        """Statistics of the pools, by name of the database."""
+        return self._watched.pools
+
+    @property
+    def targets(self) -> list[str]:
+        """Names of the databases, those of single connections included."""
+        return self._watched.targets
+
+    @property
     def pool(self) -> ConnectionPoolMonitor:
         """
         Statistics of the first pool.
 
         Raises:
-            SettingsError: If only single connections are watched.
+            SettingsError: If no engine and no pool is watched.
         """
         if not self.pools:
-            raise SettingsError("pool is known of engines and pools; got connections that belong to none")
+            raise SettingsError("pool is known of engines and pools; got none, or connections that belong to none")
         return next(iter(self.pools.values()))
 
-    def attach(self, target: Any, name: str) -> Attachment | None:
-        """Begins to measure one target under the name of its database; None if measuring is switched off."""
-        pool = _pool_monitor(self.settings, name, self.clock) if has_pool(target) else None
-        self.targets.append(name)
-        if pool is not None:
-            self.pools[name] = pool
-        if not self.settings.enabled:
-            return None
-        attachment = attachment_of(target, pool, Monitors(name, self.queries, self.settings))
-        self._attached.append(attachment)
-        return attachment
+    def attach(self, target: Any, name: str, pool_name: str | None = None) -> None:
+        """
+        Begins to measure one target, unless measuring is switched off.
+
+        Args:
+            target: An engine that is no copy, an asyncpg pool or connection.
+            name: Of its database.
+            pool_name: Of its pool; by default the same.
+        """
+        joined = self._watched.join(target, name, pool_name or name)
+        if joined is not None and joined.pool is not None and self._thread is not None:
+            joined.pool.start_delivery()
+
+    def detach(self, target: Any) -> None:
+        """Measures one target no longer; what was counted of it stays."""
+        self._watched.leave(target)
+
+    def watches(self, target: Any) -> bool:
+        """Whether this very target is measured."""
+        return self._watched.has(target)
+
+    def uses(self, name: str) -> bool:
+        """Whether a target that is not gone goes by that name."""
+        return self._watched.uses(name)
+
+    def count_failures_of(self, guard: Guard) -> None:
+        """Counts what a guard of more than one target catches."""
+        self._watched.count_failures_of(guard)
 
     def start(self) -> None:
-        """Has the flush thread drive this gauge."""
-        if not self._attached:
+        """Has the flush thread drive this gauge, once there is something to measure."""
+        if self._thread is not None or not self._watched.attached():
             return
         self._thread = flush_thread()
         self.queries.start_delivery(self._thread.wake)
-        for pool in self._watched_pools():
+        for pool in self._watched.attached_pools():
             pool.start_delivery()
         self._thread.add(self)
 
@@ -115,7 +151,8 @@ class Instrumentation:
     def report_data(self) -> ReportData:
         """What the report is made of."""
         pools = tuple(
-            PoolWindow(name, pool.get_current_snapshot(), pool.get_metrics()) for name, pool in self.pools.items()
+            PoolWindow(name, pool.get_current_snapshot(), pool.get_metrics())
+            for name, pool in tuple(self.pools.items())
         )
         return replace(self.queries.report_data(), pools=pools, self_metrics=self._self_metrics())
 
@@ -138,13 +175,15 @@ class Instrumentation:
     def poll(self) -> None:
         """Writes log lines and calls alert handlers that are due; the flush thread does it every second."""
         self.queries.poll()
-        for attached in self._attached:
+        for attached in self._watched.attached():
             attached.poll()
-        for pool in self._watched_pools():
+        for pool in self._watched.attached_pools():
             pool.poll()
         if self._ticks is not None:
             self._ticks.reap()
-        if self._is_unfinished or all(attached.is_gone() for attached in self._attached):
+        if self.is_lasting:
+            self._watched.let_go()
+        if self._is_unfinished or (self._watched.are_gone() and not self.is_lasting):
             self.close()
 
     def flush(self) -> None:
@@ -174,7 +213,8 @@ class Instrumentation:
 
     @property
     def _is_interrupted(self) -> bool:
-        is_counting = self.queries.is_interrupted or any(pool.is_interrupted for pool in self.pools.values())
+        pools = tuple(self.pools.values())
+        is_counting = self.queries.is_interrupted or any(pool.is_interrupted for pool in pools)
         return is_counting or self._flushing.is_interrupted
 
     def close(self) -> None:
@@ -201,12 +241,12 @@ class Instrumentation:
         self.is_closed = True
         self._on_close(self)
         # Backwards, since two of its engines may share a pool.
-        for attached in reversed(self._attached):
+        for attached in reversed(self._watched.attached()):
             attached.detach()
         if self._thread is not None:
             self._thread.remove(self)
             self.queries.stop_delivery()
-            for pool in self._watched_pools():
+            for pool in self._watched.attached_pools():
                 pool.stop_delivery()
 
     def __enter__(self) -> Self:
@@ -218,12 +258,13 @@ class Instrumentation:
         self.close()
 
     def __repr__(self) -> str:
-        state = "closed" if self.is_closed else "attached" if self._attached else "disabled"
+        state = "closed" if self.is_closed else "attached" if self.settings.enabled else "disabled"
         return f"<Instrumentation service={self.settings.service!r} targets={self.targets} {state}>"
 
     def after_fork_in_child(self) -> None:
         """Makes the lock anew, and leaves to the parent what the parent counted."""
         self._flushing = FoldLock()
+        self._watched.after_fork_in_child()
         self._started_us = self._window_us = self.clock.now_us()
         if self._outbox is not None:
             self._outbox.forget()
@@ -234,7 +275,7 @@ class Instrumentation:
         """What was counted since the last call; None if that is nothing and somebody said so lately."""
         now_us = self.clock.now_us()
         window = self.queries.drain(is_last=is_last)
-        pools = tuple(pool.drain() for pool in self.pools.values())
+        pools = self._watched.drain_pools()
         is_quiet = not window.queries and all(pool.metrics == _NO_POOL_METRICS for pool in map(_without_peaks, pools))
         if is_quiet and 0 <= now_us - self._window_us < _HEARTBEAT_US:
             return None
@@ -256,13 +297,10 @@ class Instrumentation:
         metrics = self.queries.self_metrics()
         return replace(
             metrics,
-            hook_errors=metrics.hook_errors + sum(attached.guard.failures for attached in self._attached),
-            alerts_dropped=metrics.alerts_dropped + sum(pool.alerts_dropped for pool in self.pools.values()),
+            hook_errors=metrics.hook_errors + self._watched.failures,
+            alerts_dropped=metrics.alerts_dropped + self._watched.alerts_dropped,
             snapshots_dropped=0 if self._outbox is None else self._outbox.dropped,
         )
-
-    def _watched_pools(self) -> list[ConnectionPoolMonitor]:
-        return [attached.pool for attached in self._attached if attached.pool is not None]
 
 
 _NO_POOL_METRICS: Final = PoolMetrics()

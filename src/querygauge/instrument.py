@@ -4,56 +4,28 @@ Which engine has which gauge: `instrument` makes or finds it, `uninstrument` end
 Deliberately not here: what a gauge does.
 """
 
-import itertools
-import threading
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
-from typing import Any, Final
+from dataclasses import fields
+from typing import Any
 
-from sqlalchemy.engine import Engine
-
-from querygauge.attachments import Attachment
-from querygauge.capture.asyncpg_target import asyncpg_name, is_asyncpg
-from querygauge.capture.sqlalchemy_target import engines_of, target_name
+from querygauge.attachments import identity_of
+from querygauge.capture.asyncpg_target import is_asyncpg
+from querygauge.capture.sqlalchemy_target import engines_of
 from querygauge.clock import SystemClock
 from querygauge.errors import SettingsError
-from querygauge.forking import survive_forks
 from querygauge.gauge import Instrumentation
+from querygauge.registry import name_of, registry
 from querygauge.settings import Settings, load_settings
 
-__all__ = ["instrument", "uninstrument"]
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """One target that is watched, under its name."""
-
-    attachment: Attachment
-    name: str
-    gauge: Instrumentation
-
-
-class _Registry:
-    """The gauges of this process."""
-
-    def __init__(self) -> None:
-        self.lock = threading.RLock()
-        self.entries: list[_Entry] = []
-        survive_forks(self)
-
-    def after_fork_in_child(self) -> None:
-        """Replaces the lock, which another thread may have held."""
-        self.lock = threading.RLock()
-
-
-_registry: Final = _Registry()
+__all__ = ["check_agrees", "instrument", "uninstrument"]
 
 
 def instrument(*targets: Any, name: str | None = None, **settings: Any) -> Instrumentation:
     """
     Times every statement and every checkout of some engines, asyncpg pools or asyncpg connections from now on.
 
-    Doing it twice changes nothing: the second call gives the gauge of the first.
+    Doing it twice changes nothing: the second call gives the gauge of the first. What `instrument_all` measures gets a
+    gauge of its own, and leaves that one.
 
     Args:
         *targets: Each an `Engine`, an `AsyncEngine`, a session maker of either, an `asyncpg.Pool` or an
@@ -73,10 +45,11 @@ def instrument(*targets: Any, name: str | None = None, **settings: Any) -> Instr
         raise SettingsError(f"name must be a text that is not empty; got {name!r}")
     if name is not None and len(watched) > 1:
         raise SettingsError(f"name must be left out for several engines; got {name!r} for {len(watched)}")
-    with _registry.lock:
-        known = [_gauge_of(target) for target in watched]
+    with registry.lock:
+        known = [_own_gauge_of(target) for target in watched]
         if known[0] is not None and all(gauge is known[0] for gauge in known):
-            _check_agrees(known[0], name, settings, wanted)
+            _check_name(known[0], name)
+            check_agrees(known[0].settings, settings, wanted)
             return known[0]
         if any(gauge is not None for gauge in known):
             raise SettingsError("some of the engines are instrumented already: close their gauge, or leave them out")
@@ -92,19 +65,36 @@ def uninstrument(*targets: Any) -> None:
     """
     for target in targets:
         for watched in _targets_of(target):
-            gauge = _gauge_of(watched)
-            if gauge is not None:
+            gauge = registry.gauge_of(watched)
+            if gauge is not None and gauge.is_lasting:
+                gauge.detach(watched)
+            elif gauge is not None:
                 gauge.close()
 
 
+def check_agrees(mine: Settings, given: dict[str, Any], wanted: Settings) -> None:
+    """
+    Raises if a setting that was given differs from the one in force.
+
+    Raises:
+        SettingsError: It names the setting and both values.
+    """
+    for setting in fields(Settings):
+        kept, asked = getattr(mine, setting.name), getattr(wanted, setting.name)
+        if setting.name in given and kept != asked:
+            raise SettingsError(f"{setting.name} must stay {kept!r} until the gauge is closed; got {asked!r}")
+
+
 def _made(targets: list[Any], name: str | None, settings: Settings) -> Instrumentation:
-    gauge = Instrumentation(settings, _forget, SystemClock())
+    gauge = Instrumentation(settings, registry.remove, SystemClock())
+    registry.add(gauge)
     try:
         for target in targets:
-            free_name = _free_name(name or _name_of(target), gauge)
-            attachment = gauge.attach(target, free_name)
-            if attachment is not None:
-                _registry.entries.append(_Entry(attachment, free_name, gauge))
+            before = registry.gauge_of(target)
+            if before is not None:
+                before.detach(target)
+            free_name, _ = registry.free_name(name or name_of(target))
+            gauge.attach(target, free_name)
         gauge.start()
     except BaseException:
         gauge.close()
@@ -116,37 +106,16 @@ def _targets_of(target: Any) -> list[Any]:
     return [target] if is_asyncpg(target) else list(engines_of(target))
 
 
-def _name_of(target: Any) -> str:
-    return target_name(target) if isinstance(target, Engine) else asyncpg_name(target)
-
-
 def _distinct(targets: Iterable[Any]) -> list[Any]:
-    # An engine shares its dialect with its `execution_options` copies and the AsyncEngine over it.
-    return list({id(target.dialect if isinstance(target, Engine) else target): target for target in targets}.values())
+    return list({identity_of(target): target for target in targets}.values())
 
 
-def _gauge_of(target: Any) -> Instrumentation | None:
-    # A gauge may be closing in another thread.
-    found = (entry.gauge for entry in tuple(_registry.entries) if entry.attachment.is_of(target))
-    return next((gauge for gauge in found if not gauge.is_closed), None)
+def _own_gauge_of(target: Any) -> Instrumentation | None:
+    gauge = registry.gauge_of(target)
+    return None if gauge is None or gauge.is_lasting else gauge
 
 
-def _free_name(name: str, gauge: Instrumentation) -> str:
-    taken = {entry.name for entry in _registry.entries if not entry.attachment.is_gone()} | set(gauge.targets)
-    numbered = (f"{name}#{number}" for number in itertools.count(2))
-    return next(candidate for candidate in itertools.chain([name], numbered) if candidate not in taken)
-
-
-def _check_agrees(gauge: Instrumentation, name: str | None, given: dict[str, Any], wanted: Settings) -> None:
+def _check_name(gauge: Instrumentation, name: str | None) -> None:
     # The name asked for at first may have been given away, and then got a number.
     if name is not None and not any(name in {target, target.rpartition("#")[0]} for target in gauge.targets):
         raise SettingsError(f"name must stay {gauge.targets[0]!r} until the gauge is closed; got {name!r}")
-    for setting in fields(Settings):
-        mine, theirs = getattr(gauge.settings, setting.name), getattr(wanted, setting.name)
-        if setting.name in given and mine != theirs:
-            raise SettingsError(f"{setting.name} must stay {mine!r} until the gauge is closed; got {theirs!r}")
-
-
-def _forget(gauge: Instrumentation) -> None:
-    with _registry.lock:
-        _registry.entries = [entry for entry in _registry.entries if entry.gauge is not gauge]

@@ -42,5 +42,5 @@ def test_replaced_pools_are_let_go(new_engine: NewEngine) -> None:
             engine.dispose()
         gc.collect()
         engine.dispose()
-        attachment: Any = gauge._attached[0]
+        attachment: Any = gauge._watched.attached()[0]
         assert len(attachment._hooks._wraps) <= 2

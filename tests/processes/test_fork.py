@@ -15,9 +15,9 @@ from sqlalchemy import create_engine
 
 from processes.programs import executions, run
 from querygauge.flush import flush_thread
-from querygauge.instrument import _registry as registry_of_instrument
 from querygauge.instrument import instrument
 from querygauge.patterns.cache import PatternCache
+from querygauge.registry import registry as registry_of_instrument
 
 _LOCKS = (type(threading.Lock()), type(threading.RLock()), threading.Condition)
 _ENGINE = """
@@ -245,7 +245,7 @@ def test_a_lock_that_another_thread_holds_at_the_fork_stops_no_child() -> None:
 def test_a_child_does_not_report_failures_of_its_parent() -> None:
     """What failed in a hook of the parent is told by the parent alone."""
     gauge = instrument(create_engine("sqlite://"), store=None)
-    guard = gauge._attached[0].guard
+    guard = gauge._watched.attached()[0].guard
     guard.caught("statement", ValueError("one"))
 
     def work() -> None:

@@ -12,10 +12,11 @@ from weakref import ref
 from sqlalchemy.engine import Engine
 from sqlalchemy.engine.base import OptionEngine
 from sqlalchemy.engine.interfaces import Dialect
+from sqlalchemy.pool import Pool
 
 from querygauge.errors import SettingsError
 
-__all__ = ["engines_of", "spoken_dialect", "target_name"]
+__all__ = ["engines_of", "is_watchable", "spoken_dialect", "target_name"]
 
 _DEFAULT_PORTS: Final = {"postgresql": 5432, "mysql": 3306, "mariadb": 3306, "mssql": 1433, "oracle": 1521}
 # By SQLAlchemy's name of the dialect, and whether a backslash escapes.
@@ -36,7 +37,7 @@ def engines_of(target: Any) -> list[Engine]:
     engines: list[Engine] = []
     for bound in _bound_to(target):
         engine = _base_of(getattr(bound, "sync_engine", bound))
-        if not isinstance(engine, Engine) or not isinstance(engine.dialect, Dialect):
+        if not isinstance(engine, Engine) or not is_watchable(engine):
             raise SettingsError(
                 "instrument() takes an Engine, an AsyncEngine, a sessionmaker or an async_sessionmaker; "
                 f"got {_described(target)}"
@@ -48,15 +49,22 @@ def engines_of(target: Any) -> list[Engine]:
     return engines
 
 
-def spoken_dialect(dialect: Dialect) -> Callable[[], str]:
+def is_watchable(engine: Engine) -> bool:
+    """Whether an engine is a real one: those of some tests have stand-ins for a dialect or a pool."""
+    return isinstance(engine.dialect, Dialect) and isinstance(engine.pool, Pool)
+
+
+def spoken_dialect(dialect: Dialect) -> str | Callable[[], str]:
     """
-    Gives the name under which `patterns` knows what a server speaks.
+    Gives the name under which `patterns` knows what a server speaks; a function that does, where servers differ.
 
     SQLAlchemy asks at the first connection whether a backslash escapes in a plain literal there. A session that
     changes its mode later is not noticed.
     """
     known = ref(dialect)
     name = dialect.name
+    if not any(name == differing for differing, _ in _MODES):
+        return name
 
     def spoken() -> str:
         escapes = getattr(known(), "_backslash_escapes", None)

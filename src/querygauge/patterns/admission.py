@@ -77,11 +77,11 @@ class _Digests:
     Which texts were added lately: none is in it that was not added, and of too many the oldest are lost.
 
     A digest goes to the front of its row, and the last one of the row goes. So nothing is ever cleared, memory stays
-    what it is from the beginning, and texts that are made to share a row push out each other alone.
+    what it is from the first text on, and texts that are made to share a row push out each other alone.
     """
 
     def __init__(self) -> None:
-        self._digests = array("q", bytes(8 * _ROWS * _ROW))
+        self._digests = array("q")  # as long as nothing was added: most applications send few texts
 
     def __contains__(self, text: str) -> bool:
         digest = hash(text)
@@ -90,6 +90,8 @@ class _Digests:
 
     def add(self, text: str) -> bool:
         """Adds a text; whether it was not there."""
+        if not self._digests:
+            self._digests = array("q", bytes(8 * _ROWS * _ROW))
         digest = hash(text)
         start = digest % _ROWS * _ROW
         row = self._digests[start : start + _ROW]

@@ -1,0 +1,167 @@
+"""
+The targets of one gauge and the monitors of their pools: who joins, who leaves, and what stays of those that are gone.
+
+In go targets under their names; out come attachments to poll and to end, and windows of the pools to store.
+Deliberately not here: what is attached (`attachments`), and when anything is taken to the store (`gauge`).
+"""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from querygauge.attachments import Attachment, Monitors, attachment_of, has_pool, identity_of
+from querygauge.capture.guard import Guard
+from querygauge.monitors.pool_monitor import ConnectionPoolMonitor
+from querygauge.monitors.query_monitor import QueryMonitor
+from querygauge.patterns.cache import PatternCache
+from querygauge.settings import Settings
+from querygauge.values import PoolWindow
+
+__all__ = ["Watched"]
+
+
+class Watched:
+    """
+    Who is measured.
+
+    Args:
+        queries: Takes the statements of all targets.
+        settings: In force.
+        new_pool: Makes the monitor of a pool of that name.
+        is_lasting: Whether targets come and go, so that what is known of one that went is forgotten in the end.
+
+    Attributes:
+        pools: The monitors of the pools, by name.
+        targets: Names of the databases.
+    """
+
+    def __init__(
+        self,
+        queries: QueryMonitor,
+        settings: Settings,
+        new_pool: Callable[[str], ConnectionPoolMonitor],
+        *,
+        is_lasting: bool,
+    ) -> None:
+        self.pools: dict[str, ConnectionPoolMonitor] = {}
+        self.targets: list[str] = []
+        self._queries = queries
+        self._settings = settings
+        self._new_pool = new_pool
+        self._is_lasting = is_lasting
+        self._attached: dict[int, Attachment] = {}
+        self._by_name: dict[str, Attachment] = {}
+        self._patterns: dict[str, PatternCache] = {}
+        self._guards: list[Guard] = []
+        self._failures_of_gone = self._alerts_dropped_of_gone = 0
+        self._lock = threading.RLock()  # while somebody joins or leaves
+
+    def after_fork_in_child(self) -> None:
+        """Makes the lock anew, and leaves to the parent what the parent counted."""
+        self._lock = threading.RLock()
+        self._failures_of_gone = self._alerts_dropped_of_gone = 0
+
+    def attached(self) -> tuple[Attachment, ...]:
+        """Everybody who is measured, in the order they joined."""
+        return tuple(self._attached.values())
+
+    def attached_pools(self) -> list[ConnectionPoolMonitor]:
+        """The monitors of their pools."""
+        return [attached.pool for attached in self.attached() if attached.pool is not None]
+
+    def join(self, target: Any, name: str, pool_name: str) -> Attachment | None:
+        """
+        Begins to measure one target; None if measuring is switched off.
+
+        Args:
+            target: An engine that is no copy, an asyncpg pool or connection.
+            name: Of its database.
+            pool_name: Of its pool. The statistics of a pool that is gone go on under its name.
+        """
+        with self._lock:
+            pool = (self.pools.get(pool_name) or self._new_pool(pool_name)) if has_pool(target) else None
+            joined = None
+            if self._settings.enabled:
+                monitors = Monitors(name, self._queries, self._settings, self._patterns)
+                joined = self._add(target, attachment_of(target, pool, monitors), pool_name)
+            if pool is not None:
+                self.pools[pool_name] = pool
+            if name not in self.targets:
+                self.targets.append(name)
+            return joined
+
+    def _add(self, target: Any, attachment: Attachment, pool_name: str) -> Attachment:
+        identity = identity_of(target)
+        self._remove(identity)  # whoever had that identity before is gone
+        self._attached[identity] = attachment
+        # Where targets come and go, single connections go by the name of their database, however many there are.
+        if attachment.pool is not None or not self._is_lasting:
+            self._by_name[pool_name] = attachment
+        return attachment
+
+    def _remove(self, identity: int) -> Attachment | None:
+        attached = self._attached.pop(identity, None)
+        if attached is not None:
+            self._failures_of_gone += attached.guard.failures
+        return attached
+
+    def leave(self, target: Any) -> None:
+        """Measures one target no longer; what was counted of it stays for the next window."""
+        with self._lock:
+            attached = self._remove(identity_of(target))
+            self._by_name = {name: named for name, named in self._by_name.items() if named is not attached}
+        if attached is not None:
+            attached.detach()
+
+    def has(self, target: Any) -> bool:
+        """Whether this very target is measured."""
+        attached = self._attached.get(identity_of(target))
+        return attached is not None and attached.is_of(target)
+
+    def uses(self, name: str) -> bool:
+        """Whether a target that is not gone goes by that name."""
+        named = self._by_name.get(name)
+        if named is None:
+            return name in self.targets and not self._settings.enabled
+        return not named.is_gone()
+
+    def are_gone(self) -> bool:
+        """Whether nobody can use any of them any more."""
+        return all(attached.is_gone() for attached in self.attached())
+
+    def let_go(self) -> None:
+        """Removes those that are gone; the monitors of their pools stay for the next window."""
+        with self._lock:
+            for identity in [key for key, attached in self._attached.items() if attached.is_gone()]:
+                self._remove(identity)
+
+    def drain_pools(self) -> tuple[PoolWindow, ...]:
+        """What the pools did since the last call; where targets come and go, those without one are then forgotten."""
+        with self._lock:
+            pools = dict(self.pools)
+            kept = {id(pool) for pool in self.attached_pools()}
+            gone = [name for name, pool in pools.items() if self._is_lasting and id(pool) not in kept]
+            for name in gone:
+                del self.pools[name]
+                self._by_name.pop(name, None)
+            if gone:
+                self.targets = list(dict.fromkeys(attached.name for attached in self.attached()))
+        for name in gone:
+            pools[name].stop_delivery()
+            self._alerts_dropped_of_gone += pools[name].alerts_dropped
+        return tuple(pool.drain() for pool in pools.values())
+
+    def count_failures_of(self, guard: Guard) -> None:
+        """Counts what `guard` catches among the failures."""
+        self._guards.append(guard)
+
+    @property
+    def failures(self) -> int:
+        """Exceptions caught inside hooks."""
+        guards = [*self._guards, *(attached.guard for attached in self.attached())]
+        return self._failures_of_gone + sum(guard.failures for guard in guards)
+
+    @property
+    def alerts_dropped(self) -> int:
+        """Alerts of pools that no handler saw."""
+        return self._alerts_dropped_of_gone + sum(pool.alerts_dropped for pool in tuple(self.pools.values()))
