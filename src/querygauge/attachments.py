@@ -13,6 +13,7 @@ from weakref import ref
 
 from sqlalchemy.engine import Engine
 
+from querygauge.capture.asyncpg_beneath import AsyncpgBeneath
 from querygauge.capture.asyncpg_connection import ConnectionStatements
 from querygauge.capture.asyncpg_pool import AsyncpgPoolHooks
 from querygauge.capture.asyncpg_target import is_pool
@@ -22,6 +23,7 @@ from querygauge.capture.health import ping_of
 from querygauge.capture.sqlalchemy_engine import Statements
 from querygauge.capture.sqlalchemy_pool import PoolHooks
 from querygauge.capture.sqlalchemy_target import spoken_dialect
+from querygauge.checkout import new_checkout
 from querygauge.monitors.pool_monitor import ConnectionPoolMonitor
 from querygauge.monitors.query_monitor import QueryMonitor
 from querygauge.patterns.cache import PatternCache
@@ -104,6 +106,11 @@ class _EngineAttachment:
         self.guard = _guard(monitors, self.detach)
         self.pool: ConnectionPoolMonitor | None = pool
         self._dialect = ref(engine.dialect)
+        # What goes through asyncpg may go past SQLAlchemy.
+        self._beneath: AsyncpgBeneath | None = None
+        if engine.dialect.driver == "asyncpg":
+            statements = _connection_statements(monitors, self.guard, pool.held)
+            self._beneath = AsyncpgBeneath(engine.dialect, statements)
         self._hooks = PoolHooks(
             engine,
             record=pool,
@@ -112,6 +119,7 @@ class _EngineAttachment:
             guard=self.guard,
             may_ping=settings.health_check,
             is_async=engine.dialect.is_async,
+            watch_connection=None if self._beneath is None else self._beneath.watch,
         )
         self._statements = Statements(
             engine.dialect,
@@ -127,7 +135,7 @@ class _EngineAttachment:
             always_find=settings.call_sites == "all",
             keep_literals=settings.keep_literals,
         )
-        pool.set_reading(self._hooks.read)
+        pool.set_reading(self._hooks.read, self._hooks.activity)
         self._ping: Callable[[], bool] | None = None
         if settings.health_check:
             self._ping = ping_of(engine, self._hooks, settings.health_check_timeout_s)
@@ -137,6 +145,8 @@ class _EngineAttachment:
         try:
             self._hooks.attach()
             self._statements.attach()
+            if self._beneath is not None:
+                self._beneath.attach()
         except BaseException:
             self.detach()
             raise
@@ -157,6 +167,8 @@ class _EngineAttachment:
             self._ping = None
 
     def detach(self) -> None:
+        if self._beneath is not None:
+            self._beneath.detach()
         self._statements.detach()
         self._hooks.detach()
 
@@ -173,7 +185,7 @@ class _PoolAttachment:
             find_call_site=_finder(monitors.settings),
             guard=self.guard,
         )
-        pool.set_reading(self._hooks.read)
+        pool.set_reading(self._hooks.read, self._hooks.activity)
         self._hooks.attach(watched)
 
     def is_of(self, target: Any) -> bool:
@@ -196,7 +208,7 @@ class _ConnectionAttachment:
         self.pool: ConnectionPoolMonitor | None = None
         self._connection = ref(connection)
         # Who uses a connection of their own holds it all the time.
-        held = {id(connection): [time.perf_counter_ns(), None, None, False, None, None]}
+        held = {id(connection): new_checkout(time.perf_counter_ns(), None)}
         self._statements = _connection_statements(monitors, self.guard, held)
         self._statements.attach(connection)
 
@@ -225,6 +237,7 @@ def _connection_statements(monitors: Monitors, guard: Guard, held: Any) -> Conne
     return ConnectionStatements(
         monitors.name,
         record=monitors.queries.recorder(monitors.name),
+        ledger=monitors.queries.ledger(),
         patterns=_patterns(monitors, "postgresql"),
         find_call_site=_finder(settings),
         held=held,

@@ -10,12 +10,14 @@ import os
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
 from querygauge.capture.guard import Guard
+from querygauge.capture.long_hold import long_hold
 from querygauge.clock import datetime_of
 from querygauge.errors import SettingsError, StoreError
 from querygauge.flush import FlushThread, Outbox, flush_thread
@@ -143,6 +145,18 @@ class Instrumentation:
         for pool in self._watched.attached_pools():
             pool.start_delivery()
         self._thread.add(self)
+
+    def long_hold(self, reason: str) -> AbstractContextManager[None]:
+        """
+        A `with` block in which connections are checked out that may be held for long, and raise no alarm.
+
+        Args:
+            reason: Shown beside the holder, such as `listens for notifications`.
+
+        Raises:
+            SettingsError: If the reason is no text, or empty.
+        """
+        return long_hold(reason)
 
     def report(self) -> str:
         """Everything worth knowing so far, laid out for reading."""

@@ -1,12 +1,24 @@
 """The seams between the rooms, as the callee's needs: whoever fits may stand there, tests included."""
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from querygauge.values import Failure, Pattern, PoolGauges, ScopeLabel, Snapshot
+from querygauge.checkout import Checkout
+from querygauge.values import ConnectionActivity, Failure, Pattern, PoolGauges, ScopeLabel, Snapshot
 
-__all__ = ["Clock", "PoolLedger", "PoolReading", "PoolRecord", "QueryLedger", "Record", "Scope", "SnapshotSink", "Unit"]
+__all__ = [
+    "Activity",
+    "Clock",
+    "PoolLedger",
+    "PoolReading",
+    "PoolRecord",
+    "QueryLedger",
+    "Record",
+    "Scope",
+    "SnapshotSink",
+    "Unit",
+]
 
 
 class Clock(Protocol):
@@ -43,6 +55,13 @@ class PoolReading(Protocol):
 
     def __call__(self) -> PoolGauges:
         """The pool's state now; cheap, thread-safe, and never raises."""
+
+
+class Activity(Protocol):
+    """Reads what a connection is at that is checked out, at the moment of the call."""
+
+    def __call__(self, checkout: Checkout, /) -> ConnectionActivity | None:
+        """What it is at; None if nobody can tell. Cheap, thread-safe, and never raises."""
 
 
 class Unit(Protocol):
@@ -91,6 +110,7 @@ class Record(Protocol):
         unit: Unit | None,
         literals: tuple[str, Any] | None,
         scope: Scope | None,
+        phases: Sequence[int] | None = None,
         /,
     ) -> None:
         """
@@ -107,6 +127,7 @@ class Record(Protocol):
             unit: What it is repeated within; None for a first execution, and for what cannot be a repetition.
             literals: Statement and parameters as sent, only with `keep_literals` and only for a slow execution.
             scope: What it belongs to; None outside of every scope.
+            phases: Nanoseconds by phase, in the order of `values.PHASES`; a shorter one leaves out the last.
         """
 
 
@@ -115,14 +136,16 @@ class QueryLedger(NamedTuple):
     Where capture writes what `Record` would take, without the call, for the executions that are nothing but fast.
 
     Attributes:
-        queue: Takes `(target, *what Record takes, trace_id)`.
+        queue: Takes `(target, *what Record takes up to scope, trace_id, phases)`.
         fold_at: Executions in the queue from which `folds` is to be called.
         folds: Empties the queue.
+        phases: Takes `(target, pattern, phase, nanoseconds)` for executions that ended before.
     """
 
     queue: deque[tuple[Any, ...]]
     fold_at: int
     folds: Callable[[], None]
+    phases: deque[tuple[str, Pattern, int, int]]
 
 
 class PoolLedger(NamedTuple):
@@ -131,8 +154,7 @@ class PoolLedger(NamedTuple):
 
     Attributes:
         asked: By any token, since when somebody waits; entered before asking, removed after.
-        held: By token of the connection, `[since_ns, call_site, pattern_id, was_reported, ours, ours]`; entered when it
-            is handed out, removed when it is given back.
+        held: By token of the connection, its checkout; entered when it is handed out, removed when it is given back.
         limits: Its one entry is how many connections there can be.
         peaks: Its first entry is the most connections held so far.
         handed: The wait of a request that got a connection is appended.
@@ -145,7 +167,7 @@ class PoolLedger(NamedTuple):
     """
 
     asked: dict[Any, int]
-    held: dict[Any, list[Any]]
+    held: dict[Any, Checkout]
     limits: list[int]
     peaks: list[int]
     handed: deque[int]
@@ -161,8 +183,8 @@ class PoolRecord(Protocol):
     """Takes what happens in one pool from the host's thread; every method is thread-safe and does not raise."""
 
     @property
-    def held(self) -> Mapping[Any, list[Any]]:
-        """What is checked out, by its `connection`; an entry is `[since_ns, call_site, pattern_id, …, ours]`."""
+    def held(self) -> Mapping[Any, Checkout]:
+        """What is checked out, by its `connection`."""
 
     def ledger(self) -> PoolLedger:
         """What every use of a connection writes."""
@@ -185,8 +207,8 @@ class PoolRecord(Protocol):
     def record_create_time(self, duration_ns: int) -> None:
         """A connection was opened."""
 
-    def record_leak(self, *, checkout: list[Any] | None) -> None:
+    def record_leak(self, *, checkout: Checkout | None) -> None:
         """A connection was garbage-collected while it was held; `checkout` is its entry."""
 
-    def record_lost(self) -> None:
-        """A connection was thrown away because a statement on it was cancelled."""
+    def record_lost(self, pattern_id: str | None) -> None:
+        """A connection was thrown away because a statement on it was cancelled: which one, if that is known."""

@@ -42,12 +42,12 @@ def unit_of_work(engine: Engine) -> None:
         connection.commit()
 
 
-def test_a_unit_of_work_is_four_calls(new_engine: NewEngine) -> None:
-    """Asking for a connection, finding the line that asked, the statement, and the return of the connection."""
+def test_a_unit_of_work_is_five_calls(new_engine: NewEngine) -> None:
+    """Asking for a connection, finding the line that asked, the statement, the COMMIT, the connection's return."""
     engine = new_engine("sqlite3")
     with instrument(engine, store=None):
         calls = calls_of(lambda: unit_of_work(engine))
-    assert calls == {"connect": 1, "find": 1, "timed": 1, "return_connection": 1}
+    assert calls == {"connect": 1, "find": 1, "timed": 1, "commit": 1, "return_connection": 1}
 
 
 def test_a_repeated_statement_is_one_call(new_engine: NewEngine) -> None:
@@ -67,4 +67,4 @@ def test_call_sites_that_are_off_cost_a_null_object(new_engine: NewEngine) -> No
     engine = new_engine("sqlite3")
     with instrument(engine, store=None, call_sites="off"):
         calls = calls_of(lambda: unit_of_work(engine))
-    assert calls == {"connect": 1, "_find_nothing": 1, "timed": 1, "return_connection": 1}
+    assert calls == {"connect": 1, "_find_nothing": 1, "timed": 1, "commit": 1, "return_connection": 1}

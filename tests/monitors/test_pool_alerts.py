@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from querygauge.checkout import LAST_PATTERN
 from querygauge.monitors.pool_monitor import ConnectionPoolMonitor
-from querygauge.values import PoolGauges
+from querygauge.values import Pattern, PoolGauges
 
+PATTERN = Pattern("00000000000000ab", "SELECT ?", "SELECT", "SELECT", (), "sqlite")
 COMMON = {"pool", "timestamp", "severity"}
 
 
@@ -156,8 +158,8 @@ def test_exhaustion_data(clock: Any) -> None:
     assert (data["utilization_percent"], data["active_connections"], data["pool_size"]) == (100.0, 2, 2)
     assert data["waiting_count"] == 1
     assert data["holders"] == [
-        {"age_s": 2.0, "call_site": "app.py:1 in f", "pattern_id": None},
-        {"age_s": 0.0, "call_site": None, "pattern_id": None},
+        {"age_s": 2.0, "call_site": "app.py:1 in f", "pattern_id": None, "activity": None, "reason": None},
+        {"age_s": 0.0, "call_site": None, "pattern_id": None, "activity": None, "reason": None},
     ]
     assert json.loads(json.dumps(data)) == data
 
@@ -258,14 +260,14 @@ def test_timeout_without_a_request(clock: Any, tell: dict[str, float], expected:
 def test_every_leak_is_told(clock: Any) -> None:
     """A leaked connection is an alert of its own, with its age, its line and its last pattern."""
     monitor, told = watched(clock)
-    monitor.record_checkout("a", "app.py:1 in f")[2] = "00000000000000ab"
+    monitor.record_checkout("a", "app.py:1 in f")[LAST_PATTERN] = PATTERN
     clock.advance(3)
     monitor.record_leak("a")
     monitor.record_leak("unknown")
     assert told.types() == ["connection_leak", "connection_leak"]
     data = told.all()[0][1]
-    assert set(data) == COMMON | {"age_s", "call_site", "pattern_id"}
-    assert (data["age_s"], data["call_site"], data["pattern_id"]) == (3.0, "app.py:1 in f", "00000000000000ab")
+    assert set(data) == COMMON | {"age_s", "call_site", "pattern_id", "activity", "reason"}
+    assert (data["age_s"], data["call_site"], data["pattern_id"]) == (3.0, "app.py:1 in f", PATTERN.id)
     assert monitor.get_current_snapshot().active_connections == 0
 
 
@@ -280,7 +282,7 @@ def test_a_long_checkout_is_told_once(clock: Any) -> None:
     monitor.poll()
     monitor.poll()
     data = told.only()
-    assert set(data) == COMMON | {"age_s", "call_site", "pattern_id"}
+    assert set(data) == COMMON | {"age_s", "call_site", "pattern_id", "activity", "reason"}
     assert (data["age_s"], data["call_site"]) == (pytest.approx(60.0), "app.py:1 in f")
     monitor.record_checkin("a")
     monitor.record_checkout("a")

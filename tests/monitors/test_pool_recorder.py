@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import structlog
 
+from querygauge.checkout import LAST_PATTERN
 from querygauge.monitors.pool_monitor import ConnectionPoolMonitor
-from querygauge.values import Holder, PoolGauges
+from querygauge.values import Holder, Pattern, PoolGauges
 
 THREADS = 8
 UNITS = 1_500
@@ -219,7 +220,7 @@ def test_holders_are_the_oldest_twenty(clock: Any) -> None:
     for connection in range(25):
         monitor.record_checkout(connection, f"app.py:{connection} in f")
         clock.advance(1)
-    monitor.held[0][2] = "00000000000000ab"
+    monitor.held[0][LAST_PATTERN] = Pattern("00000000000000ab", "SELECT ?", "SELECT", "SELECT", (), "sqlite")
     holders = monitor.get_current_snapshot().holders
     assert len(holders) == 20
     assert holders[0] == Holder(25.0, "app.py:0 in f", "00000000000000ab")

@@ -9,11 +9,12 @@ What asyncpg prepares for a statement that is executed at once belongs to its du
 its opening until it is exhausted, closed or lost with its transaction, and takes the time that was spent in asyncpg,
 not what the application does between two fetches.
 
-Deliberately not here: totals, and the pool.
+What SQLAlchemy sends through such a connection is counted where SQLAlchemy sends it. Here only its phases are told
+apart, which nobody above can see. Deliberately not here: totals, and the pool.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -21,31 +22,46 @@ from typing import Any, Final
 from querygauge.capture.guard import Guard
 from querygauge.capture.scope import current_scope, streak_of
 from querygauge.capture.wrapping import Replacement, Wraps
+from querygauge.checkout import CANCELLED_PATTERN, LAST_PATTERN, PHASES, RUNNING, Checkout
 from querygauge.patterns.cache import PatternCache
 from querygauge.patterns.failure import failure_of
-from querygauge.protocols import Record
-from querygauge.values import OK
+from querygauge.protocols import QueryLedger, Record
+from querygauge.values import BEGIN, CANCELLED, FETCH, OK, PREPARE, Pattern
+from querygauge.values import PHASES as ALL_PHASES
 from querygauge.values.plain import plain
 
-__all__ = ["ConnectionStatements"]
+__all__ = ["ConnectionStatements", "IsCounted"]
 
 _DIALECT: Final = "postgresql"
 _UNKNOWN_ROWS: Final = -1
-# Places in a holder, the pool monitor's entry of a checkout: the last pattern's id.
-_LAST_PATTERN: Final = 2
 _MOVES: Final = "MOVE FORWARD "
+_BEGINS: Final = "BEGIN"
+
+IsCounted = Callable[[str], bool]
+"""Whether somebody above counts a statement that is about to be sent."""
 
 _Original = Any  # the bound method that a replacement stands for
 
 
 @dataclass(slots=True)
 class _Execution:
-    """One execution, or what a cursor's fetches have added up to."""
+    """
+    One execution, or what a cursor's fetches have added up to.
+
+    Attributes:
+        portal: Name of its cursor's portal; empty if it is none.
+        is_counted: Whether somebody above counts it.
+    """
 
     query: str
     arguments: Any
     started_ns: int
+    state: Any = None
+    portal: str = ""
+    is_counted: bool = False
     duration_ns: int = 0
+    prepare_ns: int = 0
+    fetch_ns: int = 0
     rows: int = 0
 
 
@@ -54,22 +70,25 @@ class _Session:
     What is under way on one connection.
 
     Attributes:
+        protocol: Its protocol.
         key: What the connection is held under while it is checked out.
+        is_counted: Whether somebody above counts a statement; None if nobody ever does.
         prepared: What was prepared last and not executed yet, and how long that took.
         cursors: The open ones, by the name of their portal.
     """
 
-    __slots__ = ("cursors", "key", "prepared")
+    __slots__ = ("cursors", "is_counted", "key", "prepared", "protocol")
 
-    def __init__(self, key: int) -> None:
+    def __init__(self, protocol: Any, key: int, is_counted: IsCounted | None) -> None:
+        self.protocol = protocol
         self.key = key
+        self.is_counted = is_counted
         self.prepared: tuple[Any, int] | None = None
         self.cursors: dict[str, _Execution] = {}
 
-    def preparing_ns(self, state: Any) -> int:
-        """How long this statement took to prepare, if that was for the execution which begins now."""
-        prepared, self.prepared = self.prepared, None
-        return prepared[1] if prepared is not None and prepared[0] is state else 0
+
+_Begin = Callable[..., _Execution | None]
+_End = Callable[[_Session, _Execution, Any], None]
 
 
 class ConnectionStatements:
@@ -80,9 +99,10 @@ class ConnectionStatements:
         target: str,
         *,
         record: Record,
+        ledger: QueryLedger,
         patterns: PatternCache,
         find_call_site: Callable[[], str | None],
-        held: Mapping[Any, list[Any]],
+        held: Mapping[Any, Checkout],
         wake: Callable[[], None],
         slow_ns: int,
         guard: Guard,
@@ -91,6 +111,7 @@ class ConnectionStatements:
     ) -> None:
         self._target = target
         self._record = record
+        self._ledger = ledger
         self._patterns = patterns
         self._find = find_call_site
         self._held = held
@@ -101,29 +122,31 @@ class ConnectionStatements:
         self._keep_literals = keep_literals
         self._wraps: list[Wraps] = []
 
-    def attach(self, connection: Any, key: int | None = None) -> None:
+    def attach(self, connection: Any, key: int | None = None, is_counted: IsCounted | None = None) -> None:
         """
         Replaces the methods of a connection's protocol.
 
         Args:
             connection: An `asyncpg.Connection`.
             key: What it is held under while it is checked out; by default its id.
+            is_counted: Tells what somebody above counts already.
         """
-        session = _Session(id(connection) if key is None else key)
+        protocol = connection._protocol  # noqa: SLF001  # no other way leads to all statements
+        session = _Session(protocol, id(connection) if key is None else key, is_counted)
         self._wraps = [wraps for wraps in self._wraps if not wraps.is_orphaned]
-        wraps = Wraps(connection._protocol)  # noqa: SLF001  # no other way leads to all statements
-        for name, wrap in (
-            ("prepare", self._timed_prepare),
-            ("bind_execute", self._timed_bind_execute),
-            ("bind_execute_many", self._timed_bind_execute_many),
-            ("bind", self._timed_bind),
-            ("execute", self._timed_fetch),
-            ("close_portal", self._timed_close),
-            ("query", self._timed_query),
-            ("copy_in", self._timed_copy),
-            ("copy_out", self._timed_copy),
+        wraps = Wraps(protocol)
+        for name, begin, end in (
+            ("prepare", self._begin_prepare, self._end_prepare),
+            ("bind_execute", self._begin_execution, self._end_execution),
+            ("bind_execute_many", self._begin_batch, self._end_batch),
+            ("bind", self._begin_execution, self._end_bind),
+            ("execute", self._begin_fetch, self._end_fetch),
+            ("query", self._begin_query, self._end_query),
+            ("copy_in", self._begin_query, self._end_copy),
+            ("copy_out", self._begin_query, self._end_copy),
         ):
-            wraps.replace(name, partial(wrap, session=session))
+            wraps.replace(name, partial(self._timed, session=session, begin=begin, end=end))
+        wraps.replace("close_portal", partial(self._noted_close, session=session))
         self._wraps.append(wraps)
 
     def detach(self) -> None:
@@ -131,104 +154,38 @@ class ConnectionStatements:
         while self._wraps:
             self._wraps.pop().restore()
 
-    def _timed_prepare(self, original: _Original, is_off: list[bool], session: _Session) -> Replacement:
-        async def prepare(name: str, query: str, *rest: Any, **keywords: Any) -> Any:
-            if is_off:
-                return await original(name, query, *rest, **keywords)
-            execution = _Execution(query, None, time.perf_counter_ns())
-            try:
-                state = await original(name, query, *rest, **keywords)
-            except BaseException as error:
-                self._failed(session, execution, error)
-                raise
-            session.prepared = state, time.perf_counter_ns() - execution.started_ns
-            return state
+    def _timed(
+        self, original: _Original, is_off: list[bool], session: _Session, begin: _Begin, end: _End
+    ) -> Replacement:
+        """Wraps one method: `begin` tells what it is about to execute, `end` what has become of it."""
+        now, guard = time.perf_counter_ns, self._guard
 
-        return prepare
-
-    def _timed_bind_execute(self, original: _Original, is_off: list[bool], session: _Session) -> Replacement:
-        async def bind_execute(state: Any, args: Any, portal_name: str, *rest: Any, **keywords: Any) -> Any:
-            if is_off:
-                return await original(state, args, portal_name, *rest, **keywords)
-            execution = _Execution(state.query, args, time.perf_counter_ns() - session.preparing_ns(state))
+        async def timed(*arguments: Any, **keywords: Any) -> Any:
+            execution = None
+            if not is_off:
+                try:
+                    execution = begin(session, *arguments, **keywords)
+                except Exception as error:  # noqa: BLE001  # the host must not notice
+                    guard.caught("statement", error)
+            if execution is None:
+                return await original(*arguments, **keywords)
+            started = now()
             try:
-                result = await original(state, args, portal_name, *rest, **keywords)
+                result = await original(*arguments, **keywords)
             except BaseException as error:
+                execution.duration_ns += now() - started
                 self._failed(session, execution, error)
                 raise
             try:
-                execution.duration_ns = time.perf_counter_ns() - execution.started_ns
-                if portal_name:
-                    session.cursors[portal_name] = execution
-                    self._fetched(session, portal_name, result)
-                else:
-                    execution.rows = _rows_of(result, state)
-                    self._ended(session, execution)
+                execution.duration_ns += now() - started
+                end(session, execution, result)
             except Exception as error:  # noqa: BLE001  # the host must not notice
-                self._guard.caught("statement", error)
+                guard.caught("statement", error)
             return result
 
-        return bind_execute
+        return timed
 
-    def _timed_bind_execute_many(self, original: _Original, is_off: list[bool], session: _Session) -> Replacement:
-        async def bind_execute_many(state: Any, args: Any, *rest: Any, **keywords: Any) -> Any:
-            if is_off:
-                return await original(state, args, *rest, **keywords)
-            # The sets of parameters may be an iterator, which is the driver's to exhaust.
-            execution = _Execution(state.query, None, time.perf_counter_ns() - session.preparing_ns(state))
-            try:
-                result = await original(state, args, *rest, **keywords)
-            except BaseException as error:
-                self._failed(session, execution, error)
-                raise
-            try:
-                execution.duration_ns = time.perf_counter_ns() - execution.started_ns
-                execution.rows = len(result) if isinstance(result, list) else _UNKNOWN_ROWS
-                self._ended(session, execution, is_batch=True)
-            except Exception as error:  # noqa: BLE001  # the host must not notice
-                self._guard.caught("executemany", error)
-            return result
-
-        return bind_execute_many
-
-    def _timed_bind(self, original: _Original, is_off: list[bool], session: _Session) -> Replacement:
-        async def bind(state: Any, args: Any, portal_name: str, *rest: Any, **keywords: Any) -> Any:
-            if is_off:
-                return await original(state, args, portal_name, *rest, **keywords)
-            execution = _Execution(state.query, args, time.perf_counter_ns() - session.preparing_ns(state))
-            try:
-                result = await original(state, args, portal_name, *rest, **keywords)
-            except BaseException as error:
-                self._failed(session, execution, error)
-                raise
-            execution.duration_ns = time.perf_counter_ns() - execution.started_ns
-            session.cursors[portal_name] = execution
-            return result
-
-        return bind
-
-    def _timed_fetch(self, original: _Original, is_off: list[bool], session: _Session) -> Replacement:
-        async def execute(state: Any, portal_name: str, *rest: Any, **keywords: Any) -> Any:
-            execution = session.cursors.get(portal_name)
-            if is_off or execution is None:
-                return await original(state, portal_name, *rest, **keywords)
-            started = time.perf_counter_ns()
-            try:
-                result = await original(state, portal_name, *rest, **keywords)
-            except BaseException as error:
-                execution.duration_ns += time.perf_counter_ns() - started
-                self._lost(session, portal_name, error)
-                raise
-            try:
-                execution.duration_ns += time.perf_counter_ns() - started
-                self._fetched(session, portal_name, result)
-            except Exception as error:  # noqa: BLE001  # the host must not notice
-                self._guard.caught("fetch", error)
-            return result
-
-        return execute
-
-    def _timed_close(self, original: _Original, is_off: list[bool], session: _Session) -> Replacement:
+    def _noted_close(self, original: _Original, is_off: list[bool], session: _Session) -> Replacement:
         async def close_portal(portal_name: str, *rest: Any, **keywords: Any) -> Any:
             if not is_off:
                 self._closed(session, portal_name)
@@ -236,59 +193,107 @@ class ConnectionStatements:
 
         return close_portal
 
-    def _timed_query(self, original: _Original, is_off: list[bool], session: _Session) -> Replacement:
-        async def query(text: str, *rest: Any, **keywords: Any) -> Any:
-            if is_off:
-                return await original(text, *rest, **keywords)
-            execution = _Execution(text, None, time.perf_counter_ns())
-            moved = session.cursors.get(text.rpartition(" ")[2]) if session.cursors and text[:13] == _MOVES else None
-            try:
-                result = await original(text, *rest, **keywords)
-            except BaseException as error:
-                self._failed(session, execution, error)
-                raise
-            try:
-                execution.duration_ns = time.perf_counter_ns() - execution.started_ns
-                if moved is not None:
-                    moved.duration_ns += execution.duration_ns
-                    return result
-                execution.rows = _rows_told_by(result)
-                self._ended(session, execution)
-                if session.cursors and not original.__self__.is_in_transaction():
-                    for portal_name in tuple(session.cursors):
-                        self._closed(session, portal_name)
-            except Exception as error:  # noqa: BLE001  # the host must not notice
-                self._guard.caught("statement", error)
-            return result
+    def _begun(self, session: _Session, query: str, arguments: Any) -> _Execution:
+        execution = _Execution(query, arguments, time.perf_counter_ns())
+        if session.is_counted is not None and session.is_counted(query):
+            execution.is_counted = True
+            return execution
+        checkout = self._held.get(session.key)
+        if checkout is not None:
+            checkout[RUNNING] = (execution.started_ns, query)
+        return execution
 
-        return query
+    def _begin_prepare(self, session: _Session, _: str, query: str, *__: Any, **___: Any) -> _Execution:
+        return self._begun(session, query, None)
 
-    def _timed_copy(self, original: _Original, is_off: list[bool], session: _Session) -> Replacement:
-        async def copy(text: str, *rest: Any, **keywords: Any) -> Any:
-            if is_off:
-                return await original(text, *rest, **keywords)
-            execution = _Execution(text, None, time.perf_counter_ns())
-            try:
-                result = await original(text, *rest, **keywords)
-            except BaseException as error:
-                self._failed(session, execution, error)
-                raise
-            try:
-                execution.duration_ns = time.perf_counter_ns() - execution.started_ns
-                execution.rows = _rows_told_by(result)
-                self._ended(session, execution, is_batch=True)
-            except Exception as error:  # noqa: BLE001  # the host must not notice
-                self._guard.caught("copy", error)
-            return result
+    def _end_prepare(self, session: _Session, execution: _Execution, state: Any) -> None:
+        if execution.is_counted:
+            self._add_phase(session, PREPARE, execution.duration_ns)
+            return
+        session.prepared = state, execution.duration_ns
+        checkout = self._held.get(session.key)
+        if checkout is not None:
+            checkout[RUNNING] = None
 
-        return copy
+    def _begin_batch(self, session: _Session, state: Any, *_: Any, **__: Any) -> _Execution:
+        # The sets of parameters may be an iterator, which is the driver's to exhaust.
+        return self._begin_execution(session, state, None, "")
 
-    def _fetched(self, session: _Session, portal_name: str, result: Any) -> None:
-        execution = session.cursors[portal_name]
+    def _begin_execution(
+        self, session: _Session, state: Any, args: Any, portal_name: str, *_: Any, **__: Any
+    ) -> _Execution:
+        execution = self._begun(session, state.query, args)
+        execution.state, execution.portal = state, portal_name
+        prepared, session.prepared = session.prepared, None
+        if prepared is not None and prepared[0] is state:
+            # It was prepared for this execution, and counts as part of it.
+            execution.prepare_ns = execution.duration_ns = prepared[1]
+            execution.started_ns -= prepared[1]
+        return execution
+
+    def _end_execution(self, session: _Session, execution: _Execution, result: Any) -> None:
+        if execution.portal:
+            session.cursors[execution.portal] = execution
+            self._fetched(session, execution, result)
+        else:
+            execution.rows = _rows_of(result, execution.state)
+            self._ended(session, execution)
+
+    def _end_batch(self, session: _Session, execution: _Execution, result: Any) -> None:
+        execution.rows = len(result) if isinstance(result, list) else _UNKNOWN_ROWS
+        self._ended(session, execution, is_batch=True)
+
+    def _end_bind(self, session: _Session, execution: _Execution, _: Any) -> None:
+        session.cursors[execution.portal] = execution
+
+    def _begin_fetch(self, session: _Session, _: Any, portal_name: str, *__: Any, **___: Any) -> _Execution | None:
+        execution = session.cursors.get(portal_name)
+        if execution is not None:
+            execution.fetch_ns -= execution.duration_ns  # until it is known what this fetch adds
+        return execution
+
+    def _end_fetch(self, session: _Session, execution: _Execution, result: Any) -> None:
+        execution.fetch_ns += execution.duration_ns
+        self._fetched(session, execution, result)
+
+    def _fetched(self, session: _Session, execution: _Execution, result: Any) -> None:
         rows, _, is_last = result
         execution.rows += len(rows)
         if is_last:
-            self._closed(session, portal_name)
+            self._closed(session, execution.portal)
+
+    def _begin_query(self, session: _Session, query: str, *_: Any, **__: Any) -> _Execution:
+        return self._begun(session, query, None)
+
+    def _end_query(self, session: _Session, execution: _Execution, result: Any) -> None:
+        query = execution.query
+        moved = session.cursors.get(query.rpartition(" ")[2]) if session.cursors and query[:13] == _MOVES else None
+        if moved is not None:
+            moved.duration_ns += execution.duration_ns
+            moved.fetch_ns += execution.duration_ns
+            return
+        if execution.is_counted:
+            if query.startswith(_BEGINS):
+                self._add_phase(session, BEGIN, execution.duration_ns)
+        else:
+            execution.rows = _rows_told_by(result)
+            self._ended(session, execution)
+        if session.cursors and not session.protocol.is_in_transaction():
+            for portal_name in tuple(session.cursors):
+                self._closed(session, portal_name)
+
+    def _end_copy(self, session: _Session, execution: _Execution, result: Any) -> None:
+        execution.rows = _rows_told_by(result)
+        self._ended(session, execution, is_batch=True)
+
+    def _add_phase(self, session: _Session, phase: int, nanoseconds: int) -> None:
+        """Keeps what a phase took for whoever counts the statement, and takes it from the checkout."""
+        checkout = self._held.get(session.key)
+        if checkout is not None:
+            phases = list(checkout[PHASES] or ())
+            phases += [0] * (len(ALL_PHASES) - len(phases))
+            phases[phase] += nanoseconds
+            checkout[PHASES] = phases
 
     def _closed(self, session: _Session, portal_name: str) -> None:
         """A cursor is exhausted, closed, or gone with its transaction; one that is known to be ended is ignored."""
@@ -299,42 +304,66 @@ class ConnectionStatements:
         except Exception as error:  # noqa: BLE001  # the host must not notice
             self._guard.caught("cursor", error)
 
-    def _lost(self, session: _Session, portal_name: str, error: BaseException) -> None:
-        execution = session.cursors.pop(portal_name)
-        execution.started_ns = time.perf_counter_ns() - execution.duration_ns
-        self._failed(session, execution, error)
-
     def _ended(self, session: _Session, execution: _Execution, *, is_batch: bool = False) -> None:
+        if execution.is_counted:
+            self._ended_above(execution)
+            return
         pattern = self._patterns.pattern_for(execution.query)
         started, elapsed = execution.started_ns, execution.duration_ns
-        holder = self._held.get(session.key)
-        if holder is not None:
-            holder[_LAST_PATTERN] = pattern.id
+        checkout = self._held.get(session.key)
+        phases = self._taken_over(checkout, pattern, execution)
         scope = current_scope()
         # A batch is one operation, so it repeats nothing.
-        streak = None if is_batch else streak_of(scope, holder, self._target, pattern.id, started, elapsed)
+        streak = None if is_batch else streak_of(scope, checkout, self._target, pattern.id, started, elapsed)
         is_slow = elapsed >= self._slow_ns
         site = self._find() if is_slow or self._always_find else None
         if site is None and streak is not None:
             site = streak.line(self._find)
         literals = self._literals_of(execution) if is_slow else None
-        self._record(pattern, started, elapsed, execution.rows, OK, None, site, streak, literals, scope)
+        self._record(pattern, started, elapsed, execution.rows, OK, None, site, streak, literals, scope, phases)
         if is_slow:
             self._wake()
 
+    def _ended_above(self, execution: _Execution) -> None:
+        """Somebody above counted the execution, a cursor when it was opened; only what its rows took since is news."""
+        if execution.fetch_ns > 0:
+            pattern = self._patterns.pattern_for(execution.query)
+            self._ledger.phases.append((self._target, pattern, FETCH, execution.fetch_ns))
+
+    def _taken_over(self, checkout: Checkout | None, pattern: Pattern, execution: _Execution) -> Sequence[int] | None:
+        """The phases of an execution that has ended, those included that its checkout kept for it."""
+        before: Sequence[int] = ()
+        if checkout is not None:
+            checkout[RUNNING] = checkout[CANCELLED_PATTERN] = None
+            checkout[LAST_PATTERN] = pattern
+            before, checkout[PHASES] = checkout[PHASES] or (), None
+        if not (execution.prepare_ns or execution.fetch_ns):
+            return before or None
+        phases = [*before, *[0] * (len(ALL_PHASES) - len(before))]
+        phases[PREPARE] += execution.prepare_ns
+        phases[FETCH] += execution.fetch_ns
+        return phases
+
     def _failed(self, session: _Session, execution: _Execution, error: BaseException) -> None:
+        if execution.is_counted:
+            session.cursors.pop(execution.portal, None)
+            return
         try:
-            elapsed = time.perf_counter_ns() - execution.started_ns
+            if session.cursors.pop(execution.portal, None) is not None:
+                execution.fetch_ns += execution.duration_ns
+                execution.started_ns = time.perf_counter_ns() - execution.duration_ns
+            elapsed = execution.duration_ns
             pattern = self._patterns.pattern_for(execution.query)
             outcome, failure = failure_of(error, _DIALECT, pattern_text=pattern.text)
-            holder = self._held.get(session.key)
-            if holder is not None:
-                holder[_LAST_PATTERN] = pattern.id
+            checkout = self._held.get(session.key)
+            phases = self._taken_over(checkout, pattern, execution)
+            if checkout is not None and outcome == CANCELLED:
+                checkout[CANCELLED_PATTERN] = pattern
             literals = self._literals_of(execution) if elapsed >= self._slow_ns else None
             # What failed goes on with no streak: its caller stops, or tries again on purpose.
             self._record(
                 pattern, execution.started_ns, elapsed, _UNKNOWN_ROWS, outcome, failure, self._find(), None, literals,
-                current_scope(),
+                current_scope(), phases,
             )  # fmt: skip
             if elapsed >= self._slow_ns:
                 self._wake()

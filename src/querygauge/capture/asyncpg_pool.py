@@ -17,15 +17,17 @@ from typing import Any, Final
 from weakref import WeakKeyDictionary, ref
 
 from querygauge.capture.asyncpg_connection import ConnectionStatements
+from querygauge.capture.connection_activity import activity_of
 from querygauge.capture.guard import Guard
+from querygauge.capture.long_hold import LONG_HOLD
+from querygauge.checkout import CANCELLED_PATTERN, OWNER, RUNNING, SINCE, Checkout
 from querygauge.patterns.failure import failure_of
 from querygauge.protocols import PoolRecord
-from querygauge.values import CANCELLED, PoolGauges
+from querygauge.values import CANCELLED, ConnectionActivity, PoolGauges
 
 __all__ = ["AsyncpgPoolHooks"]
 
 _DIALECT: Final = "postgresql"
-_SINCE: Final = 0  # the place in a holder, the pool monitor's entry of a checkout, for the moment it began
 _NOTHING: Final = PoolGauges(size=None, max_overflow=None, in_use=0, idle=0)
 
 # Nanoseconds that opening a connection took within the request under way: `wait_for` runs it in a task of its own.
@@ -52,6 +54,7 @@ class AsyncpgPoolHooks:
         self._class: type = type(pool)
         self._connect = pool._connect
         self._size: int = pool._maxsize
+        self._kept: int = pool._minsize
         self._is_off: list[bool] = []
         self._is_forgotten = False
         self._holders: list[ref[Any]] = []
@@ -94,10 +97,17 @@ class AsyncpgPoolHooks:
             holders = [holder for known in self._holders if (holder := known()) is not None]
             in_use = sum(not holder.is_idle() for holder in holders)
             idle = sum(holder.is_idle() and holder.is_connected() for holder in holders)
-            return PoolGauges(self._size, 0, in_use, idle)
+            return PoolGauges(self._size, 0, in_use, idle, idle_max=self._size, idle_min=self._kept)
         except Exception as error:  # noqa: BLE001  # what a version of asyncpg names otherwise is no trouble of the host
             self._guard.caught("reading", error)
             return _NOTHING
+
+    def activity(self, checkout: Checkout) -> ConnectionActivity | None:
+        """What a checked out connection is at; fits `protocols.Activity`."""
+        if checkout[RUNNING] is not None:
+            return "active"
+        connection = checkout[OWNER]()
+        return None if connection is None else activity_of(connection)
 
     def _pool(self) -> Any:
         holder = next((known() for known in self._holders), None)
@@ -119,21 +129,29 @@ class AsyncpgPoolHooks:
         key = id(connection)
 
         def terminated(_: Any) -> None:
-            self._given_back(key)  # closed or lost while it was in use, its use ends there
+            self._lost_if_cancelled(self._given_back(key))  # closed or lost while it was in use, its use ends there
 
         self._listeners[connection] = terminated
         self._statements.attach(connection)
         connection.add_termination_listener(terminated)
 
-    def _given_back(self, key: int) -> None:
+    def _given_back(self, key: int) -> Checkout | None:
+        checkout = None
         try:
             checkout = self._ledger.held.pop(key, None)
             if checkout is not None:
-                self._ledger.used.append(time.perf_counter_ns() - checkout[_SINCE])
+                self._ledger.used.append(time.perf_counter_ns() - checkout[SINCE])
                 if len(self._ledger.used) >= self._ledger.fold_at:
                     self._ledger.folds()
         except Exception as error:  # noqa: BLE001  # the host must not notice
             self._guard.caught("return", error)
+        return checkout
+
+    def _lost_if_cancelled(self, checkout: Checkout | None) -> None:
+        """Counts a connection that was closed when the last that happened to it was that a statement was cancelled."""
+        pattern = None if checkout is None else checkout[CANCELLED_PATTERN]
+        if pattern is not None:
+            self._record.record_lost(pattern.id)
 
     async def _timed_connect(self, *arguments: Any, **keywords: Any) -> Any:
         started = time.perf_counter_ns()
@@ -170,9 +188,12 @@ class AsyncpgPoolHooks:
 
             async def release(self, connection: Any, *, timeout: float | None = None) -> None:  # noqa: ASYNC109
                 own = getattr(connection, "_con", None)
-                if own is not None:
-                    hooks._given_back(id(own))
-                await super().release(connection, timeout=timeout)
+                checkout = None if own is None else hooks._given_back(id(own))
+                try:
+                    await super().release(connection, timeout=timeout)
+                finally:
+                    if own is not None and own.is_closed():
+                        hooks._lost_if_cancelled(checkout)
 
             def __del__(self) -> None:
                 hooks._is_forgotten = True
@@ -202,8 +223,12 @@ class AsyncpgPoolHooks:
         ended = time.perf_counter_ns()
         ledger.asked.pop(request, None)
         try:
-            ledger.held[id(proxy._con)] = [ended, self._find(), None, False, None, None]
-            waited = ended - started - sum(opening)
+            opening_ns = sum(opening)
+            waited = ended - started - opening_ns
+            connection = proxy._con
+            ledger.held[id(connection)] = [
+                ended, self._find(), None, LONG_HOLD.get(), None, ref(connection), None, (waited, opening_ns), None
+            ]  # fmt: skip
             ledger.handed.append(waited)
             if len(ledger.held) > ledger.peaks[0]:
                 ledger.sees()

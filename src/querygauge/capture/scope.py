@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar, Token
 from typing import Any, Final
 
+from querygauge.checkout import SEEN, Checkout
 from querygauge.values import ScopeLabel
 
 __all__ = [
@@ -35,8 +36,6 @@ _LONGEST: Final = 200
 # Executions of a streak whose line is looked for: the first so many, then one in so many.
 _LINES_FOUND: Final = 8
 _LINES_SKIPPED: Final = 32
-# The place in a holder, the pool monitor's entry of a checkout, for what was sent meanwhile.
-_SEEN: Final = 4
 
 
 class Streak:
@@ -152,7 +151,7 @@ def continued(
 
 
 def streak_of(
-    current: Scope | None, holder: list[Any] | None, target: str, pattern_id: str, started_ns: int, duration_ns: int
+    current: Scope | None, holder: Checkout | None, target: str, pattern_id: str, started_ns: int, duration_ns: int
 ) -> Streak | None:
     """
     Takes note of one execution in its scope, else in the checkout; the streak it belongs to.
@@ -168,7 +167,10 @@ def streak_of(
     if current is not None:
         seen = current.seen.setdefault(target, {})
     elif holder is not None:
-        seen = holder[_SEEN] = holder[_SEEN] or {}
+        seen = holder[SEEN] or {}
+        if seen.__class__ is tuple:  # SQLAlchemy's hook keeps a single statement so
+            seen = {seen[0]: seen[1:]}
+        holder[SEEN] = seen
     else:
         return None
     has_pauses = current is None or current.has_pauses

@@ -10,7 +10,7 @@ Deliberately not here: totals, and the pool.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 from weakref import ref
 
@@ -19,10 +19,11 @@ from sqlalchemy.engine.interfaces import Dialect, ExecuteStyle
 from querygauge.capture.guard import Guard
 from querygauge.capture.scope import CURRENT, PAUSE_NS, Streak, continued, current_scope
 from querygauge.capture.wrapping import Replacement, Wraps
+from querygauge.checkout import LAST_PATTERN, PHASES, RUNNING, SEEN, Checkout
 from querygauge.patterns.cache import PatternCache
 from querygauge.patterns.failure import failure_of
 from querygauge.protocols import QueryLedger, Record
-from querygauge.values import OK, Pattern
+from querygauge.values import COMMIT, OK, Pattern
 from querygauge.values.plain import plain
 
 __all__ = ["Statements"]
@@ -32,9 +33,6 @@ _INSERTMANYVALUES: Final = ExecuteStyle.INSERTMANYVALUES
 _UNKNOWN_ROWS: Final = -1
 # MySQL's drivers tell "unknown" as an unsigned -1.
 _IMPOSSIBLE_ROWS: Final = 2**63
-# Places in a holder, the pool monitor's entry of a checkout: the last pattern's id, and what was sent.
-_LAST_PATTERN: Final = 2
-_SEEN: Final = 4
 # Executions of a streak whose line is looked for: the first so many, then one in so many.
 _SITES_FOUND: Final = 8
 _SITES_SKIPPED: Final = 32
@@ -43,16 +41,18 @@ _SITES_SKIPPED: Final = 32
 class _Batches:
     """What the batches of one insertmanyvalues operation add up to."""
 
-    __slots__ = ("duration_ns", "has_failed", "rows", "started_ns")
+    __slots__ = ("duration_ns", "has_failed", "phases", "rows", "started_ns")
 
     def __init__(self, started_ns: int) -> None:
         self.started_ns = started_ns
         self.duration_ns = 0
         self.rows = 0
+        self.phases: Sequence[int] | None = None
         self.has_failed = False
 
-    def add(self, duration_ns: int, rows: int) -> None:
+    def add(self, duration_ns: int, rows: int, phases: Sequence[int] | None) -> None:
         self.duration_ns += duration_ns
+        self.phases = phases or self.phases  # only the first one has any
         # One batch whose rows are unknown makes the sum unknown.
         self.rows = _UNKNOWN_ROWS if rows < 0 or self.rows < 0 else self.rows + rows
 
@@ -104,6 +104,7 @@ class Statements:
         replace("do_execute", self._timed)
         replace("do_execute_no_params", self._timed_without_parameters)
         replace("do_executemany", self._timed_many)
+        replace("do_commit", self._timed_commit)
         if hasattr(self._dialect(), "_deliver_insertmanyvalues_batches"):
             replace("_deliver_insertmanyvalues_batches", self._gathered)
 
@@ -118,23 +119,37 @@ class Statements:
         now, record, find, wake, guard = time.perf_counter_ns, self._record, self._find, self._wake, self.guard
         pattern_of, literals_of, failed = self._pattern_of, self._literals_of, self._failed
         holder_at, innermost_scope, target = self._held.get, CURRENT.get, self._target
-        queue, fold_at, fold = self._ledger
+        queue, fold_at, fold, _ = self._ledger
         append = queue.append
         slow_ns, always_find, zero_is_unknown = self._slow_ns, self._always_find, self._zero_is_unknown
 
         def timed(cursor: Any, statement: str, parameters: Any, context: Any = None) -> Any:  # noqa: C901, PLR0912, PLR0915
             started = now()
+            holder = phases = None
+            try:
+                holder = holder_at(id(context._dbapi_connection._connection_record))  # noqa: SLF001
+                if holder is not None:
+                    holder[RUNNING] = (started, statement)
+            except AttributeError:
+                pass  # no context, or no pooled connection
+            except Exception as error:  # noqa: BLE001  # the host must not notice
+                guard.caught("statement", error)
             try:
                 result = original(cursor, statement, parameters, context)
             except BaseException as error:
                 if not is_off:
-                    failed(statement, parameters, context, started, error)
+                    failed(statement, parameters, context, started, error, holder)
                 raise
             elapsed = now() - started
             if is_off:
                 return result
             try:
-                holder = pattern = None
+                if holder is not None:
+                    holder[RUNNING] = None
+                    phases = holder[PHASES]
+                    if phases is not None:
+                        holder[PHASES] = None
+                pattern = None
                 rows = _UNKNOWN_ROWS
                 try:
                     rows = cursor.rowcount
@@ -143,14 +158,13 @@ class Statements:
                     if context.execute_style is _INSERTMANYVALUES:
                         batches = getattr(context, _KEY, None)
                         if batches is not None:
-                            batches.add(elapsed, rows)
+                            batches.add(elapsed, rows, phases)
                             return result
-                    holder = holder_at(id(context._dbapi_connection._connection_record))  # noqa: SLF001
                     # A compiled statement remembers its pattern; whether it is the one under way, see _pattern_of.
                     # Never by `__dict__`: looking at one makes Python build it.
                     pattern = context.compiled._querygauge if statement is context.statement else None  # noqa: SLF001
                 except AttributeError:
-                    pass  # no context, no pooled connection, or a statement not met before
+                    pass  # no context, or a statement not met before
                 except Exception:  # noqa: BLE001  # whatever a driver does here, the execution still counts
                     rows = _UNKNOWN_ROWS
                 if pattern is None:
@@ -166,15 +180,15 @@ class Statements:
                         seen = scope.seen.get(target) or scope.seen.setdefault(target, {})
                         streak = continued(seen, scope.has_pauses, target, pattern_id, started, elapsed)
                 if holder is not None:
-                    holder[_LAST_PATTERN] = pattern_id
+                    holder[LAST_PATTERN] = pattern
                     if scope is None and not pattern.is_eager_load:
-                        seen = holder[_SEEN]
+                        seen = holder[SEEN]
                         if seen is None:
                             # Most checkouts send one statement, for which a dictionary is not worth making.
-                            holder[_SEEN] = (pattern_id, started, elapsed)
+                            holder[SEEN] = (pattern_id, started, elapsed)
                         else:
                             if seen.__class__ is tuple:
-                                seen = holder[_SEEN] = {seen[0]: seen[1:]}
+                                seen = holder[SEEN] = {seen[0]: seen[1:]}
                             streak = seen.get(pattern_id)
                             if streak.__class__ is Streak and started - streak.last_ns <= PAUSE_NS:
                                 streak.last_ns = started
@@ -183,7 +197,7 @@ class Statements:
                                 streak = continued(seen, True, target, pattern_id, started, elapsed)
                 if elapsed >= slow_ns:
                     literals = literals_of(statement, parameters)
-                    record(pattern, started, elapsed, rows, OK, None, find(), streak, literals, scope)
+                    record(pattern, started, elapsed, rows, OK, None, find(), streak, literals, scope, phases)
                     wake()
                     return result
                 if streak is not None:
@@ -196,7 +210,7 @@ class Statements:
                         site = streak.call_site
                 if always_find:
                     site = find()
-                append((target, pattern, started, elapsed, rows, OK, None, site, streak, None, scope, None))
+                append((target, pattern, started, elapsed, rows, OK, None, site, streak, None, scope, None, phases))
                 if len(queue) >= fold_at:
                     fold()
             except Exception as error:  # noqa: BLE001  # the host must not notice
@@ -219,36 +233,68 @@ class Statements:
 
         def timed_many(cursor: Any, statement: str, parameters: Any, context: Any = None) -> Any:
             started = time.perf_counter_ns()
+            holder = self._begun(statement, context, started)
             try:
                 result = original(cursor, statement, parameters, context)
             except BaseException as error:
                 if not is_off:
-                    self._failed(statement, parameters, context, started, error)
+                    self._failed(statement, parameters, context, started, error, holder)
                 raise
             elapsed = time.perf_counter_ns() - started
             if not is_off:
                 try:
                     pattern = self._pattern_of(statement, context)
                     rows = getattr(cursor, "rowcount", _UNKNOWN_ROWS)
-                    self._record_batch(pattern, started, elapsed, rows, statement, parameters)
+                    phases = _ended(holder, pattern)
+                    self._record_batch(pattern, started, elapsed, rows, statement, parameters, phases)
                 except Exception as error:  # noqa: BLE001  # the host must not notice
                     self.guard.caught("executemany", error)
             return result
 
         return timed_many
 
+    def _begun(self, statement: str, context: Any, started: int) -> Checkout | None:
+        """The checkout on which a statement begins, which takes note of it; None if there is none."""
+        try:
+            holder = self._holder_of(context)
+            if holder is not None:
+                holder[RUNNING] = (started, statement)
+        except Exception as error:  # noqa: BLE001  # the host must not notice
+            self.guard.caught("statement", error)
+            return None
+        return holder
+
+    def _holder_of(self, context: Any) -> Checkout | None:
+        record = getattr(getattr(context, "_dbapi_connection", None), "_connection_record", None)
+        return self._held.get(id(record))
+
     def _record_batch(
-        self, pattern: Pattern, started: int, elapsed: int, rows: int, statement: str, parameters: Any
+        self,
+        pattern: Pattern,
+        started: int,
+        elapsed: int,
+        rows: int,
+        statement: str,
+        parameters: Any,
+        phases: Sequence[int] | None,
     ) -> None:
         # A batch is one operation, so it repeats nothing.
         is_slow = elapsed >= self._slow_ns
         site = self._find() if is_slow or self._always_find else None
         literals = self._literals_of(statement, parameters) if is_slow else None
-        self._record(pattern, started, elapsed, rows, OK, None, site, None, literals, current_scope())
+        self._record(pattern, started, elapsed, rows, OK, None, site, None, literals, current_scope(), phases)
         if is_slow:
             self._wake()
 
-    def _failed(self, statement: str, parameters: Any, context: Any, started: int, error: BaseException) -> None:
+    def _failed(
+        self,
+        statement: str,
+        parameters: Any,
+        context: Any,
+        started: int,
+        error: BaseException,
+        holder: Checkout | None,
+    ) -> None:
         elapsed = time.perf_counter_ns() - started
         try:
             batches = getattr(context, _KEY, None)
@@ -256,16 +302,44 @@ class Statements:
                 batches.has_failed = True
                 started, elapsed, statement = batches.started_ns, batches.duration_ns + elapsed, context.statement
             pattern = self._pattern_of(statement, context)
+            phases = _ended(holder, pattern)
             outcome, failure = failure_of(error, self._family, pattern_text=pattern.text)
             is_slow = elapsed >= self._slow_ns
             # What failed goes on with no streak: its caller stops, or tries again on purpose.
             literals = self._literals_of(statement, parameters) if is_slow else None
             site, scope = self._find(), current_scope()
-            self._record(pattern, started, elapsed, _UNKNOWN_ROWS, outcome, failure, site, None, literals, scope)
+            self._record(
+                pattern, started, elapsed, _UNKNOWN_ROWS, outcome, failure, site, None, literals, scope, phases
+            )
             if is_slow:
                 self._wake()
         except Exception as own:  # noqa: BLE001  # the host's exception must arrive as it is
             self.guard.caught("failure", own)
+        finally:
+            if holder is not None:
+                holder[RUNNING] = None
+
+    def _timed_commit(self, original: Callable[[Any], None], is_off: list[bool]) -> Replacement:
+        """Wraps the end of a transaction, whose time belongs to the statement that was its last."""
+        now, holder_at, target = time.perf_counter_ns, self._held.get, self._target
+        _, fold_at, fold, phases = self._ledger
+
+        def commit(connection: Any) -> None:
+            started = now()
+            original(connection)
+            ended = now()
+            try:
+                holder = None if is_off else holder_at(id(connection._connection_record))  # noqa: SLF001
+                if holder is not None and holder[LAST_PATTERN] is not None:
+                    phases.append((target, holder[LAST_PATTERN], COMMIT, ended - started))
+                    if len(phases) >= fold_at:
+                        fold()
+            except AttributeError:
+                pass  # no pooled connection
+            except Exception as error:  # noqa: BLE001  # the host must not notice
+                self.guard.caught("commit", error)
+
+        return commit
 
     def _gathered(self, original: Callable[..., Iterator[Any]], is_off: list[bool]) -> Replacement:
         """Wraps the generator of insertmanyvalues batches, so that they are recorded as the one operation they are."""
@@ -298,9 +372,9 @@ class Statements:
             delattr(context, _KEY)
             statement = context.statement
             pattern = self._pattern_of(statement, context)
-            self._record_batch(
-                pattern, batches.started_ns, batches.duration_ns, batches.rows, statement, context.parameters
-            )
+            _ended(self._holder_of(context), pattern)
+            started, elapsed, rows = batches.started_ns, batches.duration_ns, batches.rows
+            self._record_batch(pattern, started, elapsed, rows, statement, context.parameters, batches.phases)
         except Exception as error:  # noqa: BLE001  # the host must not notice
             self.guard.caught("insertmanyvalues", error)
 
@@ -318,3 +392,14 @@ class Statements:
 
     def _literals_of(self, statement: str, parameters: Any) -> tuple[str, Any] | None:
         return (statement, plain(parameters)) if self._keep_literals else None
+
+
+def _ended(holder: Checkout | None, pattern: Pattern) -> Sequence[int] | None:
+    """Takes note that a statement is no more under way, and takes over the phases that were kept for it."""
+    if holder is None:
+        return None
+    holder[RUNNING] = None
+    holder[LAST_PATTERN] = pattern
+    phases: Sequence[int] | None = holder[PHASES]
+    holder[PHASES] = None
+    return phases

@@ -20,19 +20,19 @@ from weakref import ref
 
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.pool import Pool
+from sqlalchemy.pool import NullPool, Pool
 
+from querygauge.capture.connection_activity import activity_of
 from querygauge.capture.guard import Guard
+from querygauge.capture.long_hold import LONG_HOLD
 from querygauge.capture.wrapping import Replacement, Wraps
+from querygauge.checkout import LAST_PATTERN, OWNER, RUNNING, SINCE, Checkout
 from querygauge.patterns.failure import failure_of
 from querygauge.protocols import PoolRecord
-from querygauge.values import CANCELLED, PoolGauges
+from querygauge.values import CANCELLED, ConnectionActivity, PoolGauges
 
 __all__ = ["PINGING", "PoolHooks"]
 
-# Places in a holder: since when, and SQLAlchemy's weak reference to what it handed out, dead if nobody gave it back.
-_SINCE: Final = 0
-_FAIRY: Final = 5
 _NOTHING: Final = PoolGauges(size=None, max_overflow=None, in_use=0, idle=0)
 
 PINGING: Final[ContextVar[bool]] = ContextVar("querygauge_pinging", default=False)
@@ -58,6 +58,7 @@ class PoolHooks:
         guard: Guard,
         may_ping: bool = False,
         is_async: bool = False,
+        watch_connection: Callable[[Any, Any], None] | None = None,
     ) -> None:
         self.guard = guard
         self.loop: asyncio.AbstractEventLoop | None = None
@@ -69,9 +70,12 @@ class PoolHooks:
         self._dialect = dialect
         self._may_ping = may_ping
         self._is_async = is_async
+        self._watch_connection = watch_connection
         self._wraps: list[Wraps] = []
         # By the id of the pool's entry: a reference would keep the connections of a forgotten engine open.
         self._open: set[int] = set()
+        # By the same, when opening its connection began and how long it took, until somebody gets it.
+        self._opened: dict[int, list[tuple[int, int]]] = {}
         self._listeners: tuple[tuple[str, Callable[..., None]], ...] = (
             ("connect", self._guarded("connect", self._on_connect)),
             ("close", self._guarded("close", self._on_close)),
@@ -88,6 +92,10 @@ class PoolHooks:
         for name, listener in self._listeners:
             event.listen(engine, name, listener)
         self._wrap(pool)
+        if self._watch_connection is not None:
+            for entry in _queue_of(pool) or ():
+                if entry.dbapi_connection is not None:
+                    self._watch_connection(entry.dbapi_connection, entry)
 
     def detach(self) -> None:
         """Restores what `attach` found."""
@@ -115,11 +123,21 @@ class PoolHooks:
         size = getattr(pool, "size", None)
         # A size that is no method is SingletonThreadPool's, which limits what it keeps and not what is in use.
         limit = (size() or None) if callable(size) else None
+        # A pool without a size keeps none, unless it keeps one for all; some keep one for each of so many threads.
+        kept = limit if callable(size) else size or int(not isinstance(pool, NullPool))
         checked_out = getattr(pool, "checkedout", None)
         in_use = len(self._ledger.held) if checked_out is None else checked_out()
         queued = _queued(pool)
         idle = max(0, len(self._open) - in_use) if queued is None else queued
-        return PoolGauges(limit, getattr(pool, "_max_overflow", None), in_use, idle)
+        return PoolGauges(limit, getattr(pool, "_max_overflow", None), in_use, idle, idle_max=kept)
+
+    def activity(self, checkout: Checkout) -> ConnectionActivity | None:
+        """What a checked out connection is at; fits `protocols.Activity`."""
+        if checkout[RUNNING] is not None:
+            return "active"
+        owner = None if checkout[OWNER] is None else checkout[OWNER]()
+        connection = getattr(owner, "dbapi_connection", None)
+        return None if connection is None else activity_of(getattr(connection, "driver_connection", connection))
 
     def _wrap(self, pool: Any) -> None:
         wraps = Wraps(pool)
@@ -131,6 +149,7 @@ class PoolHooks:
 
     def _timed_connect(self, original: Callable[[], Any], is_off: list[bool]) -> Replacement:  # noqa: C901  # in one body on purpose
         guard, now, find, is_pinging, ledger = self.guard, time.perf_counter_ns, self._find, PINGING.get, self._ledger
+        opened, opening, long_hold = self._opened, self._opening, LONG_HOLD.get
         asked, held, limits, peaks = ledger.asked, ledger.held, ledger.limits, ledger.peaks
         high_wait_ns, handed = ledger.high_wait_ns, ledger.handed.append
         may_ping, is_async = self._may_ping, self._is_async
@@ -160,12 +179,16 @@ class PoolHooks:
                     self._record.record_obtained(request, ended - started)
                     return fairy
                 entry = fairy._connection_record  # noqa: SLF001
-                held[id(entry)] = [ended, find(), None, False, None, entry.fairy_ref]
-                handed(ended - started)
+                opening_ns = opening(id(entry), started) if opened else 0
+                waited = ended - started - opening_ns
+                held[id(entry)] = [
+                    ended, find(), None, long_hold(), None, entry.fairy_ref, None, (waited, opening_ns), None
+                ]  # fmt: skip
+                handed(waited)
                 if len(held) > peaks[0]:
                     ledger.sees()
-                if ended - started >= high_wait_ns:
-                    ledger.judges(ended - started)
+                if waited >= high_wait_ns:
+                    ledger.judges(waited)
                 if may_ping and is_async:
                     self.loop = asyncio.get_running_loop()
             except Exception as error:  # noqa: BLE001  # the host must not notice
@@ -173,6 +196,10 @@ class PoolHooks:
             return fairy
 
         return connect
+
+    def _opening(self, entry: int, since: int) -> int:
+        """How long opening the connection of an entry took after `since`, which is told once."""
+        return sum(took for began, took in self._opened.pop(entry, ()) if began >= since)
 
     def _not_obtained(self, request: object, started: int, error: BaseException) -> None:
         waited_ns = time.perf_counter_ns() - started
@@ -208,6 +235,7 @@ class PoolHooks:
         """Goes on with the pool that takes the place of the present one; its listeners came along."""
         self._pool = ref(made)
         self._open.clear()
+        self._opened.clear()
         self._wraps = [wraps for wraps in self._wraps if not wraps.is_orphaned]
         self._wrap(made)
 
@@ -219,7 +247,10 @@ class PoolHooks:
             connection = original(*arguments)
             if not is_off and not is_pinging():
                 try:
-                    record.record_create_time(now() - started)
+                    took = now() - started
+                    record.record_create_time(took)
+                    if arguments:
+                        self._opened.setdefault(id(arguments[0]), []).append((started, took))
                 except Exception as error:  # noqa: BLE001  # the host must not notice
                     guard.caught("create", error)
             return connection
@@ -246,10 +277,10 @@ class PoolHooks:
                 checkout = None if is_off else held.pop(id(entry), None)
                 if checkout is None:
                     return  # of a ping, or out before we came
-                if checkout[_FAIRY]() is None:
+                if checkout[OWNER]() is None:
                     self._record.record_leak(checkout=checkout)
                 else:
-                    used.append(now() - checkout[_SINCE])
+                    used.append(now() - checkout[SINCE])
                     if len(used) >= fold_at:
                         self._ledger.folds()
             except Exception as error:  # noqa: BLE001  # the host must not notice
@@ -260,32 +291,41 @@ class PoolHooks:
 
         return return_connection
 
-    def _on_connect(self, _dbapi_connection: Any, entry: Any) -> None:
+    def _on_connect(self, connection: Any, entry: Any) -> None:
         self._open.add(id(entry))
+        if self._watch_connection is not None:
+            self._watch_connection(connection, entry)
 
     def _on_close(self, _dbapi_connection: Any, entry: Any) -> None:
         self._open.discard(id(entry))
+        self._opened.pop(id(entry), None)
 
     def _on_detach(self, _dbapi_connection: Any, entry: Any) -> None:
         # An asynchronous connection that was garbage-collected is detached as well, having nobody to await its close.
         self._open.discard(id(entry))
         checkout = self._ledger.held.pop(id(entry), None)
-        if checkout is not None and checkout[_FAIRY]() is None:
+        if checkout is not None and checkout[OWNER]() is None:
             self._record.record_leak(checkout=checkout)
         elif checkout is not None:
-            self._ledger.used.append(time.perf_counter_ns() - checkout[_SINCE])
+            self._ledger.used.append(time.perf_counter_ns() - checkout[SINCE])
 
-    def _on_invalidate(self, _dbapi_connection: Any, _entry: Any, error: BaseException | None) -> None:
+    def _on_invalidate(self, _dbapi_connection: Any, entry: Any, error: BaseException | None) -> None:
         if isinstance(error, asyncio.CancelledError):
-            self._record.record_lost()
+            checkout = self._ledger.held.get(id(entry))
+            pattern = None if checkout is None else checkout[LAST_PATTERN]
+            self._record.record_lost(None if pattern is None else pattern.id)
 
 
 def _queued(pool: Any) -> int | None:
     """Open connections that wait in the pool's queue; None for a pool that has no such queue."""
+    entries = _queue_of(pool)
+    return None if entries is None else sum(getattr(entry, "dbapi_connection", None) is not None for entry in entries)
+
+
+def _queue_of(pool: Any) -> tuple[Any, ...] | None:
+    """The entries that wait in the pool's queue, with or without a connection."""
     queue = getattr(pool, "_pool", None)
     entries = getattr(queue, "queue", None)  # threads wait on the one, tasks on the other
     if entries is None:
         entries = getattr(getattr(queue, "_queue", None), "_queue", None)
-    if entries is None:
-        return None
-    return sum(getattr(entry, "dbapi_connection", None) is not None for entry in tuple(entries))
+    return None if entries is None else tuple(entries)

@@ -29,6 +29,7 @@ class PoolCounters:
     Attributes:
         wait: Waits of requests that are told of in steps.
         handed: Waits that are a request and a checkout as well, so that capture counts all three at once.
+        lost: By pattern id, connections lost to cancellation, as they were told.
         peaks: Most connections in use, and most callers waiting; whoever sees more calls `see`.
     """
 
@@ -36,6 +37,7 @@ class PoolCounters:
         self._clock = clock
         self.peaks = [0, 0]
         self.wait, self.handed, self.use, self.create = (DurationCounter(clock) for _ in range(4))
+        self.lost: collections.deque[str | None] = collections.deque()
         self.reset()
 
     def reset(self) -> None:
@@ -46,7 +48,8 @@ class PoolCounters:
         self.timeouts = Counter()
         self.errors = Counter()
         self.leaks = Counter()
-        self.lost = Counter()
+        self.lost.clear()
+        self._lost_in_window: collections.Counter[str | None] = collections.Counter()
         self.health_checks = Counter()
         self.health_checks_failed = Counter()
         # In place, as capture holds on to the queues and the peaks.
@@ -104,6 +107,7 @@ class PoolCounters:
                 return PoolMetrics()
             window = self._window()
             self._handed_drained += self._handed_in_window
+            self._lost_in_window.clear()
             for durations in (self.wait, self.handed, self.use, self.create):
                 durations.drain()
             self._drained = self._drained.merged(window)
@@ -120,6 +124,7 @@ class PoolCounters:
         drained = self._drained
         peak_active, peak_waiting = self._fold_peaks()
         use, handed = self.use.window(), self.handed.window()
+        self._lost_in_window.update(self.lost.popleft() for _ in range(len(self.lost)))
         self._handed_in_window = handed.count
         handed_count = self._handed_drained + handed.count
         return PoolMetrics(
@@ -136,7 +141,8 @@ class PoolCounters:
             health_checks=self.health_checks.value() - drained.health_checks,
             health_checks_failed=self.health_checks_failed.value() - drained.health_checks_failed,
             leaks=self.leaks.value() - drained.leaks,
-            lost_to_cancellation=self.lost.value() - drained.lost_to_cancellation,
+            lost_to_cancellation=self._lost_in_window.total(),
+            lost_by_pattern={pattern_id: count for pattern_id, count in self._lost_in_window.items() if pattern_id},
         )
 
 

@@ -22,7 +22,7 @@ from querygauge.monitors.pool_recorder import PoolRecorder
 from querygauge.monitors.pool_state import PoolState
 from querygauge.monitors.pool_status import PoolStatus, Trend, pool_status, utilization_trend
 from querygauge.patterns.redaction import redact
-from querygauge.protocols import Clock, PoolReading
+from querygauge.protocols import Activity, Clock, PoolReading
 from querygauge.rendering.pool_dashboard import PoolView, render_pool_dashboard
 from querygauge.settings import Settings
 from querygauge.values import HealthCheck, PoolMetrics, PoolSnapshot, PoolWindow
@@ -140,9 +140,15 @@ class ConnectionPoolMonitor(PoolRecorder):
             f"waiting={snapshot.waiting_count}>"
         )
 
-    def set_reading(self, reading: PoolReading) -> None:
-        """From now on the pool itself tells what is in use, idle and allowed, instead of `pool_size` and own counts."""
-        self._state.read_with(reading)
+    def set_reading(self, reading: PoolReading, activity: Activity | None = None) -> None:
+        """
+        From now on the pool itself tells what is in use, idle and allowed, instead of `pool_size` and own counts.
+
+        Args:
+            reading: Reads the pool.
+            activity: Reads what a connection is at that is checked out.
+        """
+        self._state.read_with(reading, activity)
 
     def set_health_check_callback(
         self, callback: HealthCallback | None, loop: asyncio.AbstractEventLoop | None = None

@@ -9,11 +9,12 @@ oldest checkout end first. Deliberately not here: history, and whatever needs a 
 from collections.abc import Hashable, Mapping
 from typing import Any, Final
 
+from querygauge.checkout import KNOWN, SINCE, Checkout, new_checkout
 from querygauge.logs import get_logger
 from querygauge.monitors.measured import duration_ns
 from querygauge.monitors.pool_alerts import CONNECTION_TIMEOUT, HIGH_WAIT_TIME, POOL_EXHAUSTION, PoolAlerts
 from querygauge.monitors.pool_counters import FOLD_AT, PoolCounters
-from querygauge.monitors.pool_state import MOMENT, WAS_REPORTED, Held, PoolState, holder_of, pop_oldest
+from querygauge.monitors.pool_state import PoolState, pop_oldest
 from querygauge.monitors.pool_status import is_exhausted
 from querygauge.patterns.failure import failure_of
 from querygauge.protocols import Clock, PoolLedger
@@ -50,7 +51,7 @@ class PoolRecorder:
         self._high_wait_time_ms = high_wait_time_ms
         self._high_wait_ns = int(high_wait_time_ms * _NS_PER_MS)
         self._now = clock.monotonic_ns
-        self.held: Mapping[Any, Held] = state.held
+        self.held: Mapping[Any, Checkout] = state.held
         self._held = state.held
         self._asked = state.asked
         self._last_timeout_ns: int | None = None
@@ -162,7 +163,7 @@ class PoolRecorder:
         if now_ns >= self._high_waits_end_ns and not self._state.is_waited_for(self._state.active):
             self._alerts.rearm(HIGH_WAIT_TIME)
 
-    def record_checkout(self, connection: Hashable = None, call_site: object = None) -> Held:
+    def record_checkout(self, connection: Hashable = None, call_site: object = None) -> Checkout:
         """
         A connection is handed out.
 
@@ -177,7 +178,7 @@ class PoolRecorder:
             The state of this checkout, also under `held[connection]`.
         """
         counters, state = self._counters, self._state
-        checkout: Held = [self._now(), call_site, None, False, None]
+        checkout = new_checkout(self._now(), call_site)
         counters.checkouts.add()
         unnamed = state.asked_unnamed
         has_waited = bool(unnamed) and pop_oldest(unnamed) is not None
@@ -196,7 +197,7 @@ class PoolRecorder:
         """A connection comes back; one whose checkout nobody told of is ignored."""
         checkout = pop_oldest(self._state.held_unnamed) if connection is None else self._held.pop(connection, None)
         if checkout is not None:
-            self._counters.use.add(self._now() - checkout[MOMENT])
+            self._counters.use.add(self._now() - checkout[SINCE])
         if POOL_EXHAUSTION not in self._alerts.armed:
             self._check_exhaustion()
 
@@ -256,7 +257,7 @@ class PoolRecorder:
         """A connection was opened within so many nanoseconds."""
         self._counters.create.add(duration_ns)
 
-    def record_leak(self, connection: Hashable = None, *, checkout: Held | None = None) -> None:
+    def record_leak(self, connection: Hashable = None, *, checkout: Checkout | None = None) -> None:
         """
         A connection was garbage-collected instead of given back; it is held no more.
 
@@ -266,11 +267,16 @@ class PoolRecorder:
         """
         self._counters.leaks.add()
         checkout = checkout or self._held.pop(connection, None)
-        self._alerts.connection_leak(Holder(0.0) if checkout is None else holder_of(checkout, self._now()))
+        self._alerts.connection_leak(Holder(0.0) if checkout is None else self._state.holder_of(checkout, self._now()))
 
-    def record_lost(self) -> None:
-        """A connection was thrown away because the statement on it was cancelled."""
-        self._counters.lost.add()
+    def record_lost(self, pattern_id: str | None = None) -> None:
+        """
+        A connection was thrown away because the statement on it was cancelled.
+
+        Args:
+            pattern_id: What was cancelled, if it is known.
+        """
+        self._counters.lost.append(pattern_id)
 
     def _check_exhaustion(self) -> None:
         """Compares own counts with the threshold; the pool itself is asked only if there is something to tell."""
@@ -292,9 +298,9 @@ class PoolRecorder:
         self._end_timeouts(now_ns)
         self._end_high_waits(now_ns)
         for checkout in self._state.held_now():
-            if now_ns - checkout[MOMENT] >= long_checkout_ns and not checkout[WAS_REPORTED]:
-                checkout[WAS_REPORTED] = True
-                self._alerts.long_checkout(holder_of(checkout, now_ns))
+            if now_ns - checkout[SINCE] >= long_checkout_ns and not checkout[KNOWN]:
+                checkout[KNOWN] = True
+                self._alerts.long_checkout(self._state.holder_of(checkout, now_ns))
 
     def _watch_exhaustion(self, snapshot: PoolSnapshot, now_ns: int) -> None:
         active, maximum, waiting = snapshot.active_connections, snapshot.max_connections, snapshot.waiting_count

@@ -11,25 +11,12 @@ from collections.abc import Hashable, Iterator
 from heapq import nsmallest
 from typing import Any, Final
 
+from querygauge.checkout import CALL_SITE, KNOWN, LAST_PATTERN, SINCE, Checkout
 from querygauge.clock import datetime_of
-from querygauge.protocols import Clock, PoolReading
+from querygauge.protocols import Activity, Clock, PoolReading
 from querygauge.values import Holder, PoolGauges, PoolSnapshot
 
-__all__ = ["CALL_SITE", "MOMENT", "PATTERN_ID", "WAS_REPORTED", "Held", "PoolState", "holder_of", "pop_oldest"]
-
-Held = list[Any]
-"""
-One checkout: its moment in nanoseconds, its call site, the last pattern id, whether it was reported as long, and a
-place for whoever feeds the monitor.
-
-A list, because capture writes the pattern id with every statement. The call site may be any object whose `str()` is
-the line, so that it is worked out only if somebody looks.
-"""
-
-MOMENT: Final = 0
-CALL_SITE: Final = 1
-PATTERN_ID: Final = 2
-WAS_REPORTED: Final = 3
+__all__ = ["PoolState", "pop_oldest"]
 
 _HOLDERS_SHOWN: Final = 20
 # A request with a token waits if all connections are in use; if not, one is being opened for it, which is nothing to
@@ -57,8 +44,9 @@ class PoolState:
         self._own_size = pool_size
         self._own_overflow = max_overflow
         self._reading: PoolReading | None = None
-        self.held: dict[Hashable, Held] = {}
-        self.held_unnamed: deque[Held] = deque()
+        self._activity: Activity | None = None
+        self.held: dict[Hashable, Checkout] = {}
+        self.held_unnamed: deque[Checkout] = deque()
         self.asked: dict[Hashable, int] = {}
         self.asked_unnamed: deque[int] = deque()
         self.limits = [_UNLIMITED]
@@ -69,9 +57,10 @@ class PoolState:
         for container in (self.held, self.held_unnamed, self.asked, self.asked_unnamed):
             container.clear()
 
-    def read_with(self, reading: PoolReading) -> None:
-        """From now on the pool itself tells what is in use, idle and allowed."""
+    def read_with(self, reading: PoolReading, activity: Activity | None) -> None:
+        """From now on the pool itself tells what is in use, idle and allowed, and a connection what it is at."""
         self._reading = reading
+        self._activity = activity
         self._gauges()
 
     @property
@@ -98,14 +87,25 @@ class PoolState:
         began_before_ns = self._clock.monotonic_ns() - _OPENING_NS
         return (started_ns <= began_before_ns for started_ns in list(self.asked.values()))
 
-    def held_now(self) -> list[Held]:
+    def held_now(self) -> list[Checkout]:
         """Every checkout that has not ended, in no order."""
         return [*self.held.values(), *self.held_unnamed]
 
     def holders(self) -> tuple[Holder, ...]:
         """Who holds a connection, oldest first; at most 20."""
         now_ns = self._clock.monotonic_ns()
-        return tuple(holder_of(held, now_ns) for held in nsmallest(_HOLDERS_SHOWN, self.held_now(), key=_moment))
+        return tuple(self.holder_of(held, now_ns) for held in nsmallest(_HOLDERS_SHOWN, self.held_now(), key=_since))
+
+    def holder_of(self, checkout: Checkout, now_ns: int) -> Holder:
+        """A checkout as others may see it."""
+        call_site, pattern, known = checkout[CALL_SITE], checkout[LAST_PATTERN], checkout[KNOWN]
+        return Holder(
+            max(0.0, (now_ns - checkout[SINCE]) / _NS_PER_S),
+            None if call_site is None else str(call_site),
+            None if pattern is None else pattern.id,
+            None if self._activity is None else self._activity(checkout),
+            known if isinstance(known, str) else None,
+        )
 
     def snapshot(self) -> PoolSnapshot:
         """The pool now."""
@@ -120,6 +120,8 @@ class PoolState:
             waiting_count=self.waiting(gauges.in_use),
             overflow=max(0, gauges.in_use + gauges.idle - size) if size else 0,
             max_connections=self.max_connections,
+            idle_max=gauges.idle_max,
+            idle_min=gauges.idle_min,
             oldest_checkout_s=holders[0].age_s if holders else 0.0,
             holders=holders,
         )
@@ -131,7 +133,7 @@ class PoolState:
             return gauges
         active = self.active
         idle = max(0, self._own_size - active) if self._own_size else 0
-        return PoolGauges(self._own_size, self._own_overflow, active, idle)
+        return PoolGauges(self._own_size, self._own_overflow, active, idle, idle_max=self._own_size)
 
     def _limit_to(self, size: int | None, max_overflow: int) -> None:
         # Without a limit on the overflow nobody ever waits for a connection to come back, so no share of a limit is
@@ -140,19 +142,9 @@ class PoolState:
         self.limits[0] = self.max_connections or _UNLIMITED
 
 
-def _moment(held: Held) -> int:
-    moment: int = held[MOMENT]
-    return moment
-
-
-def holder_of(held: Held, now_ns: int) -> Holder:
-    """A checkout as others may see it."""
-    call_site, pattern_id = held[CALL_SITE], held[PATTERN_ID]
-    return Holder(
-        max(0.0, (now_ns - held[MOMENT]) / _NS_PER_S),
-        None if call_site is None else str(call_site),
-        None if pattern_id is None else str(pattern_id),
-    )
+def _since(checkout: Checkout) -> int:
+    since_ns: int = checkout[SINCE]
+    return since_ns
 
 
 def pop_oldest(queue: "deque[Any]") -> Any:

@@ -6,13 +6,13 @@ whoever reads them needs no lock while merging. Deliberately not here: the lock,
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from querygauge.clock import datetime_of
 from querygauge.histogram import Histogram
 from querygauge.patterns.cache import OTHER
-from querygauge.values import OutcomeCounts, Pattern, QueryStats
+from querygauge.values import PHASES, OutcomeCounts, Pattern, PhaseTimes, QueryStats
 
 __all__ = ["Counters", "Key", "QueryTable", "merged"]
 
@@ -31,6 +31,7 @@ class Counters:
 
     Attributes:
         outcomes: Executions by how they ended, without those that ended well.
+        phases: Nanoseconds by phase, in the order of `values.PHASES`; None while there are none.
         rows_unknown: Executions whose rows the driver did not tell.
         unit_key: What the pattern is counted under within a unit; None if it cannot be a repetition.
     """
@@ -44,6 +45,7 @@ class Counters:
         "max_ns",
         "min_ns",
         "outcomes",
+        "phases",
         "rows",
         "rows_unknown",
         "slow",
@@ -59,8 +61,15 @@ class Counters:
         self.min_ns = self.max_ns = duration_ns
         self.first_ns = self.last_ns = started_ns
         self.buckets: dict[int, int] = {}
+        self.phases: list[int] | None = None
         is_repeatable = pattern.category == "query" and pattern.id != OTHER.id
         self.unit_key = f"{target} {pattern.id}" if is_repeatable else None
+
+    def add_phases(self, nanoseconds: Sequence[int]) -> None:
+        """Adds to each phase; what a shorter sequence leaves out is zero."""
+        phases = self.phases = self.phases or [0] * len(PHASES)
+        for phase, spent_ns in enumerate(nanoseconds):
+            phases[phase] += spent_ns
 
     @property
     def execution_count(self) -> int:
@@ -85,6 +94,7 @@ class Counters:
             Histogram(count, self.total_ns, self.min_ns, self.max_ns, dict(self.buckets)),
             datetime_of(offset_us + self.first_ns // _NS_PER_US),
             datetime_of(offset_us + self.last_ns // _NS_PER_US),
+            PhaseTimes(*self.phases or ()),
         )
 
 

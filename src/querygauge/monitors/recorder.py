@@ -12,7 +12,7 @@ Deliberately not here: threads, logging, handlers; nothing foreign is called whi
 import itertools
 import math
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -23,6 +23,7 @@ from querygauge.histogram import PER_OCTAVE, SECONDS_OFFSET
 from querygauge.interruptions import is_of_signal_handler
 from querygauge.monitors import query_table, repetition
 from querygauge.monitors.fold_lock import FoldLock
+from querygauge.patterns.cache import OTHER
 from querygauge.protocols import Clock, QueryLedger, Record, Scope, Unit
 from querygauge.settings import Settings
 from querygauge.values import (
@@ -41,6 +42,7 @@ _FOLD_SIZE: Final = 256  # one call in so many pays the fold; smaller folds cost
 _PENDING_LIMIT: Final = 1_000  # slow executions between two polls; beyond it they are counted only
 # So long an execution waits for the name of its scope: a web framework looks for the route after its first middlewares.
 _NAMELESS_NS: Final = 100_000_000
+_EARLY_LIMIT: Final = 256  # phases that wait for an execution of their pattern; beyond it the oldest are given up
 _NS_PER_MS: Final = 1e6
 _NS_PER_US: Final = 1_000
 
@@ -101,6 +103,7 @@ class Recorder:
         self._lock = FoldLock()
         self._queue: deque[tuple[Any, ...]] = deque()
         self._unnamed: list[tuple[Any, ...]] = []  # executions that wait for the name of their scope
+        self._phases: deque[tuple[str, Pattern, int, int]] = deque()
         self._table = query_table.QueryTable(settings.max_patterns)
         self._repetitions = repetition.RepetitionTable(settings.repetition_threshold)
         self._history: deque[_Kept] = deque(maxlen=settings.max_history_size)
@@ -110,6 +113,7 @@ class Recorder:
     def _begin(self) -> None:
         self._queue.clear()
         self._unnamed.clear()
+        self._phases.clear()
         self._table.clear()
         self._repetitions.clear()
         self._history.clear()
@@ -153,10 +157,12 @@ class Recorder:
             unit: Unit | None,
             literals: tuple[str, Any] | None,
             scope: Scope | None,
+            phases: Sequence[int] | None = None,
             /,
         ) -> None:
             append((
-                target, pattern, started_ns, duration_ns, rows, outcome, failure, call_site, unit, literals, scope, None
+                target, pattern, started_ns, duration_ns, rows, outcome, failure, call_site, unit, literals, scope,
+                None, phases,
             ))  # fmt: skip
             if len(queue) >= _FOLD_SIZE:
                 fold()
@@ -165,11 +171,11 @@ class Recorder:
 
     def ledger(self) -> QueryLedger:
         """The queue itself, for capture on its hot path."""
-        return QueryLedger(self._queue, _FOLD_SIZE, self._fold_if_free)
+        return QueryLedger(self._queue, _FOLD_SIZE, self._fold_if_free, self._phases)
 
     def record_traced(self, trace_id: str | None, target: str, *execution: Any) -> None:
         """As `recorder(target)`, for an execution whose trace is known; `execution` is what `Record` takes."""
-        self._queue.append((target, *execution, trace_id))
+        self._queue.append((target, *execution, trace_id, None))
         if len(self._queue) >= _FOLD_SIZE:
             self._fold_if_free()
 
@@ -250,7 +256,7 @@ class Recorder:
             finally:
                 lock.release()
 
-    def _fold(self, *, is_last: bool = False) -> None:  # noqa: C901, PLR0912  # see below
+    def _fold(self, *, is_last: bool = False) -> None:  # noqa: C901, PLR0912, PLR0915  # see below
         # In one body and over local names, as every execution of the host passes through here. What is appended
         # meanwhile is left to the next fold, or a busy host would keep this thread folding for ever.
         take, table, repeat, keep = self._queue.popleft, self._table, self._repetitions.add, self._keep
@@ -263,7 +269,9 @@ class Recorder:
         for _ in range(len(self._queue)):
             execution = take()
             try:
-                target, pattern, started_ns, duration_ns, rows, outcome, _, call_site, unit, _, scope, _ = execution
+                target, pattern, started_ns, duration_ns, rows, outcome, _, call_site, unit, _, scope, _, phases = (
+                    execution
+                )
                 if scope is not current_scope:
                     name = self._name_of(scope, started_ns + duration_ns, is_last=is_last)
                     current_scope = scope
@@ -293,6 +301,8 @@ class Recorder:
                 if duration_ns >= kept_ns:
                     counters.slow += duration_ns >= slow_ns
                     keep(offset_us + started_ns // _NS_PER_US, name, *execution)
+                if phases is not None:
+                    counters.add_phases(phases)
                 if unit is not None and counters.unit_key is not None:
                     repeat(target, pattern, call_site, unit, duration_ns, counters.unit_key, name)
             except _NotNamedYetError:
@@ -301,6 +311,20 @@ class Recorder:
                 self.fold_errors += 1
                 if is_of_signal_handler(error):
                     raise
+        if self._phases:
+            self._fold_phases()
+
+    def _fold_phases(self) -> None:
+        """Adds what was told apart of executions that ended before; in a new window it waits for the next of them."""
+        window, take, early = self._table.window, self._phases.popleft, []
+        for _ in range(len(self._phases)):
+            target, pattern, phase, spent_ns = take()
+            counters = window.get((target, pattern.id)) or window.get((target, OTHER.id))
+            if counters is None:
+                early.append((target, pattern, phase, spent_ns))
+            else:
+                counters.add_phases([0] * phase + [spent_ns])
+        self._phases.extend(early[-_EARLY_LIMIT:])
 
     def _name_of(self, scope: Scope | None, ended_ns: int, *, is_last: bool) -> str | None:
         if scope is None:
@@ -331,6 +355,7 @@ class Recorder:
         literals: tuple[str, Any] | None,
         _scope: Scope | None,
         trace_id: str | None,
+        _phases: Sequence[int] | None,
     ) -> None:
         # The scope itself is let go, with all it has counted.
         kept = (

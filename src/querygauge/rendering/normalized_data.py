@@ -23,7 +23,7 @@ __all__ = ["NEVER", "NormalizedData", "Source", "normalized_to_csv", "normalized
 NEVER: Final = datetime.min.replace(tzinfo=UTC)
 """When a pattern was seen of which nothing tells the time."""
 
-_DURATIONS: Final = tuple(column for column in CSV_COLUMNS if column.endswith("_duration_ms"))
+_DURATIONS: Final = tuple(column for column in CSV_COLUMNS if column.endswith("_ms"))
 _MOMENTS: Final = ("first_seen", "last_seen")
 _NO_TIME: Final = Histogram.of([0])
 

@@ -36,6 +36,12 @@ found AS (
         AND query.rows_known BETWEEN 0 AND query.durations.count
         AND query.rows >= 0 AND query.target IS NOT NULL, false)
     UNION
+    SELECT file, 'the phases of a query must be >= 0'
+    FROM spooled
+    WHERE query IS NOT NULL AND NOT coalesce(
+        least(query.phases.pool_wait_ns, query.phases.connect_ns, query.phases.begin_ns,
+            query.phases.prepare_ns, query.phases.fetch_ns, query.phases.commit_ns, query.phases.loop_lag_ns) >= 0, false)
+    UNION
     SELECT file, 'a query or repetition must name a pattern of its file'
     FROM named
     WHERE NOT coalesce((file, pattern_id) IN (SELECT (file, pattern.id) FROM spooled WHERE pattern IS NOT NULL), false)
@@ -63,7 +69,9 @@ found AS (
         AND pool.requests >= 0 AND pool.checkouts >= 0 AND pool.checkins >= 0
         AND pool.timeouts >= 0 AND pool.errors >= 0 AND pool.peak_active >= 0 AND pool.peak_waiting >= 0
         AND pool.health_checks_failed BETWEEN 0 AND pool.health_checks
-        AND pool.leaks >= 0 AND pool.lost_to_cancellation >= 0, false)
+        AND pool.leaks >= 0 AND pool.lost_to_cancellation >= 0
+        AND coalesce(pool.idle_max, 0) >= 0 AND pool.idle_min >= 0
+        AND len(pool.lost_patterns) = len(pool.lost_counts) AND coalesce(list_min(pool.lost_counts), 0) >= 0, false)
     UNION
     SELECT file, 'the counts of a repetition must be >= 0'
     FROM spooled

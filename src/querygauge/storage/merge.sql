@@ -24,6 +24,10 @@ sums AS (
         sum(query.durations.total_ns)::BIGINT AS total_ns,
         coalesce(min(query.durations.min_ns) FILTER (query.durations.count > 0), 0) AS min_ns,
         max(query.durations.max_ns) AS max_ns,
+        sum(query.phases.pool_wait_ns)::BIGINT AS pool_wait_ns, sum(query.phases.connect_ns)::BIGINT AS connect_ns,
+        sum(query.phases.begin_ns)::BIGINT AS begin_ns, sum(query.phases.prepare_ns)::BIGINT AS prepare_ns,
+        sum(query.phases.fetch_ns)::BIGINT AS fetch_ns, sum(query.phases.commit_ns)::BIGINT AS commit_ns,
+        sum(query.phases.loop_lag_ns)::BIGINT AS loop_lag_ns,
         make_timestamp(min(query.first_us)) AS first_seen, make_timestamp(max(query.last_us)) AS last_seen
     FROM queries
     GROUP BY "minute", service, target, pattern_id
@@ -126,16 +130,18 @@ counters AS (
         sum(pool.errors)::BIGINT AS errors, max(pool.peak_active) AS peak_active,
         max(pool.peak_waiting) AS peak_waiting, sum(pool.health_checks)::BIGINT AS health_checks,
         sum(pool.health_checks_failed)::BIGINT AS health_checks_failed, sum(pool.leaks)::BIGINT AS leaks,
-        sum(pool.lost_to_cancellation)::BIGINT AS lost_to_cancellation
+        sum(pool.lost_to_cancellation)::BIGINT AS lost_to_cancellation,
+        flatten(list(pool.lost_patterns)) AS lost_patterns, flatten(list(pool.lost_counts)) AS lost_counts
     FROM pools
     GROUP BY "minute", service, process, name
 )
 SELECT
     "minute", service, process, name AS pool, make_timestamp(latest.at_us) AS state_at, latest.pool_size AS pool_size,
     latest.max_connections AS max_connections, latest.active AS active, latest.idle AS idle,
-    latest.waiting AS waiting, latest.overflow AS overflow, latest.oldest_checkout_s AS oldest_checkout_s,
+    latest.waiting AS waiting, latest.overflow AS overflow, latest.idle_max AS idle_max, latest.idle_min AS idle_min,
+    latest.oldest_checkout_s AS oldest_checkout_s,
     latest.holders AS holders, requests, checkouts, checkins, timeouts, errors, peak_active, peak_waiting,
-    health_checks, health_checks_failed, leaks, lost_to_cancellation,
+    health_checks, health_checks_failed, leaks, lost_to_cancellation, lost_patterns, lost_counts,
     wait.count AS wait_count, wait.total_ns AS wait_total_ns, wait.min_ns AS wait_min_ns,
     wait.max_ns AS wait_max_ns, wait.k AS wait_k, wait.n AS wait_n,
     used.count AS use_count, used.total_ns AS use_total_ns, used.min_ns AS use_min_ns,

@@ -36,7 +36,10 @@ sums AS (
         sum(timeout) AS timeout, sum(cancelled) AS cancelled, sum(slow) AS slow, sum(rows) AS rows,
         sum(rows_known) AS rows_known, sum(total_ns) AS total_ns,
         coalesce(min(min_ns) FILTER (executions > 0), 0) AS min_ns, max(max_ns) AS max_ns,
-        min(first_seen) AS first_seen, max(last_seen) AS last_seen
+        min(first_seen) AS first_seen, max(last_seen) AS last_seen,
+        sum(pool_wait_ns) AS pool_wait_ns, sum(connect_ns) AS connect_ns, sum(begin_ns) AS begin_ns,
+        sum(prepare_ns) AS prepare_ns, sum(fetch_ns) AS fetch_ns, sum(commit_ns) AS commit_ns,
+        sum(loop_lag_ns) AS loop_lag_ns
     FROM keyed GROUP BY hour, target, pattern_id
 ),
 pairs AS (SELECT hour, target, pattern_id, unnest(bucket_k) AS k, unnest(bucket_n) AS n FROM keyed),

@@ -5,6 +5,7 @@ Deliberately not here: SQL.
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,7 @@ from querygauge.values import (
     Holder,
     OutcomeCounts,
     Pattern,
+    PhaseTimes,
     PoolMetrics,
     PoolSnapshot,
     PoolWindow,
@@ -74,6 +76,7 @@ def query_stats_of(row: Row) -> QueryStats:
         ),
         utc(row["first_seen"]),
         utc(row["last_seen"]),
+        PhaseTimes(**{field.name: row[field.name] for field in fields(PhaseTimes)}),
     )
 
 
@@ -154,7 +157,15 @@ def _metrics_of(row: Row) -> PoolMetrics:
         health_checks_failed=row["health_checks_failed"],
         leaks=row["leaks"],
         lost_to_cancellation=row["lost_to_cancellation"],
+        lost_by_pattern=_added_up(row["lost_patterns"], row["lost_counts"]),
     )
+
+
+def _added_up(names: Iterable[str], counts: Iterable[int]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for name, count in zip(names, counts, strict=True):
+        total[name] += count
+    return dict(total)
 
 
 def _histogram_of(row: Row, clock: str) -> Histogram:
@@ -169,6 +180,7 @@ def _histogram_of(row: Row, clock: str) -> Histogram:
 
 def _state_of(present: list[Row], newest: datetime) -> PoolSnapshot:
     holders = [Holder(**holder) for row in present for holder in json.loads(row["holders"])]
+    kept = [row["idle_max"] for row in present]
     return PoolSnapshot(
         timestamp=utc(newest),
         pool_size=sum(row["pool_size"] for row in present),
@@ -177,6 +189,8 @@ def _state_of(present: list[Row], newest: datetime) -> PoolSnapshot:
         waiting_count=sum(row["waiting"] for row in present),
         overflow=sum(row["overflow"] for row in present),
         max_connections=sum(row["max_connections"] for row in present),
+        idle_max=None if None in kept else sum(kept),
+        idle_min=sum(row["idle_min"] for row in present),
         oldest_checkout_s=max(row["oldest_checkout_s"] for row in present),
         holders=tuple(sorted(holders, key=lambda holder: -holder.age_s)[:_MOST_HOLDERS]),
     )

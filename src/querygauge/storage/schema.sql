@@ -45,7 +45,14 @@ CREATE TABLE query_stats (
     first_seen TIMESTAMP NOT NULL,      -- start of the first of these executions
     last_seen TIMESTAMP NOT NULL,       -- start of the last of these executions
     bucket_k SMALLINT[] NOT NULL,       -- bucket indexes, ascending
-    bucket_n BIGINT[] NOT NULL          -- executions in each bucket
+    bucket_n BIGINT[] NOT NULL,         -- executions in each bucket
+    pool_wait_ns BIGINT NOT NULL,       -- before: waiting for a connection
+    connect_ns BIGINT NOT NULL,         -- before: opening a connection
+    begin_ns BIGINT NOT NULL,           -- within: the driver's BEGIN, where it can be told
+    prepare_ns BIGINT NOT NULL,         -- within: preparing, where it can be told
+    fetch_ns BIGINT NOT NULL,           -- within: fetching a cursor's rows, where it can be told
+    commit_ns BIGINT NOT NULL,          -- after: the COMMIT that followed
+    loop_lag_ns BIGINT NOT NULL         -- within: how long the event loop was blocked, an estimate
 );
 
 -- Executions kept one by one.
@@ -83,8 +90,10 @@ CREATE TABLE pool_stats (
     idle INTEGER NOT NULL,              -- open and not checked out
     waiting INTEGER NOT NULL,           -- callers waiting for a connection
     overflow INTEGER NOT NULL,          -- connections above pool_size
+    idle_max INTEGER,                   -- idle connections it keeps at most; NULL where there is no limit
+    idle_min INTEGER NOT NULL,          -- idle connections it keeps at least
     oldest_checkout_s DOUBLE NOT NULL,  -- age of the oldest checkout in seconds
-    holders VARCHAR NOT NULL,           -- JSON list of {age_s, call_site, pattern_id}, oldest first
+    holders VARCHAR NOT NULL,           -- JSON list of {age_s, call_site, pattern_id, activity, reason}, oldest first
     requests BIGINT NOT NULL,           -- connections asked for
     checkouts BIGINT NOT NULL,          -- connections handed out
     checkins BIGINT NOT NULL,           -- connections given back
@@ -96,6 +105,8 @@ CREATE TABLE pool_stats (
     health_checks_failed BIGINT NOT NULL, -- those that failed
     leaks BIGINT NOT NULL,              -- connections garbage-collected instead of given back
     lost_to_cancellation BIGINT NOT NULL, -- connections thrown away because a statement was cancelled
+    lost_patterns VARCHAR[] NOT NULL,   -- which pattern that was, as far as it is known; may repeat itself
+    lost_counts BIGINT[] NOT NULL,      -- how many of them for each of lost_patterns
     wait_count BIGINT NOT NULL,         -- waits for a connection, from asking to having it
     wait_total_ns BIGINT NOT NULL,      -- sum of the waits
     wait_min_ns BIGINT NOT NULL,        -- shortest of the waits; 0 if there are none

@@ -69,6 +69,7 @@ def _query_row(stats: QueryStats) -> dict[str, Any]:
         "first_us": microseconds_of(stats.first_seen),
         "last_us": microseconds_of(stats.last_seen),
         "durations": _histogram_row(stats.durations),
+        "phases": {name: min(spent_ns, _LARGEST_COUNT) for name, spent_ns in asdict(stats.phases).items()},
     }
 
 
@@ -124,6 +125,8 @@ def _pool_row(window: PoolWindow) -> dict[str, Any]:
         "idle": state.idle_connections,
         "waiting": state.waiting_count,
         "overflow": state.overflow,
+        "idle_max": state.idle_max,
+        "idle_min": state.idle_min,
         "oldest_checkout_s": state.oldest_checkout_s,
         "holders": json.dumps([asdict(holder) for holder in state.holders]),
         "requests": metrics.total_requests,
@@ -137,6 +140,8 @@ def _pool_row(window: PoolWindow) -> dict[str, Any]:
         "health_checks_failed": metrics.health_checks_failed,
         "leaks": metrics.leaks,
         "lost_to_cancellation": metrics.lost_to_cancellation,
+        "lost_patterns": list(metrics.lost_by_pattern),
+        "lost_counts": list(metrics.lost_by_pattern.values()),
         "wait": _histogram_row(metrics.wait),
         "use": _histogram_row(metrics.use),
         "create": _histogram_row(metrics.create),

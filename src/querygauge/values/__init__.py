@@ -7,7 +7,16 @@ are aware UTC datetimes. Every value turns into plain JSON types with `to_dict()
 Deliberately not here: anything that counts, locks, reads a clock or touches a disk.
 """
 
-from querygauge.values.pools import HealthCheck, Holder, PoolGauges, PoolMetrics, PoolSnapshot, PoolWindow
+from querygauge.values.phases import BEGIN, COMMIT, CONNECT, FETCH, LOOP_LAG, PHASES, POOL_WAIT, PREPARE, PhaseTimes
+from querygauge.values.pools import (
+    ConnectionActivity,
+    HealthCheck,
+    Holder,
+    PoolGauges,
+    PoolMetrics,
+    PoolSnapshot,
+    PoolWindow,
+)
 from querygauge.values.queries import (
     CANCELLED,
     ERROR,
@@ -30,18 +39,28 @@ from querygauge.values.scopes import ScopeLabel
 from querygauge.values.snapshots import SelfMetrics, Snapshot
 
 __all__ = [
+    "BEGIN",
     "CANCELLED",
+    "COMMIT",
+    "CONNECT",
     "ERROR",
+    "FETCH",
+    "LOOP_LAG",
     "OK",
     "OUTCOMES",
+    "PHASES",
+    "POOL_WAIT",
+    "PREPARE",
     "TIMEOUT",
     "Category",
+    "ConnectionActivity",
     "Failure",
     "HealthCheck",
     "Holder",
     "Outcome",
     "OutcomeCounts",
     "Pattern",
+    "PhaseTimes",
     "PoolGauges",
     "PoolMetrics",
     "PoolSnapshot",

@@ -1,13 +1,18 @@
 """Values about connection pools: their state, what they did, who holds a connection."""
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from querygauge.histogram import EMPTY, Histogram
 from querygauge.values.base import Value
 
-__all__ = ["HealthCheck", "Holder", "PoolGauges", "PoolMetrics", "PoolSnapshot", "PoolWindow"]
+__all__ = ["ConnectionActivity", "HealthCheck", "Holder", "PoolGauges", "PoolMetrics", "PoolSnapshot", "PoolWindow"]
+
+ConnectionActivity = Literal["active", "idle in transaction", "idle"]
+"""A statement under way; none, but a transaction open; neither. The words are PostgreSQL's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,21 +24,37 @@ class Holder(Value):
         age_s: Seconds since its checkout.
         call_site: The line that checked it out, as `path:line in function`; None if it is unknown.
         pattern_id: The last pattern sent on it; None if there was none yet.
+        activity: What its connection is at; None if the driver does not tell.
+        reason: Why it may be held for long, as given to `long_hold`; None if nobody said so.
     """
 
     age_s: float
     call_site: str | None = None
     pattern_id: str | None = None
+    activity: ConnectionActivity | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PoolGauges(Value):
-    """What a pool holds at one moment; `size` is None where the pool has no limit of its own."""
+    """
+    What a pool holds at one moment.
+
+    Attributes:
+        size: Connections it may keep; None where it has no limit of its own.
+        max_overflow: Connections it may open beyond `size`; negative or None where that has no limit.
+        in_use: Checked out.
+        idle: Open and not checked out.
+        idle_max: Idle connections it keeps at most; None if there is no limit.
+        idle_min: Idle connections it keeps at least.
+    """
 
     size: int | None
     max_overflow: int | None
     in_use: int
     idle: int
+    idle_max: int | None = 0
+    idle_min: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +72,8 @@ class PoolSnapshot(Value):
         max_connections: `pool_size` and the allowed overflow; 0 where there is no limit.
         oldest_checkout_s: Age of the oldest checkout in seconds; 0 if nothing is checked out.
         holders: Those that hold a connection, oldest first; at most 20.
+        idle_max: Idle connections the pool keeps at most; None if there is no limit.
+        idle_min: Idle connections the pool keeps at least.
     """
 
     timestamp: datetime
@@ -62,6 +85,8 @@ class PoolSnapshot(Value):
     max_connections: int
     oldest_checkout_s: float
     holders: tuple[Holder, ...] = ()
+    idle_max: int | None = 0
+    idle_min: int = 0
     _derived: ClassVar[tuple[str, ...]] = ("utilization_percent",)
 
     @property
@@ -104,6 +129,7 @@ class PoolMetrics(Value):
         health_checks_failed: Those that failed.
         leaks: Connections that were garbage-collected instead of given back.
         lost_to_cancellation: Connections thrown away because a statement on them was cancelled.
+        lost_by_pattern: The same by the id of the pattern that was cancelled, as far as it is known.
     """
 
     total_requests: int = 0
@@ -120,6 +146,7 @@ class PoolMetrics(Value):
     health_checks_failed: int = 0
     leaks: int = 0
     lost_to_cancellation: int = 0
+    lost_by_pattern: Mapping[str, int] = field(default_factory=dict)
     _derived: ClassVar[tuple[str, ...]] = (
         "timeout_rate",
         "error_rate",
@@ -193,6 +220,7 @@ class PoolMetrics(Value):
             health_checks_failed=self.health_checks_failed + other.health_checks_failed,
             leaks=self.leaks + other.leaks,
             lost_to_cancellation=self.lost_to_cancellation + other.lost_to_cancellation,
+            lost_by_pattern=dict(Counter(self.lost_by_pattern) + Counter(other.lost_by_pattern)),
         )
 
 

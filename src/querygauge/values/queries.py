@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Final, Literal
 
 from querygauge.histogram import Histogram
 from querygauge.values.base import Value
+from querygauge.values.phases import PHASES, PhaseTimes
 
 __all__ = [
     "CANCELLED",
@@ -37,6 +38,7 @@ OK: Final = 0
 ERROR: Final = 1
 TIMEOUT: Final = 2
 CANCELLED: Final = 3
+_NS_PER_MS: Final = 1e6
 _QUERY: Final = r"(?:SELECT|WITH)(?!\w)"
 # What the group holds is counted. Quoted names are read over, and the parentheses around a whole statement.
 _COMPLICATES: Final = re.compile(
@@ -168,6 +170,7 @@ class QueryStats(Value):
         durations: Of all executions, failed ones too.
         first_seen: Start of the first execution.
         last_seen: Start of the last execution.
+        phases: Where time went before, within and after the executions.
     """
 
     pattern: Pattern
@@ -179,6 +182,7 @@ class QueryStats(Value):
     durations: Histogram
     first_seen: datetime
     last_seen: datetime
+    phases: PhaseTimes = field(default_factory=PhaseTimes)
 
     @property
     def query_pattern(self) -> str:
@@ -250,6 +254,17 @@ class QueryStats(Value):
         """The longest duration, exact."""
         return self.durations.max_ms
 
+    @property
+    def execute_ms(self) -> float:
+        """What the durations hold besides the phases that could be told apart: executing, and transferring rows."""
+        return (self.durations.total_ns - self.phases.apart_ns) / _NS_PER_MS
+
+    def phases_ms(self) -> dict[str, float]:
+        """Milliseconds by phase, in the order they happen; `execute` is what no other phase within accounts for."""
+        times = {phase: self.phases.ms(phase) for phase in PHASES}
+        before = {phase: times.pop(phase) for phase in ("pool_wait", "connect", "begin", "prepare")}
+        return {**before, "execute": self.execute_ms, **times}
+
     def merged(self, other: "QueryStats") -> "QueryStats":
         """Both together; the same pattern and target are the caller's business."""
         return QueryStats(
@@ -262,6 +277,7 @@ class QueryStats(Value):
             self.durations.merged(other.durations),
             min(self.first_seen, other.first_seen),
             max(self.last_seen, other.last_seen),
+            self.phases.merged(other.phases),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -289,6 +305,7 @@ class QueryStats(Value):
             "p99_duration_ms": self.p99_duration_ms,
             "min_duration_ms": self.min_duration_ms,
             "max_duration_ms": self.max_duration_ms,
+            **{f"{phase}_ms": spent_ms for phase, spent_ms in self.phases_ms().items()},
             "first_seen": self.first_seen.isoformat(),
             "last_seen": self.last_seen.isoformat(),
         }

@@ -1,0 +1,56 @@
+"""Where the time of a pattern went, before, within and after its executions."""
+
+from dataclasses import dataclass, fields
+from typing import ClassVar, Final
+
+from querygauge.values.base import Value
+
+__all__ = ["BEGIN", "COMMIT", "CONNECT", "FETCH", "LOOP_LAG", "PHASES", "POOL_WAIT", "PREPARE", "PhaseTimes"]
+
+_NS_PER_MS: Final = 1e6
+
+PHASES: Final = ("pool_wait", "connect", "begin", "prepare", "fetch", "commit", "loop_lag")
+POOL_WAIT, CONNECT, BEGIN, PREPARE, FETCH, COMMIT, LOOP_LAG = range(len(PHASES))
+"""On the hot path a phase is its place in `PHASES`."""
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseTimes(Value):
+    """
+    Nanoseconds that were spent around and within the executions of one pattern, as far as they could be told apart.
+
+    Attributes:
+        pool_wait_ns: Before: waiting for a connection, of executions that were the first on theirs.
+        connect_ns: Before: opening a connection, of those.
+        begin_ns: Within: the BEGIN that a driver sends before the first statement.
+        prepare_ns: Within: preparing the statement.
+        fetch_ns: Within: fetching the rows of a cursor; other rows come with the execution.
+        commit_ns: After: the COMMIT that the execution was the last before.
+        loop_lag_ns: Within: an estimate of how long the event loop was blocked meanwhile.
+    """
+
+    pool_wait_ns: int = 0
+    connect_ns: int = 0
+    begin_ns: int = 0
+    prepare_ns: int = 0
+    fetch_ns: int = 0
+    commit_ns: int = 0
+    loop_lag_ns: int = 0
+    _derived: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def apart_ns(self) -> int:
+        """What of the executions' own duration is not their execute phase."""
+        return self.begin_ns + self.prepare_ns + self.fetch_ns
+
+    def merged(self, other: "PhaseTimes") -> "PhaseTimes":
+        """Both together."""
+        return PhaseTimes(*(getattr(self, name) + getattr(other, name) for name in _NAMES))
+
+    def ms(self, phase: str) -> float:
+        """One of `PHASES` in milliseconds."""
+        nanoseconds: int = getattr(self, f"{phase}_ns")
+        return nanoseconds / _NS_PER_MS
+
+
+_NAMES: Final = tuple(field.name for field in fields(PhaseTimes))
