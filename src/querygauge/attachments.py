@@ -108,7 +108,7 @@ class _EngineAttachment:
         self._dialect = ref(engine.dialect)
         # What goes through asyncpg may go past SQLAlchemy.
         self._beneath: AsyncpgBeneath | None = None
-        if engine.dialect.driver == "asyncpg":
+        if getattr(engine.dialect, "driver", None) == "asyncpg":
             statements = _connection_statements(monitors, self.guard, pool.held)
             self._beneath = AsyncpgBeneath(engine.dialect, statements)
         self._hooks = PoolHooks(

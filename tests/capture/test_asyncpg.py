@@ -1,9 +1,11 @@
 """Raw asyncpg: every statement and every checkout is counted once, and a pool or connection stays what it was."""
 
 import asyncio
+import gc
 import io
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
+from weakref import ref
 
 import asyncpg  # type: ignore[import-untyped]  # it has no stubs
 import pytest
@@ -245,6 +247,25 @@ async def test_a_connection_stays_what_it_was(connection: Any) -> None:
     assert counted(gauge) == {}
 
 
+@pytest.mark.filterwarnings("ignore:unclosed connection:ResourceWarning")
+@pytest.mark.parametrize("is_watched", [False, True])
+async def test_a_dropped_connection_needs_no_garbage_collector(dsn: str, is_watched: bool) -> None:
+    """A connection that nobody closed goes with its last reference, and so does its protocol."""
+    gc.disable()
+    try:
+        made = await asyncpg.connect(dsn)
+        gauge = watch(made) if is_watched else None
+        await made.fetch("SELECT 1")
+        parts = [ref(made), ref(made._protocol)]
+        del made
+        await asyncio.sleep(0)  # the transport lets go of the protocol in the loop's next round
+        assert [part() for part in parts] == [None, None]
+    finally:
+        gc.enable()
+    if gauge is not None:
+        gauge.close()
+
+
 async def test_a_pool_stays_what_it_was(pool: Any) -> None:
     """The same object, of a class that looks the same, and of its own class again in the end."""
     before = type(pool), pool._connect
@@ -358,6 +379,20 @@ async def test_a_failed_connect_is_an_error_of_the_pool(dsn: str) -> None:
         metrics = gauge.pool.get_metrics()
         assert (metrics.total_errors, metrics.total_checkouts) == (1, 0)
         gauge.close()
+
+
+async def test_what_is_no_connection_is_left_to_asyncpg(dsn: str) -> None:
+    """A pool whose own way to connect gives something else is told so by asyncpg, and no hook of ours stumbles."""
+
+    async def wrongly(*arguments: Any, **keywords: Any) -> int:
+        return 1
+
+    pool = asyncpg.create_pool(dsn, min_size=1, max_size=1, connect=wrongly)
+    gauge = watch(pool)
+    with pytest.raises(asyncpg.InterfaceError, match="expected pool connect callback to return"):
+        await pool
+    assert gauge.report_data().self_metrics.hook_errors == 0
+    gauge.close()
 
 
 async def test_a_connection_of_a_pool_is_refused(pool: Any) -> None:

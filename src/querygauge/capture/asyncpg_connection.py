@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
+from weakref import finalize
 
 from querygauge.capture.guard import Guard
 from querygauge.capture.scope import current_scope, streak_of
@@ -147,6 +148,9 @@ class ConnectionStatements:
         ):
             wraps.replace(name, partial(self._timed, session=session, begin=begin, end=end))
         wraps.replace("close_portal", partial(self._noted_close, session=session))
+        # A replacement holds the protocol that holds it. Who drops a connection must not need the garbage collector
+        # to be rid of both.
+        finalize(connection, wraps.restore).atexit = False
         self._wraps.append(wraps)
 
     def detach(self) -> None:

@@ -17,6 +17,7 @@ from typing import Any, Final
 from weakref import WeakKeyDictionary, ref
 
 from querygauge.capture.asyncpg_connection import ConnectionStatements
+from querygauge.capture.asyncpg_target import is_connection
 from querygauge.capture.connection_activity import activity_of
 from querygauge.capture.guard import Guard
 from querygauge.capture.long_hold import LONG_HOLD
@@ -164,7 +165,9 @@ class AsyncpgPoolHooks:
             if opening is not None:
                 opening.append(elapsed)
             self._record.record_create_time(elapsed)
-            self._watch(connection)
+            # An application's own way to connect may give anything; asyncpg refuses what is none.
+            if is_connection(connection):
+                self._watch(connection)
         except Exception as error:  # noqa: BLE001  # the host must not notice
             self._guard.caught("connect", error)
         return connection

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from querygauge.errors import SettingsError
 
-__all__ = ["asyncpg_name", "is_asyncpg", "is_pool"]
+__all__ = ["asyncpg_name", "is_asyncpg", "is_connection", "is_pool"]
 
 _DEFAULT_PORT: Final = 5432
 
@@ -24,7 +24,12 @@ def is_asyncpg(target: Any) -> bool:
     """
     if _is_a(target, "asyncpg.pool", "PoolConnectionProxy"):
         raise SettingsError("instrument() takes a connection of its own, or the pool; got one that a pool handed out")
-    return is_pool(target) or _is_a(target, "asyncpg.connection", "Connection")
+    return is_pool(target) or is_connection(target)
+
+
+def is_connection(target: Any) -> bool:
+    """Whether `target` is an asyncpg connection itself, and not what a pool hands out for it."""
+    return _is_a(target, "asyncpg.connection", "Connection")
 
 
 def is_pool(target: Any) -> bool:

@@ -95,7 +95,7 @@ class Statements:
         self._keep_literals = keep_literals
         self._family = dialect.name
         # sqlite3 says 0 for a RETURNING whose rows were not fetched yet.
-        self._zero_is_unknown = dialect.driver == "pysqlite"
+        self._zero_is_unknown = getattr(dialect, "driver", None) == "pysqlite"
         self._wraps = Wraps(dialect)
 
     def attach(self) -> None:
