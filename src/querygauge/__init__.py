@@ -5,6 +5,8 @@ from querygauge.errors import MissingExtraError, QueryGaugeError, SettingsError,
 from querygauge.gauge import Instrumentation
 from querygauge.instrument import instrument, uninstrument
 from querygauge.instrument_all import instrument_all
+from querygauge.middleware.asgi import ASGIMiddleware
+from querygauge.middleware.wsgi import WSGIMiddleware
 from querygauge.monitors.delivery import RateLimitedAlertHandler
 from querygauge.monitors.pool_monitor import ConnectionPoolMonitor, initialize_pool_monitor
 from querygauge.monitors.query_monitor import QueryMonitor, initialize_query_monitor
@@ -23,6 +25,7 @@ from querygauge.values import (
 __version__ = "0.1.0"
 
 __all__ = [
+    "ASGIMiddleware",
     "ConnectionPoolMonitor",
     "Instrumentation",
     "MissingExtraError",
@@ -40,6 +43,7 @@ __all__ = [
     "SlowQueryAlert",
     "Snapshot",
     "StoreError",
+    "WSGIMiddleware",
     "initialize_pool_monitor",
     "initialize_query_monitor",
     "instrument",

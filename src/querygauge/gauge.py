@@ -23,6 +23,7 @@ from querygauge.errors import SettingsError, StoreError
 from querygauge.flush import FlushThread, Outbox, flush_thread
 from querygauge.forking import survive_forks
 from querygauge.logs import get_logger
+from querygauge.middleware.request_scope import GUARD
 from querygauge.monitors.fold_lock import FoldLock
 from querygauge.monitors.pool_monitor import ConnectionPoolMonitor
 from querygauge.monitors.query_monitor import QueryMonitor
@@ -311,7 +312,7 @@ class Instrumentation:
         metrics = self.queries.self_metrics()
         return replace(
             metrics,
-            hook_errors=metrics.hook_errors + self._watched.failures,
+            hook_errors=metrics.hook_errors + self._watched.failures + GUARD.failures,
             alerts_dropped=metrics.alerts_dropped + self._watched.alerts_dropped,
             snapshots_dropped=0 if self._outbox is None else self._outbox.dropped,
         )

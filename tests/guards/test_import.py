@@ -6,7 +6,9 @@ import sys
 
 import pytest
 
-_HEAVY = {"aiohttp", "asyncpg", "duckdb", "greenlet", "opentelemetry", "rich"}
+_LIBRARIES = {"aiohttp", "asyncpg", "duckdb", "greenlet", "opentelemetry", "rich"}
+_FRAMEWORKS = {"celery", "fastapi", "flask", "litestar", "starlette", "werkzeug"}
+_HEAVY = _LIBRARIES | _FRAMEWORKS
 _LOADED = "import json, sys; print(json.dumps(sorted(sys.modules)))"
 
 

@@ -111,6 +111,9 @@ class Scope:
         """As `protocols.Scope.find_label`."""
         return self.label
 
+    def finish(self) -> None:
+        """What is left to do at its end."""
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, patterns={sum(map(len, self.seen.values()))})"
 
@@ -192,20 +195,14 @@ def label_of(name: str, tags: Mapping[str, Any]) -> ScopeLabel:
     return ScopeLabel(str(name)[:_LONGEST], tuple(pairs))
 
 
-def left(entered: Scope, token: Token[Scope | None] | None) -> None:
-    """
-    Ends a scope.
-
-    Args:
-        entered: Which.
-        token: What `CURRENT.set` gave; None if it is reset by others.
-    """
+def left(entered: Scope, token: Token[Scope | None]) -> None:
+    """Ends a scope; `token` is what `CURRENT.set` gave."""
     entered.is_over = True
-    if token is not None:
-        # Left in another context than it was entered in, as by a generator that a framework runs in threads: here it
-        # was never set, and there it is over.
-        with suppress(ValueError):
-            CURRENT.reset(token)
+    entered.finish()
+    # Left in another context than it was entered in, as by a generator that a framework runs in threads: here it was
+    # never set, and there it is over.
+    with suppress(ValueError):
+        CURRENT.reset(token)
 
 
 @contextmanager

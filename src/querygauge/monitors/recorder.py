@@ -329,11 +329,12 @@ class Recorder:
     def _name_of(self, scope: Scope | None, ended_ns: int, *, is_last: bool) -> str | None:
         if scope is None:
             return None
-        is_last = is_last or self._clock.monotonic_ns() - ended_ns > _NAMELESS_NS
-        label = scope.label or scope.find_label(is_last=is_last)
+        label = scope.label or scope.find_label()
         if label is None:
-            raise _NotNamedYetError
-        return label.name
+            if not is_last and self._clock.monotonic_ns() - ended_ns <= _NAMELESS_NS:
+                raise _NotNamedYetError
+            label = scope.find_label(is_last=True)
+        return None if label is None else label.name
 
     def _offset_us(self) -> int:
         """What a monotonic moment lacks, in microseconds, to one of the epoch."""
