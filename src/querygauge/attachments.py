@@ -6,7 +6,7 @@ held weakly. Deliberately not here: which target has which gauge (`instrument`),
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 from weakref import ref
@@ -20,10 +20,11 @@ from querygauge.capture.asyncpg_target import is_pool
 from querygauge.capture.call_site import CallSiteFinder
 from querygauge.capture.guard import Guard
 from querygauge.capture.health import ping_of
+from querygauge.capture.loop_lag import LoopLag
 from querygauge.capture.sqlalchemy_engine import Statements
 from querygauge.capture.sqlalchemy_pool import PoolHooks
 from querygauge.capture.sqlalchemy_target import spoken_dialect
-from querygauge.checkout import new_checkout
+from querygauge.checkout import Checkout, new_checkout
 from querygauge.monitors.pool_monitor import ConnectionPoolMonitor
 from querygauge.monitors.query_monitor import QueryMonitor
 from querygauge.patterns.cache import PatternCache
@@ -106,10 +107,11 @@ class _EngineAttachment:
         self.guard = _guard(monitors, self.detach)
         self.pool: ConnectionPoolMonitor | None = pool
         self._dialect = ref(engine.dialect)
+        lag = LoopLag() if engine.dialect.is_async else None
         # What goes through asyncpg may go past SQLAlchemy.
         self._beneath: AsyncpgBeneath | None = None
         if getattr(engine.dialect, "driver", None) == "asyncpg":
-            statements = _connection_statements(monitors, self.guard, pool.held)
+            statements = _connection_statements(monitors, self.guard, pool.held, lag)
             self._beneath = AsyncpgBeneath(engine.dialect, statements)
         self._hooks = PoolHooks(
             engine,
@@ -117,8 +119,7 @@ class _EngineAttachment:
             find_call_site=_finder(settings),
             dialect=engine.dialect.name,
             guard=self.guard,
-            may_ping=settings.health_check,
-            is_async=engine.dialect.is_async,
+            lag=lag,
             watch_connection=None if self._beneath is None else self._beneath.watch,
         )
         self._statements = Statements(
@@ -132,6 +133,7 @@ class _EngineAttachment:
             wake=monitors.queries.wake,
             slow_ns=_slow_ns(settings),
             guard=self.guard,
+            lag=lag,
             always_find=settings.call_sites == "all",
             keep_literals=settings.keep_literals,
         )
@@ -158,7 +160,7 @@ class _EngineAttachment:
         return self._dialect() is None
 
     def poll(self) -> None:
-        if self._hooks.loop is not None:
+        if self._hooks.lag is not None and self._hooks.lag.loop is not None:
             self._begin_pings()
 
     def _begin_pings(self) -> None:
@@ -178,12 +180,14 @@ class _PoolAttachment:
         self.name = monitors.name
         self.guard = _guard(monitors, self.detach)
         self.pool: ConnectionPoolMonitor | None = pool
+        lag = LoopLag()
         self._hooks = AsyncpgPoolHooks(
             watched,
             record=pool,
-            statements=_connection_statements(monitors, self.guard, pool.held),
+            statements=_connection_statements(monitors, self.guard, pool.held, lag),
             find_call_site=_finder(monitors.settings),
             guard=self.guard,
+            lag=lag,
         )
         pool.set_reading(self._hooks.read, self._hooks.activity)
         self._hooks.attach(watched)
@@ -209,7 +213,7 @@ class _ConnectionAttachment:
         self._connection = ref(connection)
         # Who uses a connection of their own holds it all the time.
         held = {id(connection): new_checkout(time.perf_counter_ns(), None)}
-        self._statements = _connection_statements(monitors, self.guard, held)
+        self._statements = _connection_statements(monitors, self.guard, held, LoopLag())
         self._statements.attach(connection)
 
     def is_of(self, target: Any) -> bool:
@@ -232,7 +236,9 @@ def _guard(monitors: Monitors, detach: Callable[[], None]) -> Guard:
     return guard
 
 
-def _connection_statements(monitors: Monitors, guard: Guard, held: Any) -> ConnectionStatements:
+def _connection_statements(
+    monitors: Monitors, guard: Guard, held: Mapping[Any, Checkout], lag: LoopLag | None
+) -> ConnectionStatements:
     settings = monitors.settings
     return ConnectionStatements(
         monitors.name,
@@ -244,6 +250,7 @@ def _connection_statements(monitors: Monitors, guard: Guard, held: Any) -> Conne
         wake=monitors.queries.wake,
         slow_ns=_slow_ns(settings),
         guard=guard,
+        lag=lag,
         always_find=settings.call_sites == "all",
         keep_literals=settings.keep_literals,
     )

@@ -21,6 +21,7 @@ from typing import Any, Final
 from weakref import finalize
 
 from querygauge.capture.guard import Guard
+from querygauge.capture.loop_lag import LoopLag, with_lag
 from querygauge.capture.scope import current_scope, streak_of
 from querygauge.capture.wrapping import Replacement, Wraps
 from querygauge.checkout import CANCELLED_PATTERN, LAST_PATTERN, PHASES, RUNNING, Checkout
@@ -107,6 +108,7 @@ class ConnectionStatements:
         wake: Callable[[], None],
         slow_ns: int,
         guard: Guard,
+        lag: LoopLag | None,
         always_find: bool = False,
         keep_literals: bool = False,
     ) -> None:
@@ -119,6 +121,7 @@ class ConnectionStatements:
         self._wake = wake
         self._slow_ns = slow_ns
         self._guard = guard
+        self._lag = lag
         self._always_find = always_find
         self._keep_literals = keep_literals
         self._wraps: list[Wraps] = []
@@ -315,7 +318,7 @@ class ConnectionStatements:
         pattern = self._patterns.pattern_for(execution.query)
         started, elapsed = execution.started_ns, execution.duration_ns
         checkout = self._held.get(session.key)
-        phases = self._taken_over(checkout, pattern, execution)
+        phases = self._lagged(self._taken_over(checkout, pattern, execution), execution)
         scope = current_scope()
         # A batch is one operation, so it repeats nothing.
         streak = None if is_batch else streak_of(scope, checkout, self._target, pattern.id, started, elapsed)
@@ -348,6 +351,11 @@ class ConnectionStatements:
         phases[FETCH] += execution.fetch_ns
         return phases
 
+    def _lagged(self, phases: Sequence[int] | None, execution: _Execution) -> Sequence[int] | None:
+        # A cursor's fetches lie apart in time, and what blocks the loop between them is none of theirs.
+        lag = None if execution.portal else self._lag
+        return with_lag(phases, lag, execution.started_ns, execution.duration_ns)
+
     def _failed(self, session: _Session, execution: _Execution, error: BaseException) -> None:
         if execution.is_counted:
             session.cursors.pop(execution.portal, None)
@@ -360,7 +368,7 @@ class ConnectionStatements:
             pattern = self._patterns.pattern_for(execution.query)
             outcome, failure = failure_of(error, _DIALECT, pattern_text=pattern.text)
             checkout = self._held.get(session.key)
-            phases = self._taken_over(checkout, pattern, execution)
+            phases = self._lagged(self._taken_over(checkout, pattern, execution), execution)
             if checkout is not None and outcome == CANCELLED:
                 checkout[CANCELLED_PATTERN] = pattern
             literals = self._literals_of(execution) if elapsed >= self._slow_ns else None

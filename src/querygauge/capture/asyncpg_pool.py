@@ -21,6 +21,7 @@ from querygauge.capture.asyncpg_target import is_connection
 from querygauge.capture.connection_activity import activity_of
 from querygauge.capture.guard import Guard
 from querygauge.capture.long_hold import LONG_HOLD
+from querygauge.capture.loop_lag import LoopLag
 from querygauge.checkout import CANCELLED_PATTERN, OWNER, RUNNING, SINCE, Checkout
 from querygauge.patterns.failure import failure_of
 from querygauge.protocols import PoolRecord
@@ -46,12 +47,14 @@ class AsyncpgPoolHooks:
         statements: ConnectionStatements,
         find_call_site: Callable[[], str | None],
         guard: Guard,
+        lag: LoopLag,
     ) -> None:
         self._record = record
         self._ledger = record.ledger()
         self._statements = statements
         self._find = find_call_site
         self._guard = guard
+        self._lag = lag
         self._class: type = type(pool)
         self._connect = pool._connect
         self._size: int = pool._maxsize
@@ -226,6 +229,7 @@ class AsyncpgPoolHooks:
         ended = time.perf_counter_ns()
         ledger.asked.pop(request, None)
         try:
+            self._lag.touch()
             opening_ns = sum(opening)
             waited = ended - started - opening_ns
             connection = proxy._con

@@ -23,7 +23,7 @@ def ping_of(engine: Engine, hooks: PoolHooks, timeout_s: float) -> Callable[[], 
     A function that pings the engine's database through its pool, from any thread but an event loop's.
 
     An asynchronous engine is pinged on the loop that last obtained a connection from it, since its connections belong
-    to that loop; whoever calls this waits until `hooks.loop` is known.
+    to that loop; whoever calls this waits until `hooks.lag` knows it.
 
     Args:
         engine: Held weakly; once it is gone, nothing is pinged and the answer is True.
@@ -41,7 +41,7 @@ def ping_of(engine: Engine, hooks: PoolHooks, timeout_s: float) -> Callable[[], 
             return True
         if not alive.dialect.is_async:
             return _ping(alive)
-        loop = hooks.loop
+        loop = None if hooks.lag is None else hooks.lag.loop
         if loop is None or loop.is_closed():
             raise QueryGaugeError("the event loop that last used this engine is closed; use the engine again")
         return asyncio.run_coroutine_threadsafe(_ping_async(alive), loop).result(timeout_s)

@@ -17,6 +17,7 @@ from weakref import ref
 from sqlalchemy.engine.interfaces import Dialect, ExecuteStyle
 
 from querygauge.capture.guard import Guard
+from querygauge.capture.loop_lag import NOTICED_NS, LoopLag, with_lag
 from querygauge.capture.scope import CURRENT, PAUSE_NS, Streak, continued, current_scope
 from querygauge.capture.wrapping import Replacement, Wraps
 from querygauge.checkout import LAST_PATTERN, PHASES, RUNNING, SEEN, Checkout
@@ -78,6 +79,7 @@ class Statements:
         wake: Callable[[], None],
         slow_ns: int,
         guard: Guard,
+        lag: LoopLag | None = None,
         always_find: bool = False,
         keep_literals: bool = False,
     ) -> None:
@@ -91,6 +93,7 @@ class Statements:
         self._held = held
         self._wake = wake
         self._slow_ns = slow_ns
+        self._lag = lag
         self._always_find = always_find
         self._keep_literals = keep_literals
         self._family = dialect.name
@@ -122,6 +125,8 @@ class Statements:
         queue, fold_at, fold, _ = self._ledger
         append = queue.append
         slow_ns, always_find, zero_is_unknown = self._slow_ns, self._always_find, self._zero_is_unknown
+        lag = self._lag
+        noticed_ns = slow_ns if lag is None else min(slow_ns, NOTICED_NS)
 
         def timed(cursor: Any, statement: str, parameters: Any, context: Any = None) -> Any:  # noqa: C901, PLR0912, PLR0915
             started = now()
@@ -195,11 +200,13 @@ class Statements:
                                 streak.count += 1
                             else:
                                 streak = continued(seen, True, target, pattern_id, started, elapsed)
-                if elapsed >= slow_ns:
-                    literals = literals_of(statement, parameters)
-                    record(pattern, started, elapsed, rows, OK, None, find(), streak, literals, scope, phases)
-                    wake()
-                    return result
+                if elapsed >= noticed_ns:
+                    phases = with_lag(phases, lag, started, elapsed)
+                    if elapsed >= slow_ns:
+                        literals = literals_of(statement, parameters)
+                        record(pattern, started, elapsed, rows, OK, None, find(), streak, literals, scope, phases)
+                        wake()
+                        return result
                 if streak is not None:
                     # Walking the frames costs more than all the rest, so a long streak is looked at now and then.
                     if streak.has_lines or streak.count <= _SITES_FOUND or not streak.count % _SITES_SKIPPED:
@@ -280,6 +287,7 @@ class Statements:
     ) -> None:
         # A batch is one operation, so it repeats nothing.
         is_slow = elapsed >= self._slow_ns
+        phases = with_lag(phases, self._lag, started, elapsed)
         site = self._find() if is_slow or self._always_find else None
         literals = self._literals_of(statement, parameters) if is_slow else None
         self._record(pattern, started, elapsed, rows, OK, None, site, None, literals, current_scope(), phases)
@@ -302,7 +310,7 @@ class Statements:
                 batches.has_failed = True
                 started, elapsed, statement = batches.started_ns, batches.duration_ns + elapsed, context.statement
             pattern = self._pattern_of(statement, context)
-            phases = _ended(holder, pattern)
+            phases = with_lag(_ended(holder, pattern), self._lag, started, elapsed)
             outcome, failure = failure_of(error, self._family, pattern_text=pattern.text)
             is_slow = elapsed >= self._slow_ns
             # What failed goes on with no streak: its caller stops, or tries again on purpose.

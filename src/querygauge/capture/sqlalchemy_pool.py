@@ -25,6 +25,7 @@ from sqlalchemy.pool import NullPool, Pool
 from querygauge.capture.connection_activity import activity_of
 from querygauge.capture.guard import Guard
 from querygauge.capture.long_hold import LONG_HOLD
+from querygauge.capture.loop_lag import LoopLag
 from querygauge.capture.wrapping import Replacement, Wraps
 from querygauge.checkout import LAST_PATTERN, OWNER, RUNNING, SINCE, Checkout
 from querygauge.patterns.failure import failure_of
@@ -45,7 +46,7 @@ class PoolHooks:
 
     Attributes:
         guard: Counts what failed inside the hooks.
-        loop: The event loop that last obtained a connection, for an asynchronous engine whose pool is to be pinged.
+        lag: Of the event loops that obtain connections; None for a synchronous engine.
     """
 
     def __init__(
@@ -56,20 +57,17 @@ class PoolHooks:
         find_call_site: Callable[[], str | None],
         dialect: str,
         guard: Guard,
-        may_ping: bool = False,
-        is_async: bool = False,
+        lag: LoopLag | None = None,
         watch_connection: Callable[[Any, Any], None] | None = None,
     ) -> None:
         self.guard = guard
-        self.loop: asyncio.AbstractEventLoop | None = None
+        self.lag = lag
         self._engine = ref(engine)
         self._pool = ref(engine.pool)
         self._record = record
         self._ledger = record.ledger()
         self._find = find_call_site
         self._dialect = dialect
-        self._may_ping = may_ping
-        self._is_async = is_async
         self._watch_connection = watch_connection
         self._wraps: list[Wraps] = []
         # By the id of the pool's entry: a reference would keep the connections of a forgotten engine open.
@@ -152,7 +150,7 @@ class PoolHooks:
         opened, opening, long_hold = self._opened, self._opening, LONG_HOLD.get
         asked, held, limits, peaks = ledger.asked, ledger.held, ledger.limits, ledger.peaks
         high_wait_ns, handed = ledger.high_wait_ns, ledger.handed.append
-        may_ping, is_async = self._may_ping, self._is_async
+        touch = None if self.lag is None else self.lag.touch
 
         def connect() -> Any:
             if is_off or is_pinging():
@@ -189,8 +187,8 @@ class PoolHooks:
                     ledger.sees()
                 if waited >= high_wait_ns:
                     ledger.judges(waited)
-                if may_ping and is_async:
-                    self.loop = asyncio.get_running_loop()
+                if touch is not None:
+                    touch()
             except Exception as error:  # noqa: BLE001  # the host must not notice
                 guard.caught("obtained", error)
             return fairy

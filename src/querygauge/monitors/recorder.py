@@ -27,6 +27,7 @@ from querygauge.patterns.cache import OTHER
 from querygauge.protocols import Clock, QueryLedger, Record, Scope, Unit
 from querygauge.settings import Settings
 from querygauge.values import (
+    LOOP_LAG,
     OUTCOMES,
     Failure,
     OutcomeCounts,
@@ -47,9 +48,10 @@ _NS_PER_MS: Final = 1e6
 _NS_PER_US: Final = 1_000
 
 _Kept = tuple[
-    str, Pattern, int, int, int, int, Failure | None, str | None, str | None, tuple[str, Any] | None, str | None
-]
-"""Target, pattern, start in epoch µs, ns, rows, outcome, failure, call site, scope, literals, trace id."""
+    str, Pattern, int, int, int, int, Failure | None, str | None, str | None, tuple[str, Any] | None, str | None,
+    int,
+]  # fmt: skip
+"""Target, pattern, start in epoch µs, ns, rows, outcome, failure, call site, scope, literals, trace id, lag in ns."""
 
 
 class _NotNamedYetError(Exception):
@@ -218,7 +220,7 @@ class Recorder:
         """Executions kept one by one that took at least so long, oldest first."""
         with self._folded():
             kept = list(self._history)
-        return [_slow_query(one) for one in kept if one[3] >= threshold_ns]
+        return [_slow_query(one) for one in kept if one[3] - one[-1] >= threshold_ns]
 
     def take_slow(self) -> tuple[list[SlowQuery], int]:
         """Slow executions since the last call, oldest first, and how many more there were."""
@@ -299,8 +301,11 @@ class Recorder:
                 if outcome:
                     counters.outcomes[outcome] += 1
                 if duration_ns >= kept_ns:
-                    counters.slow += duration_ns >= slow_ns
-                    keep(offset_us + started_ns // _NS_PER_US, name, *execution)
+                    # A query that waited for a blocked event loop is not slow for that.
+                    lag_ns = phases[LOOP_LAG] if phases is not None and len(phases) > LOOP_LAG else 0
+                    if duration_ns - lag_ns >= kept_ns:
+                        counters.slow += duration_ns - lag_ns >= slow_ns
+                        keep(offset_us + started_ns // _NS_PER_US, name, lag_ns, *execution)
                 if phases is not None:
                     counters.add_phases(phases)
                 if unit is not None and counters.unit_key is not None:
@@ -344,6 +349,7 @@ class Recorder:
         self,
         started_us: int,
         name: str | None,
+        lag_ns: int,
         target: str,
         pattern: Pattern,
         _started_ns: int,
@@ -360,13 +366,14 @@ class Recorder:
     ) -> None:
         # The scope itself is let go, with all it has counted.
         kept = (
-            target, pattern, started_us, duration_ns, rows, outcome, failure, call_site, name, literals, trace_id
+            target, pattern, started_us, duration_ns, rows, outcome, failure, call_site, name, literals, trace_id,
+            lag_ns,
         )  # fmt: skip
-        if duration_ns >= self._history_threshold_ns:
+        if duration_ns - lag_ns >= self._history_threshold_ns:
             self.history_dropped += len(self._history) == self._history.maxlen
             self._history.append(kept)
             self._undrained = min(self._undrained + 1, len(self._history))
-        if duration_ns >= self.slow_threshold_ns:
+        if duration_ns - lag_ns >= self.slow_threshold_ns:
             if len(self._pending) < _PENDING_LIMIT:
                 self._pending.append(kept)
             else:
@@ -387,7 +394,9 @@ def nanoseconds(name: str, milliseconds: float) -> int:
 
 
 def _slow_query(kept: _Kept) -> SlowQuery:
-    target, pattern, started_us, duration_ns, rows, outcome, failure, call_site, scope, literals, trace_id = kept
+    target, pattern, started_us, duration_ns, rows, outcome, failure, call_site, scope, literals, trace_id, lag_ns = (
+        kept
+    )
     statement, parameters = (pattern.text, None) if literals is None else literals
     return SlowQuery(
         query=statement,
@@ -403,4 +412,5 @@ def _slow_query(kept: _Kept) -> SlowQuery:
         error=failure,
         trace_id=trace_id,
         scope=scope,
+        loop_lag_ms=lag_ns / _NS_PER_MS,
     )

@@ -56,7 +56,7 @@ found AS (
     SELECT file, 'a slow query must have a time, a pattern, a duration >= 0 and a known outcome'
     FROM spooled
     WHERE slow IS NOT NULL AND NOT coalesce(
-        slow.duration_ms >= 0 AND slow.outcome IN ('ok', 'error', 'timeout', 'cancelled')
+        slow.duration_ms >= 0 AND slow.loop_lag_ms >= 0 AND slow.outcome IN ('ok', 'error', 'timeout', 'cancelled')
         AND slow.target IS NOT NULL AND slow.pattern_id IS NOT NULL
         AND slow.summary IS NOT NULL AND slow.query IS NOT NULL, false)
     UNION

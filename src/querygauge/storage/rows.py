@@ -101,6 +101,7 @@ def slow_query_of(row: Row) -> SlowQuery:
         error=Failure(row["error_type"], row["error_code"], row["error_message"] or "") if failed else None,
         trace_id=row["trace_id"],
         scope=row["scope"],
+        loop_lag_ms=row["loop_lag_ms"],
     )
 
 

@@ -73,7 +73,8 @@ CREATE TABLE slow_queries (
     error_code VARCHAR,                 -- SQLSTATE or the driver's own code
     error_message VARCHAR,              -- the driver's message with every value as ?
     trace_id VARCHAR,                   -- the trace it belongs to, if the caller told
-    scope VARCHAR                       -- request, job or test it belongs to
+    scope VARCHAR,                      -- request, job or test it belongs to
+    loop_lag_ms DOUBLE NOT NULL         -- of its duration, how long the event loop was blocked, an estimate
 );
 
 -- What one pool of one process did within one minute, and its state at the end. Waits, uses and creations are

@@ -103,6 +103,7 @@ def _slow_row(slow: SlowQuery) -> dict[str, Any]:
         "error_message": error and error.message[:_LONGEST_TEXT],
         "trace_id": slow.trace_id,
         "scope": slow.scope,
+        "loop_lag_ms": slow.loop_lag_ms,
     }
 
 

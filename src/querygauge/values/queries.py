@@ -330,6 +330,7 @@ class SlowQuery(Value):
         error: Why it failed; None if it did not.
         trace_id: The trace it belongs to, if the caller told.
         scope: The request, job or test it belongs to, if one was named.
+        loop_lag_ms: How long of it the event loop was blocked, an estimate; without that it is still slow.
     """
 
     query: str
@@ -345,6 +346,7 @@ class SlowQuery(Value):
     error: Failure | None = None
     trace_id: str | None = None
     scope: str | None = None
+    loop_lag_ms: float = 0.0
 
 
 _SEVERITIES: tuple[tuple[float, Severity], ...] = ((10.0, "critical"), (5.0, "high"), (2.0, "medium"))
