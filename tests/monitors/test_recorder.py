@@ -227,7 +227,7 @@ def test_kept_executions_and_findings_are_exact_too(eager_switching: None) -> No
     slow.extend(recorder.take_slow()[0])
     everything = threads * units * repeats
     assert len(kept) == len(recorder.history(0)) == everything
-    assert len(slow) + recorder.pending_dropped == recorder.view().slow_count == everything // 2
+    assert len(slow) + recorder.kept.pending_dropped == recorder.view().slow_count == everything // 2
     (finding,) = recorder.view().repetitions
     assert (finding.scopes_count, finding.execution_count, finding.max_per_scope) == (800, everything, repeats)
     assert sum(part.execution_count for part in found) == everything
@@ -334,7 +334,7 @@ class TestHistory:
         for duration_ms in range(1, 6):
             execute(record, duration_ms)
         assert [kept.duration_ms for kept in recorder.history(0)] == [3, 4, 5]
-        assert recorder.history_dropped == 2
+        assert recorder.kept.history_dropped == 2
 
     def test_a_window_has_each_execution_once(self, clock: SteppingClock) -> None:
         """A window has what was kept since the last one and is still there; the history keeps it."""
@@ -383,9 +383,9 @@ class TestSlowQueue:
         for _ in range(1_005):
             execute(record, 1_000.0)
         slow, missed = recorder.take_slow()
-        assert (len(slow), missed, recorder.pending_dropped) == (1_000, 5, 5)
+        assert (len(slow), missed, recorder.kept.pending_dropped) == (1_000, 5, 5)
         assert recorder.take_slow() == ([], 0)
-        assert recorder.pending_dropped == 5
+        assert recorder.kept.pending_dropped == 5
 
     def test_a_history_above_the_slow_threshold_loses_no_alert(self, clock: SteppingClock) -> None:
         """What is slow is handed out also where the history begins later."""

@@ -350,8 +350,8 @@ class QueryMonitor:
         return SelfMetrics(
             hook_errors=self._recorder.fold_errors,
             patterns_folded=self._recorder.folded_count(),
-            slow_queries_dropped=self._recorder.history_dropped,
-            alerts_dropped=self._delivery.dropped + self._recorder.pending_dropped,
+            slow_queries_dropped=self._recorder.kept.history_dropped,
+            alerts_dropped=self._delivery.dropped + self._recorder.kept.pending_dropped,
         )
 
     def clear_history(self) -> None:

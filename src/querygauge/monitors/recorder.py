@@ -9,7 +9,6 @@ and grow with the threads. Whoever reads folds first, so everybody sees their ow
 Deliberately not here: threads, logging, handlers; nothing foreign is called while the lock is held.
 """
 
-import itertools
 import math
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,18 +16,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from querygauge.clock import datetime_of
 from querygauge.errors import SettingsError
 from querygauge.histogram import PER_OCTAVE, SECONDS_OFFSET
 from querygauge.interruptions import is_of_signal_handler
 from querygauge.monitors import query_table, repetition
 from querygauge.monitors.fold_lock import FoldLock
+from querygauge.monitors.kept_executions import KeptExecutions, slow_query_of
 from querygauge.patterns.cache import OTHER
 from querygauge.protocols import Clock, QueryLedger, Record, Scope, Unit
 from querygauge.settings import Settings
 from querygauge.values import (
     LOOP_LAG,
-    OUTCOMES,
     Failure,
     OutcomeCounts,
     Pattern,
@@ -40,18 +38,11 @@ from querygauge.values import (
 __all__ = ["Recorder", "View", "Window", "nanoseconds"]
 
 _FOLD_SIZE: Final = 256  # one call in so many pays the fold; smaller folds cost more each, larger ones stall longer
-_PENDING_LIMIT: Final = 1_000  # slow executions between two polls; beyond it they are counted only
 # So long an execution waits for the name of its scope: a web framework looks for the route after its first middlewares.
 _NAMELESS_NS: Final = 100_000_000
 _EARLY_LIMIT: Final = 256  # phases that wait for an execution of their pattern; beyond it the oldest are given up
 _NS_PER_MS: Final = 1e6
 _NS_PER_US: Final = 1_000
-
-_Kept = tuple[
-    str, Pattern, int, int, int, int, Failure | None, str | None, str | None, tuple[str, Any] | None, str | None,
-    int,
-]  # fmt: skip
-"""Target, pattern, start in epoch µs, ns, rows, outcome, failure, call site, scope, literals, trace id, lag in ns."""
 
 
 class _NotNamedYetError(Exception):
@@ -93,23 +84,21 @@ class Recorder:
 
     Attributes:
         slow_threshold_ns: From here on an execution is slow.
-        history_dropped: Executions the bounded history pushed out.
-        pending_dropped: Slow executions that came too fast to be handed out one by one.
+        kept: Executions that are kept one by one.
         fold_errors: Records that could not be counted.
     """
 
     def __init__(self, clock: Clock, settings: Settings) -> None:
         self._clock = clock
         self.slow_threshold_ns = nanoseconds("slow_query_threshold_ms", settings.slow_query_threshold_ms)
-        self._history_threshold_ns = nanoseconds("history_threshold_ms", settings.effective_history_threshold_ms)
+        history_ns = nanoseconds("history_threshold_ms", settings.effective_history_threshold_ms)
+        self.kept = KeptExecutions(self.slow_threshold_ns, history_ns, settings.max_history_size)
         self._lock = FoldLock()
         self._queue: deque[tuple[Any, ...]] = deque()
         self._unnamed: list[tuple[Any, ...]] = []  # executions that wait for the name of their scope
         self._phases: deque[tuple[str, Pattern, int, int]] = deque()
         self._table = query_table.QueryTable(settings.max_patterns)
         self._repetitions = repetition.RepetitionTable(settings.repetition_threshold)
-        self._history: deque[_Kept] = deque(maxlen=settings.max_history_size)
-        self._pending: list[_Kept] = []
         self._begin()
 
     def _begin(self) -> None:
@@ -118,12 +107,7 @@ class Recorder:
         self._phases.clear()
         self._table.clear()
         self._repetitions.clear()
-        self._history.clear()
-        self._pending.clear()
-        self._undrained = 0  # how many of the history no window has had
-        self._unhanded = 0  # slow executions since the last `take_slow()` that `_pending` had no room for
-        self.history_dropped = 0
-        self.pending_dropped = 0
+        self.kept.clear()
         self.fold_errors = 0
 
     def after_fork_in_child(self) -> None:
@@ -194,9 +178,8 @@ class Recorder:
             self._fold(is_last=is_last)
             queries = self._table.drain(self._offset_us())
             repetitions = self._repetitions.drain()
-            kept = list(itertools.islice(self._history, len(self._history) - self._undrained, None))
-            self._undrained = 0
-        return Window(queries, tuple(map(_slow_query, kept)), repetitions)
+            kept = self.kept.drain()
+        return Window(queries, tuple(map(slow_query_of, kept)), repetitions)
 
     def view(self) -> View:
         """Everything counted so far; up to the last drain for a signal handler that interrupted the counting."""
@@ -219,15 +202,14 @@ class Recorder:
     def history(self, threshold_ns: int) -> list[SlowQuery]:
         """Executions kept one by one that took at least so long, oldest first."""
         with self._folded():
-            kept = list(self._history)
-        return [_slow_query(one) for one in kept if one[3] - one[-1] >= threshold_ns]
+            kept = self.kept.history()
+        return [slow_query_of(one) for one in kept if one.counted_ns >= threshold_ns]
 
     def take_slow(self) -> tuple[list[SlowQuery], int]:
         """Slow executions since the last call, oldest first, and how many more there were."""
         with self._folded():
-            pending, self._pending = self._pending, []
-            unhanded, self._unhanded = self._unhanded, 0
-        return [_slow_query(one) for one in pending], unhanded
+            pending, unhanded = self.kept.take_slow()
+        return [slow_query_of(one) for one in pending], unhanded
 
     def folded_count(self) -> int:
         """Executions counted together because there were too many distinct patterns."""
@@ -261,9 +243,9 @@ class Recorder:
     def _fold(self, *, is_last: bool = False) -> None:  # noqa: C901, PLR0912, PLR0915  # see below
         # In one body and over local names, as every execution of the host passes through here. What is appended
         # meanwhile is left to the next fold, or a busy host would keep this thread folding for ever.
-        take, table, repeat, keep = self._queue.popleft, self._table, self._repetitions.add, self._keep
+        take, table, repeat, keep = self._queue.popleft, self._table, self._repetitions.add, self.kept.keep
         window, slow_ns, ceil, log2 = table.window, self.slow_threshold_ns, math.ceil, math.log2
-        kept_ns = min(slow_ns, self._history_threshold_ns)
+        kept_ns = self.kept.from_ns
         offset_us = self._offset_us()
         current_scope = name = None
         self._queue.extend(self._unnamed)
@@ -345,41 +327,6 @@ class Recorder:
         """What a monotonic moment lacks, in microseconds, to one of the epoch."""
         return self._clock.now_us() - self._clock.monotonic_ns() // _NS_PER_US
 
-    def _keep(
-        self,
-        started_us: int,
-        name: str | None,
-        lag_ns: int,
-        target: str,
-        pattern: Pattern,
-        _started_ns: int,
-        duration_ns: int,
-        rows: int,
-        outcome: int,
-        failure: Failure | None,
-        call_site: str | None,
-        _unit: Unit | None,
-        literals: tuple[str, Any] | None,
-        _scope: Scope | None,
-        trace_id: str | None,
-        _phases: Sequence[int] | None,
-    ) -> None:
-        # The scope itself is let go, with all it has counted.
-        kept = (
-            target, pattern, started_us, duration_ns, rows, outcome, failure, call_site, name, literals, trace_id,
-            lag_ns,
-        )  # fmt: skip
-        if duration_ns - lag_ns >= self._history_threshold_ns:
-            self.history_dropped += len(self._history) == self._history.maxlen
-            self._history.append(kept)
-            self._undrained = min(self._undrained + 1, len(self._history))
-        if duration_ns - lag_ns >= self.slow_threshold_ns:
-            if len(self._pending) < _PENDING_LIMIT:
-                self._pending.append(kept)
-            else:
-                self._unhanded += 1
-                self.pending_dropped += 1
-
 
 def nanoseconds(name: str, milliseconds: float) -> int:
     """
@@ -391,26 +338,3 @@ def nanoseconds(name: str, milliseconds: float) -> int:
     if not (math.isfinite(milliseconds * _NS_PER_MS) and milliseconds >= 0):
         raise SettingsError(f"{name} must be a finite number >= 0; got {milliseconds!r}")
     return round(milliseconds * _NS_PER_MS)
-
-
-def _slow_query(kept: _Kept) -> SlowQuery:
-    target, pattern, started_us, duration_ns, rows, outcome, failure, call_site, scope, literals, trace_id, lag_ns = (
-        kept
-    )
-    statement, parameters = (pattern.text, None) if literals is None else literals
-    return SlowQuery(
-        query=statement,
-        pattern_id=pattern.id,
-        summary=pattern.summary,
-        target=target,
-        duration_ms=duration_ns / _NS_PER_MS,
-        timestamp=datetime_of(started_us),
-        outcome=OUTCOMES[outcome],
-        rows=None if rows < 0 else rows,
-        parameters=parameters,
-        call_site=call_site,
-        error=failure,
-        trace_id=trace_id,
-        scope=scope,
-        loop_lag_ms=lag_ns / _NS_PER_MS,
-    )

@@ -1,0 +1,141 @@
+"""
+Executions that are kept one by one: those for the history, and the slow ones until somebody is told of them.
+
+In go executions as the queue has them, out come `SlowQuery` values. Deliberately not here: the lock, which the recorder
+has, and counting.
+"""
+
+import itertools
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from querygauge.clock import datetime_of
+from querygauge.protocols import Scope, Unit
+from querygauge.values import OUTCOMES, Failure, Pattern, SlowQuery
+
+__all__ = ["Kept", "KeptExecutions", "slow_query_of"]
+
+_PENDING_LIMIT: Final = 1_000  # slow executions between two polls; beyond it they are counted only
+_NS_PER_MS: Final = 1e6
+
+
+class Kept(NamedTuple):
+    """One execution, as it is kept: a fraction of what a `SlowQuery` takes."""
+
+    target: str
+    pattern: Pattern
+    started_us: int
+    duration_ns: int
+    rows: int
+    outcome: int
+    failure: Failure | None
+    call_site: str | None
+    scope: str | None
+    literals: tuple[str, Any] | None
+    trace_id: str | None
+    lag_ns: int
+
+    @property
+    def counted_ns(self) -> int:
+        """What it took without a blocked event loop, for which a query is not slow."""
+        return self.duration_ns - self.lag_ns
+
+
+class KeptExecutions:
+    """
+    Those that took long enough; whoever holds it serialises the calls.
+
+    Attributes:
+        from_ns: What takes as long as this is to be kept.
+        history_dropped: Executions the bounded history pushed out.
+        pending_dropped: Slow executions that came too fast to be handed out one by one.
+    """
+
+    def __init__(self, slow_ns: int, history_ns: int, max_history_size: int) -> None:
+        self.from_ns = min(slow_ns, history_ns)
+        self._slow_ns = slow_ns
+        self._history_ns = history_ns
+        self._history: deque[Kept] = deque(maxlen=max_history_size)
+        self.clear()
+
+    def clear(self) -> None:
+        """Forgets everything."""
+        self._history.clear()
+        self._pending: list[Kept] = []
+        self._undrained = 0  # how many of the history no window has had
+        self._unhanded = 0  # slow executions since the last `take_slow()` that `_pending` had no room for
+        self.history_dropped = 0
+        self.pending_dropped = 0
+
+    def keep(
+        self,
+        started_us: int,
+        scope: str | None,
+        lag_ns: int,
+        target: str,
+        pattern: Pattern,
+        _started_ns: int,
+        duration_ns: int,
+        rows: int,
+        outcome: int,
+        failure: Failure | None,
+        call_site: str | None,
+        _unit: Unit | None,
+        literals: tuple[str, Any] | None,
+        _scope: Scope | None,
+        trace_id: str | None,
+        _phases: Sequence[int] | None,
+    ) -> None:
+        """Keeps one; the unit and the scope themselves are let go, with all they have counted."""
+        kept = Kept(
+            target, pattern, started_us, duration_ns, rows, outcome, failure, call_site, scope, literals, trace_id,
+            lag_ns,
+        )  # fmt: skip
+        if kept.counted_ns >= self._history_ns:
+            self.history_dropped += len(self._history) == self._history.maxlen
+            self._history.append(kept)
+            self._undrained = min(self._undrained + 1, len(self._history))
+        if kept.counted_ns >= self._slow_ns:
+            if len(self._pending) < _PENDING_LIMIT:
+                self._pending.append(kept)
+            else:
+                self._unhanded += 1
+                self.pending_dropped += 1
+
+    def drain(self) -> list[Kept]:
+        """Those of the history that came since the last call, oldest first."""
+        drained = list(itertools.islice(self._history, len(self._history) - self._undrained, None))
+        self._undrained = 0
+        return drained
+
+    def history(self) -> list[Kept]:
+        """Those of the history, oldest first."""
+        return list(self._history)
+
+    def take_slow(self) -> tuple[list[Kept], int]:
+        """Slow ones since the last call, oldest first, and how many more there were."""
+        pending, self._pending = self._pending, []
+        unhanded, self._unhanded = self._unhanded, 0
+        return pending, unhanded
+
+
+def slow_query_of(kept: Kept) -> SlowQuery:
+    """One that is kept, as a value."""
+    statement, parameters = (kept.pattern.text, None) if kept.literals is None else kept.literals
+    return SlowQuery(
+        query=statement,
+        pattern_id=kept.pattern.id,
+        summary=kept.pattern.summary,
+        target=kept.target,
+        duration_ms=kept.duration_ns / _NS_PER_MS,
+        timestamp=datetime_of(kept.started_us),
+        outcome=OUTCOMES[kept.outcome],
+        rows=None if kept.rows < 0 else kept.rows,
+        parameters=parameters,
+        call_site=kept.call_site,
+        error=kept.failure,
+        trace_id=kept.trace_id,
+        scope=kept.scope,
+        loop_lag_ms=kept.lag_ns / _NS_PER_MS,
+    )
