@@ -30,6 +30,8 @@ from querygauge.values import CANCELLED, ConnectionActivity, PoolGauges
 __all__ = ["AsyncpgPoolHooks"]
 
 _DIALECT: Final = "postgresql"
+_NS_PER_S: Final = 1e9
+_EARLY_NS: Final = 1_000_000  # an event loop's clock may be ahead by its resolution
 _NOTHING: Final = PoolGauges(size=None, max_overflow=None, in_use=0, idle=0)
 
 # Nanoseconds that opening a connection took within the request under way: `wait_for` runs it in a task of its own.
@@ -222,7 +224,7 @@ class AsyncpgPoolHooks:
                 self._guard.caught("request", error)
             proxy = await acquire(timeout)
         except BaseException as error:
-            self._not_obtained(request, started, error)
+            self._not_obtained(request, started, error, timeout)
             raise
         finally:
             _OPENING_NS.reset(token)
@@ -245,11 +247,12 @@ class AsyncpgPoolHooks:
             self._guard.caught("obtained", error)
         return proxy
 
-    def _not_obtained(self, request: object, started: int, error: BaseException) -> None:
+    def _not_obtained(self, request: object, started: int, error: BaseException, timeout: float | None) -> None:
         waited_ns = time.perf_counter_ns() - started
         try:
             self._record.record_request(request, started_ns=started)
-            if isinstance(error, TimeoutError):
+            # One that comes before the caller's time is up is that of opening a connection.
+            if isinstance(error, TimeoutError) and timeout is not None and waited_ns >= timeout * _NS_PER_S - _EARLY_NS:
                 self._record.record_timeout(request=request, waited_ms=waited_ns / 1e6)
                 return
             outcome, failure = failure_of(error, _DIALECT)
