@@ -6,6 +6,7 @@ The workers of one pytest-xdist run share it.
 """
 
 import os
+import signal
 import tempfile
 import uuid
 import warnings
@@ -19,7 +20,7 @@ import pytest
 from filelock import FileLock
 from sqlalchemy import URL, make_url
 
-__all__ = ["new_postgres_database", "postgres_server", "postgres_url"]
+__all__ = ["OwnServer", "mortal_postgres", "new_postgres_database", "postgres_server", "postgres_url"]
 
 _VARIABLE = "QUERYGAUGE_TEST_POSTGRES"
 _RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID", uuid.uuid4().hex)[:12]
@@ -37,8 +38,43 @@ def postgres_server() -> Iterator[URL]:
     if named:
         yield make_url(named).set(drivername="postgresql")
         return
-    with _own_server() as url:
-        yield url
+    with _own_server(_HOME / _RUN) as server:
+        yield server.url
+
+
+@pytest.fixture(scope="module")
+def mortal_postgres() -> Iterator["OwnServer"]:
+    """A server that a test may kill, if it starts it again."""
+    with _own_server(_HOME / uuid.uuid4().hex[:12]) as server:
+        yield server
+
+
+class OwnServer:
+    """
+    A PostgreSQL server that was started here.
+
+    Attributes:
+        url: Of its default database, without a driver.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._server = _imported_get_server()(directory, cleanup_mode="delete")
+        self.url = make_url(self._server.get_uri())
+        _execute(self.url, *(f"ALTER SYSTEM SET {name} = off" for name in _SPEED), "SELECT pg_reload_conf()")
+
+    def kill(self) -> None:
+        """Ends it at once, without a word to its clients; returns when it is gone."""
+        process = self._server.get_postmaster_info().process
+        process.send_signal(signal.SIGQUIT)
+        process.wait(30)
+
+    def start(self) -> None:
+        """Starts it again after a `kill`."""
+        self._server.ensure_postgres_running()
+
+    def delete(self) -> None:
+        """Ends it, if nobody else uses it, and deletes its data."""
+        self._server.cleanup()
 
 
 @pytest.fixture
@@ -60,19 +96,16 @@ def new_postgres_database(server: URL) -> Iterator[URL]:
 
 
 @contextmanager
-def _own_server() -> Iterator[URL]:
+def _own_server(directory: Path) -> Iterator[OwnServer]:
     _HOME.mkdir(exist_ok=True)
-    get_server = _imported_get_server()
     # The last worker to leave deletes the data; one that comes at that moment must find all of them or nothing.
     with FileLock(_HOME / ".starting"):
-        server = get_server(_HOME / _RUN, cleanup_mode="delete")
-        url = make_url(server.get_uri())
-        _execute(url, *(f"ALTER SYSTEM SET {name} = off" for name in _SPEED), "SELECT pg_reload_conf()")
+        server = OwnServer(directory)
     try:
-        yield url
+        yield server
     finally:
         with FileLock(_HOME / ".starting"):
-            server.cleanup()
+            server.delete()
 
 
 def _imported_get_server() -> Any:
