@@ -115,6 +115,14 @@ async def test_run_sync(async_engine: AsyncEngine) -> None:
         assert sites(gauge) == set(found)
 
 
+async def test_a_coroutine_that_is_a_task_itself_has_no_line(async_engine: AsyncEngine) -> None:
+    """Nobody awaits it: who runs the event loop, or the loop itself, is not the sender."""
+    with measured(async_engine) as gauge:
+        async with async_engine.connect() as connection:
+            await asyncio.ensure_future(connection.execute(ONE))
+        assert sites(gauge) == {None}
+
+
 def test_library_is_better_than_nothing(tmp_path: Path) -> None:
     """Where no frame is the application's, the nearest one that is neither SQLAlchemy's nor ours is named."""
     site = CallSiteFinder(app_root=tmp_path).find()

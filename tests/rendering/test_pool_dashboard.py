@@ -159,10 +159,13 @@ def test_the_chart_says_when_there_is_nothing_to_show() -> None:
 
 
 def test_holders_name_age_line_and_pattern() -> None:
-    """Who holds a connection, since when, from where and with what."""
+    """Who holds a connection, since when, from where and with what, what it is at, and whether that is known."""
     lines = parts(VIEW)["HOLDERS"]
     assert lines[0] == "HOLDERS  1 of 12, oldest first"
-    assert lines[2].split() == ["1", "min", "23", "s", "shop/orders.py:12", "in", "load", "00000000000000ab"]
+    assert lines[2].split() == ["1", "min", "23", "s", "shop/orders.py:12", "in", "load", "00000000000000ab", "-"]
+    held = replace(STATE.holders[0], activity="idle in transaction", reason="listens")
+    known = parts(replace(VIEW, snapshot=replace(STATE, holders=(held,))))["HOLDERS"]
+    assert known[2].endswith("00000000000000ab  idle in transaction, known: listens")
     nobody = replace(STATE, active_connections=0, holders=())
     assert parts(replace(VIEW, snapshot=nobody))["HOLDERS"] == ["HOLDERS  nobody"]
 

@@ -6,9 +6,12 @@ with an `app_root`, whatever lies outside it. If no frame is the application's, 
 SQLAlchemy's nor ours is taken, since a library's line is better than none.
 
 Under an `AsyncEngine` the statement runs in a greenlet whose frames end inside SQLAlchemy; the application's await is
-on the parent greenlet, one hop away. Deliberately not here: when to look; `sqlalchemy_engine` decides that.
+on the parent greenlet, one hop away. A coroutine that was handed straight to a task has no frame of the application's
+outside of it: what runs the event loop is not who sent the statement. Deliberately not here: when to look;
+`sqlalchemy_engine` decides that.
 """
 
+import asyncio
 import os
 import site
 import sys
@@ -28,7 +31,7 @@ _DEPTHS_LIMIT: Final = 8  # distances of the application's frame that are tried 
 _TEXT: Final = 1
 _DEPTH: Final = 2
 
-_SKIPPED, _LIBRARY, _APPLICATION = 1, 2, 3
+_SKIPPED, _LIBRARY, _APPLICATION, _LOOP = 1, 2, 3, 4
 
 # Asked for at import: the first question imports a file of Python's, which a process that has given up its rights by
 # the time it attaches may not be allowed to read. SQLAlchemy asks the same from 2.0.44 on.
@@ -37,6 +40,10 @@ _SKIPPED_FILES: Final = (
     str(Path(__file__).parents[1]) + os.sep,
     str(Path(sqlalchemy.__file__).parent) + os.sep,
     "<sqlalchemy ",  # code that SQLAlchemy generates
+)
+# An event loop calls whatever is ready: who runs the loop sent nothing of that.
+_LOOP_FILES: Final = tuple(
+    str(Path(asyncio.__file__).parent / name) for name in ("events.py", "base_events.py", "runners.py")
 )
 
 
@@ -103,6 +110,8 @@ class CallSiteFinder:
             kind = self._kinds.get(filename) or self._classify(filename)
             if kind == _APPLICATION:
                 return self._line(frame, depth if greenlet is None else 0)
+            if kind == _LOOP:
+                break
             if kind == _LIBRARY and nearest is None:
                 nearest = frame
             frame = frame.f_back
@@ -111,6 +120,8 @@ class CallSiteFinder:
     def _classify(self, filename: str) -> int:
         if filename.startswith(_SKIPPED_FILES):
             kind = _SKIPPED
+        elif filename in _LOOP_FILES:
+            kind = _LOOP
         elif self._root is not None:
             kind = _APPLICATION if filename.startswith(self._root) else _LIBRARY
         else:

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Final
 
 from querygauge.rendering.formats import duration, number, percent
+from querygauge.rendering.phases import render_phases
 from querygauge.rendering.ranking import mean_rows
 from querygauge.rendering.tables import Column, render_table, shortened, visible
 from querygauge.values import Pattern, QueryStats, Repetition, SlowQuery
@@ -85,7 +86,7 @@ def render_patterns(stats: Sequence[QueryStats], *, limit: int, width: int = 100
 
 def render_pattern(data: PatternData, *, width: int = 100) -> str:
     """Everything about one query, its text uncut; a narrow page leaves out some measures."""
-    sections = (_identity, _statistics, _hours, _slow, _repetitions)
+    sections = (_identity, _statistics, _phases, _hours, _slow, _repetitions)
     parts = [section(data, width) for section in sections]
     return "\n\n".join("\n".join(part) for part in parts if part)
 
@@ -118,6 +119,11 @@ def _statistics(data: PatternData, width: int) -> list[str]:
         return ["STATISTICS", "  no executions in this span"]
     named = Column("Target", "left", _TARGET_WIDTH)
     return ["STATISTICS", *_measured(named, ((stats.target, stats) for stats in data.stats), width)]
+
+
+def _phases(data: PatternData, width: int) -> list[str]:
+    lines = render_phases(data.stats, width=width)
+    return ["WHERE THE TIME WENT", *lines] if lines else []
 
 
 def _measured(named: Column, measured: Iterable[tuple[str, QueryStats]], width: int) -> list[str]:

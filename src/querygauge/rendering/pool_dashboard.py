@@ -21,7 +21,7 @@ _WIDTH: Final = 96
 _BAR_WIDTH: Final = 50
 _CHECKS_SHOWN: Final = 5
 _HOLDERS_SHOWN: Final = 20
-_CALL_SITE_WIDTH: Final = 60
+_CALL_SITE_WIDTH: Final = 44
 _SPAN: Final = timedelta(minutes=5)
 _COLUMNS: Final = 60  # of the chart, five seconds each: as often as snapshots are taken by default
 _ROWS: Final = 4
@@ -224,13 +224,15 @@ def _holders(view: PoolView) -> Iterator[str]:
         return
     shown = now.holders[:_HOLDERS_SHOWN]
     yield f"HOLDERS  {number(len(shown))} of {number(max(len(shown), now.active_connections))}, oldest first"
-    columns = [Column("Age"), Column("Call site", "left"), Column("Last pattern", "left")]
+    columns = [Column("Age"), *(Column(title, "left") for title in ("Call site", "Last pattern", "State"))]
     yield from render_table(columns, [_cells(holder) for holder in shown], indent=0)
 
 
-def _cells(holder: Holder) -> tuple[str, str, str]:
+def _cells(holder: Holder) -> tuple[str, str, str, str]:
     call_site = _clipped_left(holder.call_site or "unknown", _CALL_SITE_WIDTH)
-    return age(holder.age_s), call_site, holder.pattern_id or "-"
+    state = holder.activity or "-"
+    known = f"{state}, known: {holder.reason}" if holder.reason else state
+    return age(holder.age_s), call_site, holder.pattern_id or "-", known
 
 
 def _clipped(text: str, width: int) -> str:

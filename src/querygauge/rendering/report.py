@@ -14,6 +14,7 @@ from querygauge.errors import SettingsError
 from querygauge.rendering.advice import Advice, advise
 from querygauge.rendering.formats import age, duration, number, percent
 from querygauge.rendering.interchange import report_to_csv, report_to_dict
+from querygauge.rendering.phases import render_phases
 from querygauge.rendering.ranking import ORDERS, Order, mean_rows, ranked
 from querygauge.rendering.report_data import ReportData
 from querygauge.rendering.statements import fold_statement
@@ -76,7 +77,15 @@ def render_report(
     page = _Page(report, limit, max(width, _MIN_WIDTH))
     parts = [page.heading(), page.overall()]
     parts += [page.ranking(_RANKINGS[order]) for order in ((order_by,) if order_by else _DEFAULT_ORDERS)]
-    parts += [page.failures(), page.slow_executions(), page.repetitions(), page.pools(), page.advice(), page.itself()]
+    parts += [
+        page.phases(),
+        page.failures(),
+        page.slow_executions(),
+        page.repetitions(),
+        page.pools(),
+        page.advice(),
+        page.itself(),
+    ]
     parts.append(page.footer(show_command))
     return "\n\n".join("\n".join(part) for part in parts if part)
 
@@ -222,6 +231,11 @@ class _Page:
         self._shown.add(stats.pattern_id)
         return [_TEXT_INDENT + line for line in fold_statement(stats.query_pattern, self._width - len(_TEXT_INDENT))]
 
+    def phases(self) -> list[str]:
+        """Before, within and after the queries; an application may wait for more than its database."""
+        lines = render_phases(self._report.queries, width=self._width)
+        return ["WHERE THE TIME WENT (all queries)", *lines] if lines else []
+
     def failures(self) -> list[str]:
         """Which queries failed; the overall count alone would leave a reader searching."""
         return self.ranking(_FAILURES)
@@ -246,7 +260,8 @@ class _Page:
     def _origin(self, slow: SlowQuery) -> list[str]:
         label = "      from  " if slow.call_site else _ORIGIN_INDENT
         outcome = f"  [{slow.outcome}]" if slow.outcome != "ok" else ""
-        return self._wrapped(f"{slow.call_site or ''}{outcome}".strip(), label, _ORIGIN_INDENT)
+        lag = f"  [event loop blocked for {duration(slow.loop_lag_ms)} of it]" if slow.loop_lag_ms else ""
+        return self._wrapped(f"{slow.call_site or ''}{outcome}{lag}".strip(), label, _ORIGIN_INDENT)
 
     def repetitions(self) -> list[str]:
         found = sorted(self._report.repetitions, key=lambda found: (-found.total_duration_ms, found.pattern.id))
