@@ -36,6 +36,7 @@ __all__ = ["ConnectionStatements", "IsCounted"]
 
 _DIALECT: Final = "postgresql"
 _UNKNOWN_ROWS: Final = -1
+_MET_LIMIT: Final = 10_000  # patterns; of those beyond it the line is looked for each time
 _MOVES: Final = "MOVE FORWARD "
 _BEGINS: Final = "BEGIN"
 
@@ -122,6 +123,7 @@ class ConnectionStatements:
         self._slow_ns = slow_ns
         self._guard = guard
         self._lag = lag
+        self._met: set[str] = set()  # ids of patterns whose line was looked for
         self._always_find = always_find
         self._keep_literals = keep_literals
         self._wraps: list[Wraps] = []
@@ -323,7 +325,11 @@ class ConnectionStatements:
         # A batch is one operation, so it repeats nothing.
         streak = None if is_batch else streak_of(scope, checkout, self._target, pattern.id, started, elapsed)
         is_slow = elapsed >= self._slow_ns
-        site = self._find() if is_slow or self._always_find else None
+        is_new = pattern.id not in self._met
+        if is_new and len(self._met) < _MET_LIMIT:
+            self._met.add(pattern.id)
+        # Of every pattern one line is known.
+        site = self._find() if is_slow or is_new or self._always_find else None
         if site is None and streak is not None:
             site = streak.line(self._find)
         literals = self._literals_of(execution) if is_slow else None

@@ -37,6 +37,7 @@ _IMPOSSIBLE_ROWS: Final = 2**63
 # Executions of a streak whose line is looked for: the first so many, then one in so many.
 _SITES_FOUND: Final = 8
 _SITES_SKIPPED: Final = 32
+_MET_LIMIT: Final = 10_000  # patterns; of those beyond it the line is looked for whenever their text is not remembered
 
 
 class _Batches:
@@ -94,6 +95,7 @@ class Statements:
         self._wake = wake
         self._slow_ns = slow_ns
         self._lag = lag
+        self._met: set[str] = set()  # ids of patterns whose line was looked for
         self._always_find = always_find
         self._keep_literals = keep_literals
         self._family = dialect.name
@@ -125,7 +127,7 @@ class Statements:
         queue, fold_at, fold, _ = self._ledger
         append = queue.append
         slow_ns, always_find, zero_is_unknown = self._slow_ns, self._always_find, self._zero_is_unknown
-        lag = self._lag
+        lag, met = self._lag, self._met
         noticed_ns = slow_ns if lag is None else min(slow_ns, NOTICED_NS)
 
         def timed(cursor: Any, statement: str, parameters: Any, context: Any = None) -> Any:  # noqa: C901, PLR0912, PLR0915
@@ -154,7 +156,7 @@ class Statements:
                     phases = holder[PHASES]
                     if phases is not None:
                         holder[PHASES] = None
-                pattern = None
+                pattern = site = None
                 rows = _UNKNOWN_ROWS
                 try:
                     rows = cursor.rowcount
@@ -174,8 +176,12 @@ class Statements:
                     rows = _UNKNOWN_ROWS
                 if pattern is None:
                     pattern = pattern_of(statement, context)
+                    if pattern.id not in met:
+                        site = find()  # so that of every pattern one line is known
+                        if len(met) < _MET_LIMIT:
+                            met.add(pattern.id)
                 pattern_id = pattern.id
-                scope, site = innermost_scope(), None
+                scope = innermost_scope()
                 streak: Any = None
                 if scope is not None:
                     if scope.is_over:

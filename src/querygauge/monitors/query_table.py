@@ -12,7 +12,7 @@ from typing import Final
 from querygauge.clock import datetime_of
 from querygauge.histogram import Histogram
 from querygauge.patterns.cache import OTHER
-from querygauge.values import PHASES, OutcomeCounts, Pattern, PhaseTimes, QueryStats
+from querygauge.values import LINES_LIMIT, PHASES, OutcomeCounts, Pattern, PhaseTimes, QueryStats
 
 __all__ = ["Counters", "Key", "QueryTable", "merged"]
 
@@ -31,6 +31,7 @@ class Counters:
 
     Attributes:
         outcomes: Executions by how they ended, without those that ended well.
+        lines: Executions by the line that sent them, of those for which it was looked for.
         phases: Nanoseconds by phase, in the order of `values.PHASES`; None while there are none.
         rows_unknown: Executions whose rows the driver did not tell.
         unit_key: What the pattern is counted under within a unit; None if it cannot be a repetition.
@@ -42,6 +43,7 @@ class Counters:
         "buckets",
         "first_ns",
         "last_ns",
+        "lines",
         "max_ns",
         "min_ns",
         "outcomes",
@@ -61,9 +63,15 @@ class Counters:
         self.min_ns = self.max_ns = duration_ns
         self.first_ns = self.last_ns = started_ns
         self.buckets: dict[int, int] = {}
+        self.lines: dict[str, int] = {}
         self.phases: list[int] | None = None
         is_repeatable = pattern.category == "query" and pattern.id != OTHER.id
         self.unit_key = f"{target} {pattern.id}" if is_repeatable else None
+
+    def add_line(self, line: str) -> None:
+        """Counts the first execution of a line; beyond the limit on lines it is counted for none."""
+        if len(self.lines) < LINES_LIMIT:
+            self.lines[line] = 1
 
     def add_phases(self, nanoseconds: Sequence[int]) -> None:
         """Adds to each phase; what a shorter sequence leaves out is zero."""
@@ -95,6 +103,7 @@ class Counters:
             datetime_of(offset_us + self.first_ns // _NS_PER_US),
             datetime_of(offset_us + self.last_ns // _NS_PER_US),
             PhaseTimes(*self.phases or ()),
+            dict(self.lines),
         )
 
 

@@ -290,6 +290,11 @@ class Recorder:
                         keep(offset_us + started_ns // _NS_PER_US, name, lag_ns, *execution)
                 if phases is not None:
                     counters.add_phases(phases)
+                if call_site is not None:
+                    if call_site in counters.lines:
+                        counters.lines[call_site] += 1
+                    else:
+                        counters.add_line(call_site)
                 if unit is not None and counters.unit_key is not None:
                     repeat(target, pattern, call_site, unit, duration_ns, counters.unit_key, name)
             except _NotNamedYetError:

@@ -51,6 +51,7 @@ CSV_COLUMNS: Final = (
     "fetch_ms",
     "commit_ms",
     "loop_lag_ms",
+    "call_site",
     "first_seen",
     "last_seen",
 )

@@ -5,6 +5,7 @@ In goes what a store knows, out comes plain text. Deliberately not here: advice 
 """
 
 import textwrap
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,6 +28,7 @@ _SLOW_SHOWN: Final = 10
 # What of a name tells it from others.
 _TARGET_WIDTH: Final = 12
 _QUERY_WIDTH: Final = 32
+_LINE_WIDTH: Final = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +88,7 @@ def render_patterns(stats: Sequence[QueryStats], *, limit: int, width: int = 100
 
 def render_pattern(data: PatternData, *, width: int = 100) -> str:
     """Everything about one query, its text uncut; a narrow page leaves out some measures."""
-    sections = (_identity, _statistics, _phases, _hours, _slow, _repetitions)
+    sections = (_identity, _statistics, _lines, _phases, _hours, _slow, _repetitions)
     parts = [section(data, width) for section in sections]
     return "\n\n".join("\n".join(part) for part in parts if part)
 
@@ -119,6 +121,15 @@ def _statistics(data: PatternData, width: int) -> list[str]:
         return ["STATISTICS", "  no executions in this span"]
     named = Column("Target", "left", _TARGET_WIDTH)
     return ["STATISTICS", *_measured(named, ((stats.target, stats) for stats in data.stats), width)]
+
+
+def _lines(data: PatternData, width: int) -> list[str]:
+    lines: Counter[str] = Counter()
+    for stats in data.stats:
+        lines.update(stats.lines)
+    rows = [[number(count), line] for line, count in lines.most_common()]
+    columns = [Column("Found"), Column("Line", "left", _LINE_WIDTH)]
+    return ["SENT FROM", *render_table(columns, rows, width=width)] if rows else []
 
 
 def _phases(data: PatternData, width: int) -> list[str]:

@@ -34,6 +34,7 @@ found AS (
         AND query.ok + query.error + query.timeout + query.cancelled = query.durations.count
         AND query.slow BETWEEN 0 AND query.durations.count
         AND query.rows_known BETWEEN 0 AND query.durations.count
+        AND len(query.lines) = len(query.line_counts) AND coalesce(list_min(query.line_counts), 0) >= 0
         AND query.rows >= 0 AND query.target IS NOT NULL, false)
     UNION
     SELECT file, 'the phases of a query must be >= 0'

@@ -16,6 +16,7 @@ FROM read_json(
         query: 'STRUCT(target VARCHAR, pattern_id VARCHAR, ok BIGINT, error BIGINT, timeout BIGINT, cancelled BIGINT,
             slow BIGINT, rows BIGINT, rows_known BIGINT, first_us BIGINT, last_us BIGINT,
             durations STRUCT(count BIGINT, total_ns BIGINT, min_ns BIGINT, max_ns BIGINT, k SMALLINT[], n BIGINT[]),
+            lines VARCHAR[], line_counts BIGINT[],
             phases STRUCT(pool_wait_ns BIGINT, connect_ns BIGINT, begin_ns BIGINT, prepare_ns BIGINT,
                 fetch_ns BIGINT, commit_ns BIGINT, loop_lag_ns BIGINT))',
         slow: 'STRUCT(at_us BIGINT, target VARCHAR, pattern_id VARCHAR, summary VARCHAR, query VARCHAR,

@@ -24,6 +24,7 @@ sums AS (
         sum(query.durations.total_ns)::BIGINT AS total_ns,
         coalesce(min(query.durations.min_ns) FILTER (query.durations.count > 0), 0) AS min_ns,
         max(query.durations.max_ns) AS max_ns,
+        flatten(list(query.lines)) AS lines, flatten(list(query.line_counts)) AS line_counts,
         sum(query.phases.pool_wait_ns)::BIGINT AS pool_wait_ns, sum(query.phases.connect_ns)::BIGINT AS connect_ns,
         sum(query.phases.begin_ns)::BIGINT AS begin_ns, sum(query.phases.prepare_ns)::BIGINT AS prepare_ns,
         sum(query.phases.fetch_ns)::BIGINT AS fetch_ns, sum(query.phases.commit_ns)::BIGINT AS commit_ns,

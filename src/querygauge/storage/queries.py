@@ -37,6 +37,7 @@ sums AS (
         sum(rows_known) AS rows_known, sum(total_ns) AS total_ns,
         coalesce(min(min_ns) FILTER (executions > 0), 0) AS min_ns, max(max_ns) AS max_ns,
         min(first_seen) AS first_seen, max(last_seen) AS last_seen,
+        flatten(list(lines)) AS lines, flatten(list(line_counts)) AS line_counts,
         sum(pool_wait_ns) AS pool_wait_ns, sum(connect_ns) AS connect_ns, sum(begin_ns) AS begin_ns,
         sum(prepare_ns) AS prepare_ns, sum(fetch_ns) AS fetch_ns, sum(commit_ns) AS commit_ns,
         sum(loop_lag_ns) AS loop_lag_ns

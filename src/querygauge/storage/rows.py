@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from querygauge.histogram import Histogram
 from querygauge.values import (
+    LINES_LIMIT,
     Failure,
     Holder,
     OutcomeCounts,
@@ -77,6 +78,7 @@ def query_stats_of(row: Row) -> QueryStats:
         utc(row["first_seen"]),
         utc(row["last_seen"]),
         PhaseTimes(**{field.name: row[field.name] for field in fields(PhaseTimes)}),
+        dict(Counter(_added_up(row["lines"], row["line_counts"])).most_common(LINES_LIMIT)),
     )
 
 

@@ -69,6 +69,8 @@ def _query_row(stats: QueryStats) -> dict[str, Any]:
         "first_us": microseconds_of(stats.first_seen),
         "last_us": microseconds_of(stats.last_seen),
         "durations": _histogram_row(stats.durations),
+        "lines": list(stats.lines),
+        "line_counts": list(stats.lines.values()),
         "phases": {name: min(spent_ns, _LARGEST_COUNT) for name, spent_ns in asdict(stats.phases).items()},
     }
 

@@ -20,6 +20,7 @@ from querygauge.values.pools import (
 from querygauge.values.queries import (
     CANCELLED,
     ERROR,
+    LINES_LIMIT,
     OK,
     OUTCOMES,
     TIMEOUT,
@@ -45,6 +46,7 @@ __all__ = [
     "CONNECT",
     "ERROR",
     "FETCH",
+    "LINES_LIMIT",
     "LOOP_LAG",
     "OK",
     "OUTCOMES",

@@ -1,6 +1,8 @@
 """Values about statements: patterns, statistics, single executions, repetitions."""
 
 import re
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, Final, Literal
@@ -12,6 +14,7 @@ from querygauge.values.phases import PHASES, PhaseTimes
 __all__ = [
     "CANCELLED",
     "ERROR",
+    "LINES_LIMIT",
     "OK",
     "OUTCOMES",
     "TIMEOUT",
@@ -38,6 +41,8 @@ OK: Final = 0
 ERROR: Final = 1
 TIMEOUT: Final = 2
 CANCELLED: Final = 3
+LINES_LIMIT: Final = 8
+"""Lines that are told apart for one pattern."""
 _NS_PER_MS: Final = 1e6
 _QUERY: Final = r"(?:SELECT|WITH)(?!\w)"
 # What the group holds is counted. Quoted names are read over, and the parentheses around a whole statement.
@@ -171,6 +176,8 @@ class QueryStats(Value):
         first_seen: Start of the first execution.
         last_seen: Start of the last execution.
         phases: Where time went before, within and after the executions.
+        lines: Executions by the line that sent them, as `path:line in function`, of those for which it was looked for:
+            first, slow, failed and repeated ones; at most `LINES_LIMIT` lines.
     """
 
     pattern: Pattern
@@ -183,6 +190,7 @@ class QueryStats(Value):
     first_seen: datetime
     last_seen: datetime
     phases: PhaseTimes = field(default_factory=PhaseTimes)
+    lines: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def query_pattern(self) -> str:
@@ -278,7 +286,13 @@ class QueryStats(Value):
             min(self.first_seen, other.first_seen),
             max(self.last_seen, other.last_seen),
             self.phases.merged(other.phases),
+            dict((Counter(self.lines) + Counter(other.lines)).most_common(LINES_LIMIT)),
         )
+
+    @property
+    def call_site(self) -> str | None:
+        """The line that was found most often; None if none was looked for."""
+        return max(self.lines, key=lambda line: self.lines[line], default=None)
 
     def to_dict(self) -> dict[str, Any]:
         """This value as JSON types; the buckets are left out, `durations` has them."""
@@ -306,6 +320,7 @@ class QueryStats(Value):
             "min_duration_ms": self.min_duration_ms,
             "max_duration_ms": self.max_duration_ms,
             **{f"{phase}_ms": spent_ms for phase, spent_ms in self.phases_ms().items()},
+            "call_site": self.call_site,
             "first_seen": self.first_seen.isoformat(),
             "last_seen": self.last_seen.isoformat(),
         }
