@@ -32,7 +32,7 @@ class Counters:
     Attributes:
         outcomes: Executions by how they ended, without those that ended well.
         lines: Executions by the line that sent them, of those for which it was looked for.
-        phases: Nanoseconds by phase, in the order of `values.PHASES`; None while there are none.
+        phases: Nanoseconds by phase, in the order of `values.PHASES`.
         rows_unknown: Executions whose rows the driver did not tell.
         unit_key: What the pattern is counted under within a unit; None if it cannot be a repetition.
     """
@@ -64,7 +64,7 @@ class Counters:
         self.first_ns = self.last_ns = started_ns
         self.buckets: dict[int, int] = {}
         self.lines: dict[str, int] = {}
-        self.phases: list[int] | None = None
+        self.phases = [0] * len(PHASES)
         is_repeatable = pattern.category == "query" and pattern.id != OTHER.id
         self.unit_key = f"{target} {pattern.id}" if is_repeatable else None
 
@@ -75,9 +75,8 @@ class Counters:
 
     def add_phases(self, nanoseconds: Sequence[int]) -> None:
         """Adds to each phase; what a shorter sequence leaves out is zero."""
-        phases = self.phases = self.phases or [0] * len(PHASES)
         for phase, spent_ns in enumerate(nanoseconds):
-            phases[phase] += spent_ns
+            self.phases[phase] += spent_ns
 
     @property
     def execution_count(self) -> int:
@@ -102,7 +101,7 @@ class Counters:
             Histogram(count, self.total_ns, self.min_ns, self.max_ns, dict(self.buckets)),
             datetime_of(offset_us + self.first_ns // _NS_PER_US),
             datetime_of(offset_us + self.last_ns // _NS_PER_US),
-            PhaseTimes(*self.phases or ()),
+            PhaseTimes(*self.phases),
             dict(self.lines),
         )
 

@@ -26,7 +26,9 @@ from querygauge.patterns.cache import OTHER
 from querygauge.protocols import Clock, QueryLedger, Record, Scope, Unit
 from querygauge.settings import Settings
 from querygauge.values import (
+    CONNECT,
     LOOP_LAG,
+    POOL_WAIT,
     Failure,
     OutcomeCounts,
     Pattern,
@@ -289,7 +291,11 @@ class Recorder:
                         counters.slow += duration_ns - lag_ns >= slow_ns
                         keep(offset_us + started_ns // _NS_PER_US, name, lag_ns, *execution)
                 if phases is not None:
-                    counters.add_phases(phases)
+                    if len(phases) == 2:  # noqa: PLR2004  # of most checkouts, what came before
+                        counters.phases[POOL_WAIT] += phases[POOL_WAIT]
+                        counters.phases[CONNECT] += phases[CONNECT]
+                    else:
+                        counters.add_phases(phases)
                 if call_site is not None:
                     if call_site in counters.lines:
                         counters.lines[call_site] += 1
@@ -315,7 +321,7 @@ class Recorder:
             if counters is None:
                 early.append((target, pattern, phase, spent_ns))
             else:
-                counters.add_phases([0] * phase + [spent_ns])
+                counters.phases[phase] += spent_ns
         self._phases.extend(early[-_EARLY_LIMIT:])
 
     def _name_of(self, scope: Scope | None, ended_ns: int, *, is_last: bool) -> str | None:
