@@ -178,7 +178,8 @@ def start_child(root: Path) -> "subprocess.Popen[bytes]":
             stderr=subprocess.DEVNULL,
             # A signal to the host's terminal or group is not meant for it.
             start_new_session=True,
-            env={**os.environ, "QUERYGAUGE_ENABLED": "0"},
+            # Under `querygauge run` it is no part of the application.
+            env={**os.environ, "QUERYGAUGE_ENABLED": "0", "_QUERYGAUGE_RUN": ""},
         )
     except OSError as error:
         raise StoreError(f"a tick could not be started with {command[0]!r}: {error.strerror or error}") from error

@@ -10,7 +10,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -27,7 +27,7 @@ from querygauge.middleware.request_scope import GUARD
 from querygauge.monitors.fold_lock import FoldLock
 from querygauge.monitors.pool_monitor import ConnectionPoolMonitor
 from querygauge.monitors.query_monitor import QueryMonitor
-from querygauge.protocols import Clock
+from querygauge.protocols import Clock, SnapshotSink
 from querygauge.rendering.report import render_report
 from querygauge.rendering.report_data import ReportData
 from querygauge.settings import Settings
@@ -36,12 +36,19 @@ from querygauge.ticks import Ticks
 from querygauge.values import PoolMetrics, PoolWindow, SelfMetrics, Snapshot
 from querygauge.watched import Watched
 
-__all__ = ["Instrumentation"]
+__all__ = ["Instrumentation", "also_write"]
 
 log = get_logger(__name__)
 
 _HEARTBEAT_US: Final = 60_000_000  # a process without traffic says once a minute that it lives
 _WRITE_S: Final = 5.0  # a disk that hangs must not keep a host from closing
+
+_further_sinks: Final[list[SnapshotSink]] = []
+
+
+def also_write(sink: SnapshotSink) -> None:
+    """Hands every snapshot of every gauge of this process to `sink` as well, stored or not, for good."""
+    _further_sinks.append(sink)
 
 
 class Instrumentation:
@@ -222,6 +229,8 @@ class Instrumentation:
             return False
         try:
             snapshot = self._drain(is_last=is_last)
+            if snapshot is not None:
+                _write_further(snapshot)
             return self._outbox is None or self._outbox.send(snapshot)
         finally:
             self._flushing.release()
@@ -316,6 +325,12 @@ class Instrumentation:
             alerts_dropped=metrics.alerts_dropped + self._watched.alerts_dropped,
             snapshots_dropped=0 if self._outbox is None else self._outbox.dropped,
         )
+
+
+def _write_further(snapshot: Snapshot) -> None:
+    for sink in tuple(_further_sinks):
+        with suppress(Exception):  # they stand beside the store, which must not miss anything for their sake
+            sink.write(snapshot)
 
 
 _NO_POOL_METRICS: Final = PoolMetrics()

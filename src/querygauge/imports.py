@@ -9,17 +9,19 @@ The finder stays, since taking one out makes imports under way in other threads 
 standard library. Deliberately not here: what is done with the package.
 """
 
+from __future__ import annotations
+
+import _thread
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from importlib.machinery import ModuleSpec
-from threading import get_ident
-from types import ModuleType
-from typing import Any
+
+TYPE_CHECKING = False  # typing alone takes longer to load than all of this
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+    from typing import Any
 
 __all__ = ["forget_import", "when_imported"]
-
-_Call = Callable[[], object]
 
 
 class _Finder:
@@ -31,14 +33,14 @@ class _Finder:
     """
 
     def __init__(self) -> None:
-        self.waiting: dict[str, list[_Call]] = {}
+        self.waiting: dict[str, list[Callable[[], object]]] = {}
         self._asking: set[int] = set()  # threads that ask the other finders
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """The spec that the others give for a package that is waited for, its loader watched; else None."""
-        thread = get_ident()
+        thread = _thread.get_ident()
         if fullname not in self.waiting or thread in self._asking:
             return None
         self._asking.add(thread)
@@ -73,14 +75,16 @@ class _Finder:
                 for call in self.waiting.pop(fullname, ()):
                     call()
 
-        with suppress(AttributeError):  # of a loader that takes no attributes; the package goes unnoticed
+        try:
             loader.exec_module = exec_module
+        except AttributeError:
+            return  # it takes no attributes; the package goes unnoticed
 
 
 _finder = _Finder()
 
 
-def when_imported(name: str, call: _Call) -> None:
+def when_imported(name: str, call: Callable[[], object]) -> None:
     """
     Calls `call` once a package has been imported, on the thread that imports it; at once if it was already.
 
@@ -96,7 +100,7 @@ def when_imported(name: str, call: _Call) -> None:
         sys.meta_path.insert(0, _finder)
 
 
-def forget_import(name: str, call: _Call) -> None:
+def forget_import(name: str, call: Callable[[], object]) -> None:
     """Waits for the package no more on behalf of `call`."""
     calls = _finder.waiting.get(name, [])
     if call in calls:

@@ -1,5 +1,5 @@
 """
-The command line: reads a store or a log and prints, folds a store, or runs the demo.
+The command line: reads a store or a log and prints, folds a store, runs an application or the demo.
 
 Comes in: arguments; goes out: text, JSON or CSV on standard output, and an exit status: 0, or 2 with one line on
 standard error. Deliberately not here: what a command shows, which is `rendering`, and how it is read, which is
@@ -229,6 +229,36 @@ def collect(
     if not once:
         typer.echo(f"folding what applications flush into {root}; SIGTERM or Ctrl-C ends it")
     collector.run(root, once=once, stop=stop, on_tick=_print_tick if once else _print_work)
+
+
+@app.command(context_settings={"allow_interspersed_args": False})
+def run(
+    program: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PROGRAM [ARGUMENTS]...", help="A Python file, or a command on PATH that is one, such as gunicorn."
+        ),
+    ],
+    module: Annotated[bool, typer.Option("--module", "-m", help="PROGRAM is a module, as in python -m.")] = False,
+    store: Annotated[
+        Path | None,
+        typer.Option(help="Directory of the store; by default the `store` setting.", show_default=False),
+    ] = None,
+    service: Annotated[
+        str | None, typer.Option(help="Name of the application; by default the program's.", show_default=False)
+    ] = None,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Any other setting; may be repeated.", show_default=False),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Do not say at the end what was seen.")] = False,
+) -> None:
+    """Run an application as it is, with every engine, pool and connection it makes measured."""
+    from querygauge.surfaces.run_command import run_program
+
+    named = {"store": store, "service": service}
+    assignments = [*(setting or []), *(f"{name}={value}" for name, value in named.items() if value is not None)]
+    run_program(program, is_module=module, assignments=assignments, is_quiet=quiet)
 
 
 @app.command()

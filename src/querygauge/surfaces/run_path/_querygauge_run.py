@@ -1,0 +1,132 @@
+"""
+Measures a process of `querygauge run` once it imports SQLAlchemy or asyncpg; the one started says what all have seen.
+
+It runs before the application, for whose imports it may matter that they are the first: gevent patches what nobody uses
+yet. So it needs little of the standard library and nothing of querygauge, which is loaded when it is needed, if at all.
+
+Deliberately not here: measuring (`surfaces.run_begin`), and starting anything (`surfaces.run_command`).
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+
+TYPE_CHECKING = False  # typing takes longer to load than all of this
+if TYPE_CHECKING:
+    from types import ModuleType
+    from typing import Any
+
+__all__ = ["prepare"]
+
+_IMPORTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, os.pardir, "imports.py")
+_MEASURED = ("sqlalchemy", "asyncpg")
+_TARGETS_SHOWN = 3
+
+
+def prepare(run: str) -> None:
+    """
+    Waits for the application to import what is measured.
+
+    Args:
+        run: The process that was started, a folder for tallies, and what to type to see more; a line each, all of
+            them empty if nothing is to be said.
+    """
+    process, folder, command = run.split("\n")
+    beginning = _Beginning(folder)
+    when_imported = _loaded(_IMPORTS).when_imported
+    for package in (*_MEASURED, "querygauge"):
+        when_imported(package, lambda package=package: beginning.imported(package))
+    if process == str(os.getpid()):
+        atexit.register(_tell, os.getpid(), folder, command)
+
+
+class _Beginning:
+    """Begins once, when there is something to measure."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._imported: list[str] = []
+        self._has_begun = False
+
+    def imported(self, package: str) -> None:
+        """Takes note that a package is there now."""
+        self._imported.append(package)
+        # An application that uses querygauge itself has imported half of it by the time SQLAlchemy is there.
+        is_half = "querygauge" in sys.modules and "querygauge" not in self._imported
+        if self._has_begun or is_half or not set(_MEASURED).intersection(self._imported):
+            return
+        self._has_begun = True
+        try:
+            from querygauge.surfaces.run_begin import begin
+
+            begin(self._folder)
+        except Exception as error:
+            sys.stderr.write(f"querygauge: nothing is measured in process {os.getpid()}: {error}\n")
+
+
+def _loaded(path: str) -> ModuleType:
+    """A file as a module; `import` would run the package it lies in."""
+    loader: Any = type(__spec__.loader)  # that of this file; what is named otherwise would have to be imported
+    module = type(sys)("_querygauge_imports")
+    loader(module.__name__, path).exec_module(module)
+    return module
+
+
+def _tell(process: int, folder: str, command: str) -> None:
+    """Writes one line about all processes to standard error."""
+    if os.getpid() != process:
+        return  # a forked child ends
+    try:
+        sys.stderr.write(f"querygauge: {_summary(_tallies(folder), command)}\n")
+        sys.stderr.flush()
+    except (OSError, ValueError, AttributeError):
+        return  # the application closed it, or it is full
+
+
+def _tallies(folder: str) -> list[dict[str, Any]]:
+    """What each process has written, which is then removed."""
+    import json
+
+    tallies = []
+    for name in os.listdir(folder):
+        path = os.path.join(folder, name)
+        if name.endswith(".json"):
+            with open(path, encoding="utf-8") as file:
+                tallies.append(json.load(file))
+        os.unlink(path)
+    os.rmdir(folder)
+    return tallies
+
+
+def _summary(tallies: list[dict[str, Any]], command: str) -> str:
+    statements = sum(tally["statements"] for tally in tallies)
+    if not statements:
+        return f"no statement was seen: {_reason(tallies)}"
+    patterns = {pattern for tally in tallies for pattern in tally["patterns"]}
+    targets = sorted({target for tally in tallies for target in tally["targets"]})
+    processes = sum(tally["statements"] > 0 for tally in tallies)
+    named = ", ".join(targets[:_TARGETS_SHOWN]) + (", …" if len(targets) > _TARGETS_SHOWN else "")
+    counts = ", ".join(
+        (
+            _counted(statements, "statement"),
+            _counted(len(patterns), "pattern"),
+            f"{_counted(len(targets), 'target')} ({named})",
+            _counted(processes, "process"),
+        )
+    )
+    return f"{counts}; {command}"
+
+
+def _reason(tallies: list[dict[str, Any]]) -> str:
+    if not tallies:
+        return "no process imported SQLAlchemy or asyncpg, or none could say so before it was killed"
+    made = max(tally["made"] for tally in tallies)
+    if not made:
+        return "SQLAlchemy or asyncpg was imported, but no engine, pool or connection was made"
+    return f"{_counted(made, 'engine, pool or connection', 'engines, pools or connections')} made, and nothing was sent"
+
+
+def _counted(count: int, noun: str, plural: str | None = None) -> str:
+    return f"{count:,} {noun if count == 1 else plural or noun + ('es' if noun.endswith('s') else 's')}"
