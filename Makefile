@@ -5,23 +5,26 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --constraint constraints.txt
-# Handed to the program behind `demo`, `test` and `bench`, as in: make test ARGS="tests/patterns -x"
+# Handed to the program behind `demo`, `test`, `test-hosts` and `bench`, as in: make test ARGS="tests/patterns -x"
 ARGS ?=
 SCRIPT ?= overhead.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench format clean
+.PHONY: help demo test test-hosts check bench format clean
 
 help: ## list these targets
-	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
-		printf '%-8s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
+		printf '%-10s %s\n' "$$name" "$$text"; done
 
 demo: $(VENV)/.installed ## run a real application with querygauge attached, and print its report
 	$(BIN)/querygauge demo $(ARGS)
 
 test: $(VENV)/.installed-development ## run the tests
 	$(BIN)/python -m pytest $(ARGS)
+
+test-hosts: $(VENV)/.installed-development ## run the tests of SQLAlchemy and asyncpg without us and with us, and compare
+	PYTHONPATH=tests $(BIN)/python -m hosts $(ARGS)
 
 check: $(VENV)/.installed-development ## lint, format, types, import rules, snippets of the docs
 	$(BIN)/ruff check
@@ -38,7 +41,7 @@ format: $(VENV)/.installed-development ## rewrite the code as the checks want it
 	$(BIN)/ruff check --fix
 
 clean: ## remove the environment and everything made by the tools
-	rm -rf $(VENV) .querygauge .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache build dist
+	rm -rf $(VENV) .hosts .querygauge .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:
