@@ -130,7 +130,10 @@ async def test_cancelled_statement(watch: Any, pool: type[Pool]) -> None:
             await task
         # The driver's own request to the server may come too late to be heard.
         await asyncio.to_thread(kill, watched.assistant, session)
-        assert watched.gauge.pool.get_metrics().lost_to_cancellation == 1
+        metrics = watched.gauge.pool.get_metrics()
+        assert metrics.lost_to_cancellation == 1
+        ids = {stats.query_pattern: stats.pattern_id for stats in watched.gauge.queries.get_query_stats()}
+        assert metrics.lost_by_pattern == {ids["SELECT pg_sleep(?)"]: 1}
         await watched.check(0)
 
 

@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 from querygauge.histogram import EMPTY, Histogram
 from querygauge.values import (
     OUTCOMES,
+    PHASES,
     Failure,
     Holder,
     OutcomeCounts,
     Pattern,
+    PhaseTimes,
     PoolMetrics,
     PoolSnapshot,
     PoolWindow,
@@ -73,6 +75,7 @@ _texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 _names = st.text(string.ascii_letters, min_size=1, max_size=3)
 _counts = st.integers(0, 2**40)
 _moments = st.datetimes(datetime(2026, 1, 1), datetime(2026, 1, 1, 0, 3), timezones=st.just(UTC))  # noqa: DTZ001
+_LINES = ("a.py:1 in f", "b.py:2 in g ü", "c.py:3 in <module>")
 _floats = st.floats(0, 1e6)
 _optional_texts = st.none() | _texts
 
@@ -108,6 +111,8 @@ def _query_stats(draw: st.DrawFn) -> QueryStats:
         draw(_histograms(outcomes.total)),
         first,
         last,
+        draw(st.builds(PhaseTimes, *(_counts for _ in PHASES))),
+        draw(st.dictionaries(st.sampled_from(_LINES), st.integers(1, 3))),
     )
 
 
@@ -133,6 +138,7 @@ _slow_queries = st.builds(
     error=st.none() | _failures,
     trace_id=_optional_texts,
     scope=_optional_texts,
+    loop_lag_ms=_floats,
 )
 _repetitions = st.builds(
     Repetition,
@@ -147,7 +153,14 @@ _repetitions = st.builds(
     fix=_texts,
 )
 _small = st.integers(0, 1000)
-_holders = st.builds(Holder, age_s=_floats, call_site=_optional_texts, pattern_id=_optional_texts)
+_holders = st.builds(
+    Holder,
+    age_s=_floats,
+    call_site=_optional_texts,
+    pattern_id=_optional_texts,
+    activity=st.sampled_from([None, "active", "idle in transaction", "idle"]),
+    reason=_optional_texts,
+)
 _states = st.builds(
     PoolSnapshot,
     timestamp=_moments,
@@ -158,6 +171,8 @@ _states = st.builds(
     overflow=_small,
     max_connections=_small,
     oldest_checkout_s=_floats,
+    idle_max=st.none() | _small,
+    idle_min=_small,
     holders=st.lists(_holders, max_size=3).map(lambda held: tuple(sorted(held, key=lambda holder: -holder.age_s))),
 )
 
@@ -180,6 +195,7 @@ def _metrics(draw: st.DrawFn) -> PoolMetrics:
         health_checks_failed=draw(st.integers(0, checks)),
         leaks=draw(_counts),
         lost_to_cancellation=draw(_counts),
+        lost_by_pattern=draw(st.dictionaries(_names, st.integers(1, 9), max_size=2)),
     )
 
 
