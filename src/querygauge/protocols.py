@@ -6,10 +6,12 @@ from typing import Any, NamedTuple, Protocol
 
 from querygauge.checkout import Checkout
 from querygauge.values import ConnectionActivity, Failure, Pattern, PoolGauges, ScopeLabel, Snapshot
+from querygauge.values.repetitions import Cause
 
 __all__ = [
     "Activity",
     "Clock",
+    "Evidence",
     "PoolLedger",
     "PoolReading",
     "PoolRecord",
@@ -64,16 +66,43 @@ class Activity(Protocol):
         """What it is at; None if nobody can tell. Cheap, thread-safe, and never raises."""
 
 
+class Evidence(Protocol):
+    """
+    What the repeated executions from one line have in common; it grows while it is read.
+
+    Attributes:
+        cause: What SQLAlchemy sends them for; None if the application asks for the rows.
+        attribute: What it loads then.
+    """
+
+    cause: Cause | None
+    attribute: str | None
+
+    @property
+    def tasks(self) -> int:
+        """Tasks or threads seen."""
+
+    def counts(self) -> tuple[int, int, int, int, int]:
+        """Executions compared, distinct parameters, distinct parents, overlaps, and 1 if several tasks overlapped."""
+
+    def is_innocent(self, threshold: int) -> bool:
+        """Whether repeating is in the nature of the thing; `threshold` is how many executions are too many."""
+
+
 class Unit(Protocol):
     """
     What repeated queries are counted within: a named scope, else one checkout of a connection.
 
     Attributes:
-        repeats: By "target pattern_id" and call site, a tally `[executions, their nanoseconds, the fold's own]`;
+        repeats: By "target pattern_id" and call site, a tally `[executions, nanoseconds, and what the fold adds]`;
             belongs to the fold alone.
     """
 
     repeats: dict[tuple[str, str | None], list[Any]]
+
+    @property
+    def evidence(self) -> Mapping[str | None, Evidence]:
+        """Why it is repeated, by call site; empty if nobody looked."""
 
 
 class Scope(Unit, Protocol):

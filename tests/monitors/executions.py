@@ -5,7 +5,7 @@ import sys
 from hashlib import blake2b
 from typing import Any, Protocol
 
-from querygauge.protocols import Clock, Record, Scope
+from querygauge.protocols import Clock, Evidence, Record, Scope
 from querygauge.settings import Settings
 from querygauge.values import OK, Category, Failure, Pattern, ScopeLabel
 
@@ -28,6 +28,7 @@ class Work:
     def __init__(self, name: str | None = None, **tags: str) -> None:
         self.label = None if name is None else ScopeLabel(name, tuple(sorted(tags.items())))
         self.repeats: dict[tuple[str, str | None], list[Any]] = {}
+        self.evidence: dict[str | None, Evidence] = {}
 
     def find_label(self, *, is_last: bool = False) -> ScopeLabel | None:
         """The label, or that nobody knows it."""

@@ -1,9 +1,7 @@
 """The same query from the same line, again and again in one unit, is found and counted exactly."""
 
-import pytest
-
 from monitors.executions import MS, Work, pattern
-from querygauge.monitors.repetition import RepetitionTable, fix_for, merged
+from querygauge.monitors.repetition import RepetitionTable, merged
 from querygauge.values import Pattern, Repetition
 
 LINE = "shop/orders.py:12 in show"
@@ -155,21 +153,3 @@ def test_findings_about_forgotten_patterns_go() -> None:
     table.drop([("primary", first.id), ("primary", second.id)])
     (finding,) = found(table)
     assert (finding.pattern, finding.execution_count) == (second, 4)
-
-
-@pytest.mark.parametrize(
-    ("operation", "advice"),
-    [
-        ("SELECT", "selectinload"),
-        ("INSERT", "executemany"),
-        ("UPDATE", "executemany"),
-        ("DELETE", "executemany"),
-        ("CALL", "once before the loop"),
-    ],
-)
-def test_every_operation_has_its_fix(operation: str, advice: str) -> None:
-    """The fix is one sentence that fits the operation."""
-    assert advice in fix_for(operation)
-    table = RepetitionTable(2)
-    repeat(table, Work(), 2, pattern(f"{operation} something"))
-    assert found(table)[0].fix == fix_for(operation)

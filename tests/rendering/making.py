@@ -69,7 +69,8 @@ class Make:
             "execution_count": 5,
             "max_per_scope": 5,
             "total_duration_ms": 5.0,
-            "fix": "load the rows of all parents at once",
+            "compared_count": 4,
+            "parameters_count": 4,
         }
         return Repetition(pattern=self.pattern(text), **{**given, **members})
 

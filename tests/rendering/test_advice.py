@@ -91,8 +91,13 @@ def test_a_bulk_insert_is_not_paged(make: Make) -> None:
 def test_a_repetition_brings_its_fix(make: Make) -> None:
     """The advice is the finding's own, with its count."""
     (found,) = rules.stop_repeating(make.report(repetitions=(make.repetition(max_per_scope=41),)))
-    assert found.text == "load the rows of all parents at once"
+    assert found.text == make.repetition().fix
     assert found.evidence == "up to 41 times in one scope"
+
+
+def test_no_advice_follows_from_what_is_merely_possible(make: Make) -> None:
+    """Who changes code wants to know why."""
+    assert not rules.stop_repeating(make.report(repetitions=(make.repetition(compared_count=0, parameters_count=0),)))
 
 
 @pytest.mark.parametrize(("wait_ms", "fires"), [(20.0, False), (21.0, True)])

@@ -144,7 +144,25 @@ def test_a_repetition_has_its_line_and_its_fix(make: Make) -> None:
     part = section(render_report(make.report(make.stats(), repetitions=(found,))), "REPETITIONS")
     assert "up to 41 times in one 'GET /orders' scope; 1,640 executions in 40 scopes, 230 ms" in part
     assert "from  shop/orders.py:12 in show" in part
-    assert "fix   load the rows of all parents at once" in part
+    assert "fix   fetch all of them in one query before the loop" in part
+
+
+def test_a_repetition_says_what_happens_and_what_shows_it(make: Make) -> None:
+    """What was sent again and why, how sure that is, and how much of it was looked at."""
+    found = make.repetition(cause="lazy", attribute="User.posts", parents_count=4)
+    part = section(render_report(make.report(make.stats(), repetitions=(found,))), "REPETITIONS")
+    assert "lazy load of User.posts, parent by parent (certain)" in part
+    assert "seen  4 sets of parameters for 4 objects in 4 executions compared" in part
+    assert "fix   load them with their parents: selectinload(User.posts)" in part
+
+
+def test_what_is_merely_possible_comes_last(make: Make) -> None:
+    """A finding that little is known about stands below the others, however long it took."""
+    vague = make.repetition(total_duration_ms=90.0, compared_count=0, parameters_count=0)
+    sure = make.repetition("SELECT b FROM u WHERE id = ?")
+    part = section(render_report(make.report(make.stats(), repetitions=(vague, sure))), "REPETITIONS")
+    assert part.index("SELECT u") < part.index("SELECT t")
+    assert "seen" not in part[part.index("SELECT t") :]
 
 
 def test_windows_of_one_pool_are_added_up(make: Make) -> None:
@@ -223,7 +241,7 @@ def test_names_cannot_steer_a_terminal(make: Make) -> None:
     """Escape codes in identifiers, call sites and service names are spelled out."""
     evil = "\x1b[31m"
     stats = make.stats(f'SELECT "{evil}" FROM t{evil}', 200, errors=1, target=evil)
-    repetition = make.repetition(call_site=evil, scope=evil, fix=evil)
+    repetition = make.repetition(call_site=evil, scope=evil, cause="lazy", attribute=evil)
     report = render_report(make.report(stats, make.stats(), service=evil, repetitions=(repetition,)))
     assert "\x1b" not in report
 

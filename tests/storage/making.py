@@ -141,7 +141,11 @@ _slow_queries = st.builds(
     loop_lag_ms=_floats,
 )
 _repetitions = st.builds(
-    Repetition,
+    lambda compared, parameters, **members: Repetition(
+        compared_count=max(compared, parameters), parameters_count=min(compared, parameters), **members
+    ),
+    compared=_counts,
+    parameters=_counts,
     pattern=_patterns(),
     target=_names,
     call_site=_optional_texts,
@@ -150,7 +154,12 @@ _repetitions = st.builds(
     execution_count=_counts,
     max_per_scope=_counts,
     total_duration_ms=_floats,
-    fix=_texts,
+    parents_count=_counts,
+    tasks_count=_counts,
+    overlap_count=_counts,
+    parallel_scopes_count=_counts,
+    cause=st.none() | st.sampled_from(("lazy", "immediate", "expired", "refreshed", "deferred", "partial")),
+    attribute=_optional_texts,
 )
 _small = st.integers(0, 1000)
 _holders = st.builds(

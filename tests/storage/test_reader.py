@@ -174,15 +174,23 @@ def test_slow_queries_are_newest_first_and_limited(paths: StorePaths) -> None:
 
 def test_repetitions_of_one_line_are_one_finding(paths: StorePaths) -> None:
     """Counts add up, the highest per scope stays, and the scope is the one it was last found in."""
-    found = Repetition(pattern(), "main", "app.py:7 in view", "GET /a", 2, 20, 12, 30.0, "load them together")
-    later = replace(found, scope=None, scopes_count=1, execution_count=8, max_per_scope=8, total_duration_ms=10.0)
+    found = Repetition(
+        pattern(), "main", "app.py:7 in view", "GET /a", 2, 20, 12, 30.0, 18, 16, 14, 7, 5, 2, "lazy", "User.posts"
+    )
+    later = replace(
+        found, scope=None, scopes_count=1, execution_count=8, max_per_scope=8, total_duration_ms=10.0, compared_count=7,
+        parameters_count=7, parents_count=7, tasks_count=3, overlap_count=1, parallel_scopes_count=0,
+    )  # fmt: skip
     store = _store(
         paths,
         replace(snapshot(), repetitions=(found, replace(found, call_site=None))),
         replace(snapshot(ended=NOON + MINUTE), repetitions=(later,)),
     )
     merged, apart = store.repetitions()
-    assert merged == replace(found, scope=None, scopes_count=3, execution_count=28, total_duration_ms=40.0)
+    assert merged == replace(
+        found, scope=None, scopes_count=3, execution_count=28, total_duration_ms=40.0, compared_count=25,
+        parameters_count=23, parents_count=21, overlap_count=6,
+    )  # fmt: skip
     assert apart.call_site is None
     assert store.repetitions(since=NOON + 2 * MINUTE) == []
 
@@ -233,7 +241,7 @@ def test_the_history_of_a_pattern(paths: StorePaths) -> None:
     """A pattern is found by the beginning of its id, with its targets, hours, slow executions and repetitions."""
     failed = replace(stats(2, target="b", at=NOON + 61 * MINUTE), outcomes=OutcomeCounts(ok=1, error=1))
     slow = SlowQuery(pattern(1).text, pattern(1).id, "S", "b", 5.0, NOON)
-    found = Repetition(pattern(1), "b", "app.py:7", None, 1, 5, 5, 3.0, "join")
+    found = Repetition(pattern(1), "b", "app.py:7", None, 1, 5, 5, 3.0)
     late = replace(
         snapshot(ended=NOON + 61 * MINUTE),
         queries=(failed, stats(4, at=NOON)),

@@ -194,7 +194,7 @@ class ConnectionStatements:
 
         return timed
 
-    def _timed_execution(  # see below
+    def _timed_execution(  # noqa: C901  # see below
         self, original: _Original, is_off: list[bool], session: _Session
     ) -> Replacement:
         """Wraps what executes a prepared statement and fetches all of its rows."""
@@ -207,7 +207,7 @@ class ConnectionStatements:
         unusual_ns = 0 if self._always_find else min(self._slow_ns, NOTICED_NS)
         in_full = self._timed(original, is_off, session, self._begin_execution, self._end_execution)
 
-        async def bind_execute(state: Any, args: Any, portal_name: str, *rest: Any, **keywords: Any) -> Any:
+        async def bind_execute(state: Any, args: Any, portal_name: str, *rest: Any, **keywords: Any) -> Any:  # noqa: C901
             if is_off or portal_name or session.prepared is not None or session.is_counted is not None:
                 return await in_full(state, args, portal_name, *rest, **keywords)
             query, started = state.query, now()
@@ -237,7 +237,11 @@ class ConnectionStatements:
                 if scope is not None and scope.is_over:
                     scope = None
                 streak = streak_of(scope, checkout, target, pattern.id, started, elapsed)
-                site = None if streak is None else streak.line(find)
+                site = None
+                if streak is not None:
+                    if streak.count >= streak.due or streak.has_lines:  # as Streak.is_due
+                        streak.look_at(find(), pattern, started, elapsed, count, query, args)
+                    site = streak.call_site
                 append((target, pattern, started, elapsed, count, OK, None, site, streak, None, scope, None, phases))
                 if len(queue) >= fold_at:
                     fold()
@@ -382,9 +386,11 @@ class ConnectionStatements:
         if is_new and len(self._met) < _MET_LIMIT:
             self._met.add(pattern.id)
         # Of every pattern one line is known.
-        site = self._find() if is_slow or is_new or self._always_find else None
-        if site is None and streak is not None:
-            site = streak.line(self._find)
+        site = None if streak is None else streak.call_site
+        if is_slow or is_new or self._always_find or (streak is not None and streak.is_due):
+            site = self._find()
+            if streak is not None:
+                streak.look_at(site, pattern, started, elapsed, execution.rows, execution.query, execution.arguments)
         literals = self._literals_of(execution) if is_slow else None
         self._record(pattern, started, elapsed, execution.rows, OK, None, site, streak, literals, scope, phases)
         if is_slow:

@@ -6,13 +6,15 @@ context. A task that outlives its scope belongs to none from then on. Deliberate
 that, in the `repeats` that every unit carries.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar, Token
 from typing import Any, Final
 
+from querygauge.capture.evidence import LONG, LOOKS, NEIGHBOURS, POLL_NS, SALT, Evidence
 from querygauge.checkout import SEEN, Checkout
-from querygauge.values import ScopeLabel
+from querygauge.patterns.traits import traits_of
+from querygauge.values import Pattern, ScopeLabel
 
 __all__ = [
     "CURRENT",
@@ -33,9 +35,11 @@ _SEEN_LIMIT: Final = 1_000
 PAUSE_NS: Final = 1_000_000_000  # ends a streak where a unit of work has no end of its own
 # Characters kept of a name and of a tag: they may be from a request's header, and a thousand of them are kept.
 _LONGEST: Final = 200
-# Executions of a streak whose line is looked for: the first so many, then one in so many.
-_LINES_FOUND: Final = 8
-_LINES_SKIPPED: Final = 32
+# Executions of a streak that are looked at, and whose line is looked for: up to this one each, then ever fewer, down to
+# one in so many.
+_FIRST_LOOKED_AT: Final = 5
+_ONE_IN: Final = 32
+_LINES_LIMIT: Final = 100  # lines of one streak that evidence is kept of
 
 
 class Streak:
@@ -44,32 +48,92 @@ class Streak:
 
     Attributes:
         repeats: Belongs to the fold; holds the first execution, which nobody knew to be the first of several.
+        evidence: What is known of its executions, by the line that sent them.
         count: Executions so far, the first included.
         last_ns: Start of the last one.
+        due: The execution that is to be looked at next; finding its line costs more than all the rest.
         call_site: The line found last.
         has_lines: Whether more than one line was found, so that each execution's own must be.
     """
 
-    __slots__ = ("call_site", "count", "has_lines", "last_ns", "repeats")
+    __slots__ = (
+        "_ended_ns", "_evidence", "call_site", "count", "due", "evidence", "has_lines", "last_ns", "repeats"
+    )  # fmt: skip
 
-    def __init__(self, key: str, first_duration_ns: int, last_ns: int) -> None:
-        self.repeats: dict[tuple[str, str | None], list[Any]] = {(key, None): [1, first_duration_ns, None]}
-        self.count = 2
+    def __init__(self, key: str, first_ns: int, first_duration_ns: int, last_ns: int) -> None:
+        self.repeats: dict[tuple[str, str | None], list[Any]] = {
+            (key, None): [1, first_duration_ns, None, (0, 0, 0, 0, 0), False]
+        }
+        self.evidence: dict[str | None, Evidence] = {}
+        self.count = self.due = 2
         self.last_ns = last_ns
         self.call_site: str | None = None
         self.has_lines = False
+        self._evidence: Evidence | None = None  # of the line found last
+        self._ended_ns = first_ns + first_duration_ns
 
-    def line(self, find: Callable[[], str | None]) -> str | None:
-        """
-        The line that sent the execution under way, as far as it is known.
+    @property
+    def is_due(self) -> bool:
+        """Whether the execution under way is to be looked at, as `due` says, or because there are several lines."""
+        return self.count >= self.due or self.has_lines
 
-        Walking the frames costs more than all the rest, so in a long streak it is done now and then.
+    def look_at(
+        self,
+        call_site: str | None,
+        pattern: Pattern,
+        started_ns: int,
+        duration_ns: int,
+        rows: int,
+        statement: str,
+        parameters: Any,
+        context: Any = None,
+    ) -> None:
         """
-        if self.has_lines or self.count <= _LINES_FOUND or not self.count % _LINES_SKIPPED:
-            found = find()
-            self.has_lines = self.has_lines or self.call_site not in {None, found}
-            self.call_site = found
-        return self.call_site
+        Adds the execution under way to the evidence.
+
+        Args:
+            call_site: The line that sent it, if it was found.
+            pattern: What was executed.
+            started_ns: When.
+            duration_ns: How long it took.
+            rows: Rows returned or affected; negative if unknown.
+            statement: As it was sent.
+            parameters: What it was sent with.
+            context: SQLAlchemy's; None for another library.
+        """
+        evidence = self._evidence
+        if evidence is None or call_site is not self.call_site:
+            evidence = self._turn_to(call_site, pattern)
+        looked, count = evidence.looked, self.count
+        self.due = count + (1 if count < _FIRST_LOOKED_AT else min(count, _ONE_IN))
+        if looked >= LOOKS:
+            return
+        if looked < NEIGHBOURS:
+            if not 0 <= started_ns - self._ended_ns <= POLL_NS:
+                evidence.add_gap(started_ns - self._ended_ns)
+            self._ended_ns = started_ns + duration_ns
+        if not evidence.is_plain or len(parameters) >= LONG:
+            evidence.add(statement, parameters, context, rows)
+            return
+        evidence.looked = looked + 1
+        try:
+            values = parameters if parameters.__class__ is tuple else tuple(parameters.values())
+            evidence.parameters.add(hash((SALT, statement, values)))
+        except Exception:  # noqa: BLE001  # a value without a hash
+            evidence.uncompared += 1
+
+    def _turn_to(self, call_site: str | None, pattern: Pattern) -> Evidence:
+        """The evidence of another line than before."""
+        self.call_site = call_site
+        evidence = self.evidence.get(call_site)
+        if evidence is None:
+            evidence = Evidence(traits_of(pattern))
+            if self.evidence:
+                self.has_lines = True
+            if len(self.evidence) < _LINES_LIMIT:
+                self.evidence[call_site] = evidence
+        self._evidence = evidence
+        return evidence
 
 
 Seen = dict[str, tuple[int, int] | Streak]
@@ -85,16 +149,18 @@ class Scope:
         is_over: Whether it has ended; what is executed afterwards, by a task that it began, belongs to no scope.
         label: What it is counted under; None while that is not known yet.
         repeats: Belongs to the fold.
+        evidence: Of what is counted within the scope itself, by whoever measured it.
         seen: What was executed so far, by target; belongs to the hot path.
     """
 
-    __slots__ = ("has_pauses", "is_over", "label", "repeats", "seen")
+    __slots__ = ("evidence", "has_pauses", "is_over", "label", "repeats", "seen")
 
     def __init__(self, label: ScopeLabel | None, *, has_pauses: bool = False) -> None:
         self.label = label
         self.has_pauses = has_pauses
         self.is_over = False
         self.repeats: dict[tuple[str, str | None], list[Any]] = {}
+        self.evidence: dict[str | None, Evidence] = {}
         self.seen: dict[str, Seen] = {}
 
     @property
@@ -149,7 +215,7 @@ def continued(
     if has_pauses and started_ns - first_ns > PAUSE_NS:
         seen[pattern_id] = (started_ns, duration_ns)
         return None
-    streak = seen[pattern_id] = Streak(f"{target} {pattern_id}", first_duration_ns, started_ns)
+    streak = seen[pattern_id] = Streak(f"{target} {pattern_id}", first_ns, first_duration_ns, started_ns)
     return streak
 
 

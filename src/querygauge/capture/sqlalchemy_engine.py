@@ -34,9 +34,6 @@ _INSERTMANYVALUES: Final = ExecuteStyle.INSERTMANYVALUES
 _UNKNOWN_ROWS: Final = -1
 # MySQL's drivers tell "unknown" as an unsigned -1.
 _IMPOSSIBLE_ROWS: Final = 2**63
-# Executions of a streak whose line is looked for: the first so many, then one in so many.
-_SITES_FOUND: Final = 8
-_SITES_SKIPPED: Final = 32
 _MET_LIMIT: Final = 10_000  # patterns; of those beyond it the line is looked for whenever their text is not remembered
 
 
@@ -126,7 +123,8 @@ class Statements:
         holder_at, innermost_scope, target = self._held.get, CURRENT.get, self._target
         queue, fold_at, fold, _ = self._ledger
         append = queue.append
-        slow_ns, always_find, zero_is_unknown = self._slow_ns, self._always_find, self._zero_is_unknown
+        slow_ns, zero_is_unknown = self._slow_ns, self._zero_is_unknown
+        find_ns = 0 if self._always_find else slow_ns
         lag, met = self._lag, self._met
         noticed_ns = slow_ns if lag is None else min(slow_ns, NOTICED_NS)
 
@@ -206,23 +204,21 @@ class Statements:
                                 streak.count += 1
                             else:
                                 streak = continued(seen, True, target, pattern_id, started, elapsed)
+                if streak is not None:
+                    if streak.count >= streak.due or streak.has_lines or elapsed >= find_ns:
+                        site = find()
+                        streak.look_at(site, pattern, started, elapsed, rows, statement, parameters, context)
+                    else:
+                        site = streak.call_site
+                elif elapsed >= find_ns:
+                    site = find()
                 if elapsed >= noticed_ns:
                     phases = with_lag(phases, lag, started, elapsed)
                     if elapsed >= slow_ns:
                         literals = literals_of(statement, parameters)
-                        record(pattern, started, elapsed, rows, OK, None, find(), streak, literals, scope, phases)
+                        record(pattern, started, elapsed, rows, OK, None, site, streak, literals, scope, phases)
                         wake()
                         return result
-                if streak is not None:
-                    # Walking the frames costs more than all the rest, so a long streak is looked at now and then.
-                    if streak.has_lines or streak.count <= _SITES_FOUND or not streak.count % _SITES_SKIPPED:
-                        site = find()
-                        streak.has_lines = streak.has_lines or streak.call_site not in {None, site}
-                        streak.call_site = site
-                    else:
-                        site = streak.call_site
-                if always_find:
-                    site = find()
                 append((target, pattern, started, elapsed, rows, OK, None, site, streak, None, scope, None, phases))
                 if len(queue) >= fold_at:
                     fold()

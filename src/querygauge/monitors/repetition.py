@@ -2,18 +2,20 @@
 The same query from the same line, again and again within one unit of work: what an N+1 looks like from below.
 
 In goes every execution that belongs to a unit (a named scope, else one checkout), out come `Repetition` findings,
-those of the current window and those of all windows. The counts per unit ride on the unit itself and end with it.
-Deliberately not here: the lock (the recorder has it), and why a query is repeated.
+those of the current window and those of all windows. The counts per unit ride on the unit itself and end with it, as
+the evidence does, which says why a query is repeated; where that is in the nature of the thing, there is no finding.
+Deliberately not here: the lock (the recorder has it), and looking at executions.
 """
 
 from collections.abc import Iterable, Mapping
-from types import MappingProxyType
+from dataclasses import replace
 from typing import Any, Final
 
-from querygauge.protocols import Unit
+from querygauge.protocols import Evidence, Unit
 from querygauge.values import Pattern, Repetition
+from querygauge.values.repetitions import Cause
 
-__all__ = ["Finding", "RepetitionTable", "fix_for", "merged"]
+__all__ = ["Finding", "RepetitionTable", "merged"]
 
 Finding = tuple[str, str, str | None]
 """Target, pattern id and call site."""
@@ -21,26 +23,15 @@ Finding = tuple[str, str, str | None]
 _FINDINGS_LIMIT: Final = 1_000  # distinct findings kept; a program has fewer lines that send SQL in loops
 _UNIT_LIMIT: Final = 2_000  # patterns and lines counted within one unit, which may live as long as a batch job
 _NS_PER_MS: Final = 1e6
-# Places in a tally, which a unit keeps for each of its patterns and lines: executions, their time, and their finding.
+_UNSETTLED: Final = 16  # tallies of a finding that wait to be asked for their evidence
+# Places in a tally, which a unit keeps for each of its patterns and lines: executions, their time, their finding, what
+# of its evidence is in findings already, and whether it waits to be asked for more.
 _COUNT: Final = 0
 _NS: Final = 1
 _FOUND: Final = 2
-
-_MANY_AT_ONCE: Final = "send all rows in one executemany instead of one statement each"
-_FIXES: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "SELECT": "load them at once: selectinload() or joinedload() for a relationship, else one query with IN",
-        "INSERT": _MANY_AT_ONCE,
-        "UPDATE": _MANY_AT_ONCE,
-        "DELETE": _MANY_AT_ONCE,
-    }
-)
-_DEFAULT_FIX: Final = "send it once before the loop, or all of them as one statement"
-
-
-def fix_for(operation: str) -> str:
-    """What to change about a repeated statement of this operation, in one sentence."""
-    return _FIXES.get(operation, _DEFAULT_FIX)
+_TAKEN: Final = 3
+_IS_WAITING: Final = 4
+_NOTHING: Final = (0, 0, 0, 0, 0)
 
 
 class RepetitionTable:
@@ -95,7 +86,7 @@ class RepetitionTable:
             # A line is looked for from the second execution on; the first one belongs to the first line that is known.
             first = repeats.get((unit_key, None)) if call_site is not None else None
             if first is None or first[_COUNT] != 1:
-                repeats[unit_key, call_site] = [1, duration_ns, None]
+                repeats[unit_key, call_site] = [1, duration_ns, None, _NOTHING, False]
                 return
             tally = repeats[unit_key, call_site] = repeats.pop((unit_key, None))
         count = tally[_COUNT] = tally[_COUNT] + 1
@@ -107,29 +98,37 @@ class RepetitionTable:
             found.scope = scope
             if count > found.max:  # noqa: PLR1730  # this runs with every repeated statement, and max() is a call
                 found.max = count
+            if not tally[_IS_WAITING]:
+                found.wait(unit, call_site, tally)
         elif count >= self._threshold:
-            self._find(target, pattern, call_site, duration_ns, tally, scope)
+            self._find(target, pattern, call_site, unit, duration_ns, tally, scope)
 
     def _find(
         self,
         target: str,
         pattern: Pattern,
         call_site: str | None,
+        unit: Unit,
         duration_ns: int,
         tally: list[Any],
         scope: str | None,
     ) -> None:
-        """Enters a tally into its finding in this window, all of it if it has just reached the threshold."""
+        """Enters a tally into its finding in this window, all of it if it is in none yet."""
+        is_new = tally[_FOUND] is None
+        if is_new:
+            evidence = unit.evidence.get(call_site)
+            if evidence is not None and evidence.is_innocent(self._threshold):
+                return
         found = tally[_FOUND] = self._counts(target, pattern, call_site)
         if found is None:
             self.dropped += 1
             return
-        is_new = tally[_COUNT] == self._threshold
         found.scope = scope
         found.scopes += is_new
         found.executions += tally[_COUNT] if is_new else 1
         found.total_ns += tally[_NS] if is_new else duration_ns
         found.max = max(found.max, tally[_COUNT])
+        found.wait(unit, call_site, tally)
 
     def _counts(self, target: str, pattern: Pattern, call_site: str | None) -> "_Counts | None":
         key = (target, pattern.id, call_site)
@@ -171,27 +170,67 @@ class _Counts:
         is_open: Whether the window goes on.
     """
 
-    __slots__ = ("_call_site", "_pattern", "_target", "executions", "is_open", "max", "scope", "scopes", "total_ns")
+    __slots__ = (
+        "_call_site", "_pattern", "_target", "_waiting", "attribute", "cause", "compared", "executions", "is_open",
+        "max", "overlaps", "parallel", "parameters", "parents", "scope", "scopes", "tasks", "total_ns",
+    )  # fmt: skip
 
     def __init__(self, pattern: Pattern, target: str, call_site: str | None) -> None:
         self._pattern = pattern
         self._target = target
         self._call_site = call_site
+        self._waiting: list[tuple[Evidence, list[Any]]] = []
         self.scope: str | None = None
         self.scopes = self.executions = self.max = self.total_ns = 0
+        self.compared = self.parameters = self.parents = self.tasks = self.overlaps = self.parallel = 0
+        self.cause: Cause | None = None
+        self.attribute: str | None = None
         self.is_open = True
 
+    def wait(self, unit: Unit, call_site: str | None, tally: list[Any]) -> None:
+        """Has the evidence of a tally taken later, when more of it is there."""
+        tally[_IS_WAITING] = True
+        evidence = unit.evidence.get(call_site)
+        if evidence is None:
+            return
+        self._waiting.append((evidence, tally))
+        if len(self._waiting) >= _UNSETTLED:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Takes what no finding has yet."""
+        for evidence, tally in self._waiting:
+            now, taken = evidence.counts(), tally[_TAKEN]
+            self.compared += now[0] - taken[0]
+            self.parameters += now[1] - taken[1]
+            self.parents += now[2] - taken[2]
+            self.overlaps += now[3] - taken[3]
+            self.parallel += now[4] - taken[4]
+            self.tasks = max(self.tasks, evidence.tasks)
+            self.cause, self.attribute = evidence.cause or self.cause, evidence.attribute or self.attribute
+            tally[_TAKEN] = now
+            tally[_IS_WAITING] = False
+        self._waiting.clear()
+
     def frozen(self) -> Repetition:
+        self._settle()
         return Repetition(
-            self._pattern,
-            self._target,
-            self._call_site,
-            self.scope,
-            self.scopes,
-            self.executions,
-            self.max,
-            self.total_ns / _NS_PER_MS,
-            fix_for(self._pattern.operation),
+            pattern=self._pattern,
+            target=self._target,
+            call_site=self._call_site,
+            scope=self.scope,
+            scopes_count=self.scopes,
+            execution_count=self.executions,
+            max_per_scope=self.max,
+            total_duration_ms=self.total_ns / _NS_PER_MS,
+            compared_count=self.compared,
+            parameters_count=self.parameters,
+            parents_count=self.parents,
+            tasks_count=self.tasks,
+            overlap_count=self.overlaps,
+            parallel_scopes_count=max(self.parallel, 0),
+            cause=self.cause,
+            attribute=self.attribute,
         )
 
 
@@ -205,14 +244,18 @@ def merged(totals: Mapping[Finding, Repetition], window: Mapping[Finding, Repeti
 
 
 def _both(before: Repetition, later: Repetition) -> Repetition:
-    return Repetition(
-        later.pattern,
-        later.target,
-        later.call_site,
-        later.scope,
-        before.scopes_count + later.scopes_count,
-        before.execution_count + later.execution_count,
-        max(before.max_per_scope, later.max_per_scope),
-        before.total_duration_ms + later.total_duration_ms,
-        later.fix,
+    return replace(
+        later,
+        scopes_count=before.scopes_count + later.scopes_count,
+        execution_count=before.execution_count + later.execution_count,
+        max_per_scope=max(before.max_per_scope, later.max_per_scope),
+        total_duration_ms=before.total_duration_ms + later.total_duration_ms,
+        compared_count=before.compared_count + later.compared_count,
+        parameters_count=before.parameters_count + later.parameters_count,
+        parents_count=before.parents_count + later.parents_count,
+        tasks_count=max(before.tasks_count, later.tasks_count),
+        overlap_count=before.overlap_count + later.overlap_count,
+        parallel_scopes_count=before.parallel_scopes_count + later.parallel_scopes_count,
+        cause=later.cause or before.cause,
+        attribute=later.attribute or before.attribute,
     )

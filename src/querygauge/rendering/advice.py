@@ -153,7 +153,7 @@ def _selects_with_rows(report: ReportData) -> Iterator[tuple[QueryStats, float]]
 
 
 def stop_repeating(report: ReportData) -> list[Advice]:
-    """A repetition comes with its own fix."""
+    """A repetition comes with its own fix, unless it is merely possible."""
     return [
         Advice(
             "stop_repeating",
@@ -164,6 +164,7 @@ def stop_repeating(report: ReportData) -> list[Advice]:
             repetition.total_duration_ms,
         )
         for repetition in report.repetitions
+        if repetition.confidence != "possible"
     ]
 
 

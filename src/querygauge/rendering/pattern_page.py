@@ -14,6 +14,7 @@ from typing import Final
 from querygauge.rendering.formats import duration, number, percent
 from querygauge.rendering.phases import render_phases
 from querygauge.rendering.ranking import mean_rows
+from querygauge.rendering.repetitions import told
 from querygauge.rendering.tables import Column, render_table, shortened, visible
 from querygauge.values import Pattern, QueryStats, Repetition, SlowQuery
 
@@ -207,7 +208,7 @@ def _repetitions(data: PatternData, width: int) -> list[str]:
     rows = [
         [number(found.max_per_scope), number(found.execution_count), found.scope or ""] for found in data.repetitions
     ]
-    details = [{"from": found.call_site or "unknown"} for found in data.repetitions]
+    details = [{"from": found.call_site or "unknown", "what": told(found)} for found in data.repetitions]
     fixes = [
         line for fix in sorted({found.fix for found in data.repetitions}) for line in _wrapped(f"fix: {fix}", width, 7)
     ]

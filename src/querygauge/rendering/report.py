@@ -16,6 +16,7 @@ from querygauge.rendering.formats import age, duration, number, percent
 from querygauge.rendering.interchange import report_to_csv, report_to_dict
 from querygauge.rendering.phases import render_phases
 from querygauge.rendering.ranking import ORDERS, Order, mean_rows, ranked
+from querygauge.rendering.repetitions import by_weight, seen, told
 from querygauge.rendering.report_data import ReportData
 from querygauge.rendering.statements import fold_statement
 from querygauge.rendering.tables import Column, render_table, shortened, visible
@@ -264,7 +265,7 @@ class _Page:
         return self._wrapped(f"{slow.call_site or ''}{outcome}{lag}".strip(), label, _ORIGIN_INDENT)
 
     def repetitions(self) -> list[str]:
-        found = sorted(self._report.repetitions, key=lambda found: (-found.total_duration_ms, found.pattern.id))
+        found = sorted(self._report.repetitions, key=by_weight)
         if not found:
             return []
         lines = self._wrapped("REPETITIONS (a query sent again and again from one line: often an N+1)", "", "  ")
@@ -283,7 +284,10 @@ class _Page:
         call_site = repetition.call_site or "an unknown line (call_sites is off)"
         name = visible(_named(repetition.pattern.id, repetition.pattern.summary))
         yield shortened(f"  {place:>2}  {name}", self._width)
+        yield from self._wrapped(told(repetition), "      ", "      ")
         yield from self._wrapped(counts, "      ", "      ")
+        if evidence := seen(repetition):
+            yield from self._wrapped(f"seen  {evidence}", "      ", "            ")
         yield from self._wrapped(f"from  {call_site}", "      ", "            ")
         yield from self._wrapped(f"fix   {repetition.fix}", "      ", "            ")
 

@@ -74,11 +74,18 @@ found AS (
         AND coalesce(pool.idle_max, 0) >= 0 AND pool.idle_min >= 0
         AND len(pool.lost_patterns) = len(pool.lost_counts) AND coalesce(list_min(pool.lost_counts), 0) >= 0, false)
     UNION
-    SELECT file, 'the counts of a repetition must be >= 0'
+    SELECT file, 'the counts of a repetition must be >= 0, and its kind, confidence and cause be known'
     FROM spooled
     WHERE repetition IS NOT NULL AND NOT coalesce(
-        repetition.target IS NOT NULL AND repetition.fix IS NOT NULL AND repetition.scopes >= 0
-        AND repetition.executions >= 0 AND repetition.max_per_scope >= 0 AND repetition.total_ms >= 0, false)
+        repetition.target IS NOT NULL AND repetition.scopes >= 0
+        AND repetition.executions >= 0 AND repetition.max_per_scope >= 0 AND repetition.total_ms >= 0
+        AND repetition.parameters BETWEEN 0 AND repetition.compared AND repetition.parents >= 0
+        AND repetition.tasks >= 0 AND repetition.overlapping >= 0 AND repetition.parallel_scopes >= 0
+        AND repetition.kind IN
+            ('lazy-load', 'refresh', 'loop', 'repeat-same-parameters', 'fan-out', 'write-loop')
+        AND repetition.confidence IN ('certain', 'likely', 'possible')
+        AND coalesce(repetition.cause, 'lazy') IN
+            ('lazy', 'immediate', 'expired', 'refreshed', 'deferred', 'partial'), false)
     UNION
     SELECT file, 'slow_threshold_ms must be >= 0'
     FROM spooled

@@ -32,6 +32,8 @@ FROM read_json(
             use STRUCT(count BIGINT, total_ns BIGINT, min_ns BIGINT, max_ns BIGINT, k SMALLINT[], n BIGINT[]),
             "create" STRUCT(count BIGINT, total_ns BIGINT, min_ns BIGINT, max_ns BIGINT, k SMALLINT[], n BIGINT[]))',
         repetition: 'STRUCT(target VARCHAR, pattern_id VARCHAR, call_site VARCHAR, scope VARCHAR, scopes BIGINT,
-            executions BIGINT, max_per_scope BIGINT, total_ms DOUBLE, fix VARCHAR)'
+            executions BIGINT, max_per_scope BIGINT, total_ms DOUBLE, compared BIGINT, parameters BIGINT,
+            parents BIGINT, tasks BIGINT, overlapping BIGINT, parallel_scopes BIGINT, cause VARCHAR, attribute VARCHAR,
+            kind VARCHAR, confidence VARCHAR)'
     }
 );

@@ -118,7 +118,14 @@ def repetition_of(row: Row) -> Repetition:
         execution_count=row["executions"],
         max_per_scope=row["max_per_scope"],
         total_duration_ms=row["total_ms"],
-        fix=row["fix"],
+        compared_count=row["compared"],
+        parameters_count=row["parameters"],
+        parents_count=row["parents"],
+        tasks_count=row["tasks"],
+        overlap_count=row["overlapping"],
+        parallel_scopes_count=row["parallel_scopes"],
+        cause=row["cause"],
+        attribute=row["attribute"],
     )
 
 

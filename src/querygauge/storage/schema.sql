@@ -142,7 +142,16 @@ CREATE TABLE repetitions (
     executions BIGINT NOT NULL,         -- executions in those scopes
     max_per_scope BIGINT NOT NULL,      -- most executions within a single scope
     total_ms DOUBLE NOT NULL,           -- their time
-    fix VARCHAR NOT NULL                -- what to change
+    compared BIGINT NOT NULL,           -- executions whose parameters were compared within their scope
+    parameters BIGINT NOT NULL,         -- distinct sets of parameters among those, each scope's own
+    parents BIGINT NOT NULL,            -- distinct objects that something was loaded for, among those looked at
+    tasks BIGINT NOT NULL,              -- most tasks or threads seen in one scope
+    overlapping BIGINT NOT NULL,        -- executions seen to begin before the one ahead of them had ended
+    parallel_scopes BIGINT NOT NULL,    -- scopes in which that was the rule, over several tasks
+    cause VARCHAR,                      -- lazy, immediate, expired, refreshed, deferred, partial; NULL if asked for
+    attribute VARCHAR,                  -- what was loaded, such as User.posts; NULL if unknown
+    kind VARCHAR NOT NULL,              -- what these counts mean; a reader asks the sum of several rows anew
+    confidence VARCHAR NOT NULL         -- certain, likely, possible
 );
 
 -- One row per process ever seen; the counters are what querygauge noticed about itself since the process began.

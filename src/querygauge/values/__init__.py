@@ -30,12 +30,12 @@ from querygauge.values.queries import (
     OutcomeCounts,
     Pattern,
     QueryStats,
-    Repetition,
     Severity,
     SlowQuery,
     SlowQueryAlert,
     severity_of,
 )
+from querygauge.values.repetitions import Repetition
 from querygauge.values.scopes import ScopeLabel
 from querygauge.values.snapshots import SelfMetrics, Snapshot
 

@@ -1,4 +1,4 @@
-"""Values about statements: patterns, statistics, single executions, repetitions."""
+"""Values about statements: patterns, statistics, single executions."""
 
 import re
 from collections import Counter
@@ -24,7 +24,6 @@ __all__ = [
     "OutcomeCounts",
     "Pattern",
     "QueryStats",
-    "Repetition",
     "Severity",
     "SlowQuery",
     "SlowQueryAlert",
@@ -393,31 +392,3 @@ class SlowQueryAlert(Value):
     def _get_severity(self) -> Severity:
         # Handlers written for the older name of this class call it.
         return self.severity
-
-
-@dataclass(frozen=True, slots=True)
-class Repetition(Value):
-    """
-    The same pattern from the same line, several times within one scope: often an N+1.
-
-    Attributes:
-        pattern: What was repeated.
-        target: Name of the database.
-        call_site: The line that sent it, as `path:line in function`; None if it is unknown.
-        scope: Name of the scope it was last found in; None if it was one use of a connection, without a named scope.
-        scopes_count: Scopes it was found in.
-        execution_count: Executions in those scopes, together.
-        max_per_scope: Most executions within a single scope.
-        total_duration_ms: Their time, together.
-        fix: What to change, in one sentence.
-    """
-
-    pattern: Pattern
-    target: str
-    call_site: str | None
-    scope: str | None
-    scopes_count: int
-    execution_count: int
-    max_per_scope: int
-    total_duration_ms: float
-    fix: str

@@ -5,7 +5,8 @@ from datetime import datetime
 
 from querygauge.values.base import Value
 from querygauge.values.pools import PoolWindow
-from querygauge.values.queries import QueryStats, Repetition, SlowQuery
+from querygauge.values.queries import QueryStats, SlowQuery
+from querygauge.values.repetitions import Repetition
 
 __all__ = ["SelfMetrics", "Snapshot"]
 
