@@ -20,7 +20,8 @@ from querygauge.capture.asyncpg_target import is_pool
 from querygauge.capture.call_site import CallSiteFinder
 from querygauge.capture.guard import Guard
 from querygauge.capture.health import ping_of
-from querygauge.capture.loop_lag import LoopLag
+from querygauge.capture.loop_lag import LoopLag, database_loops
+from querygauge.capture.running import Running
 from querygauge.capture.sqlalchemy_engine import Statements
 from querygauge.capture.sqlalchemy_pool import PoolHooks
 from querygauge.capture.sqlalchemy_target import spoken_dialect
@@ -61,11 +62,13 @@ class Attachment(Protocol):
         name: Of its database.
         guard: Stands before all its hooks.
         pool: The monitor of its pool; None for a single connection.
+        running: What runs on it.
     """
 
     name: str
     guard: Guard
     pool: ConnectionPoolMonitor | None
+    running: Running
 
     def is_of(self, target: Any) -> bool:
         """Whether it is `target` that is watched."""
@@ -137,6 +140,8 @@ class _EngineAttachment:
             always_find=settings.call_sites == "all",
             keep_literals=settings.keep_literals,
         )
+        loops = database_loops if engine.dialect.is_async else None
+        self.running = _running(monitors, self.guard, pool.held, self._statements, loops)
         pool.set_reading(self._hooks.read, self._hooks.activity)
         self._ping: Callable[[], bool] | None = None
         if settings.health_check:
@@ -169,6 +174,7 @@ class _EngineAttachment:
             self._ping = None
 
     def detach(self) -> None:
+        self.running.end()
         if self._beneath is not None:
             self._beneath.detach()
         self._statements.detach()
@@ -181,10 +187,12 @@ class _PoolAttachment:
         self.guard = _guard(monitors, self.detach)
         self.pool: ConnectionPoolMonitor | None = pool
         lag = LoopLag()
+        statements = _connection_statements(monitors, self.guard, pool.held, lag)
+        self.running = _running(monitors, self.guard, pool.held, statements, database_loops)
         self._hooks = AsyncpgPoolHooks(
             watched,
             record=pool,
-            statements=_connection_statements(monitors, self.guard, pool.held, lag),
+            statements=statements,
             find_call_site=_finder(monitors.settings),
             guard=self.guard,
             lag=lag,
@@ -202,6 +210,7 @@ class _PoolAttachment:
         pass
 
     def detach(self) -> None:
+        self.running.end()
         self._hooks.detach()
 
 
@@ -214,7 +223,12 @@ class _ConnectionAttachment:
         # Who uses a connection of their own holds it all the time.
         held = {id(connection): new_checkout(time.perf_counter_ns(), None)}
         self._statements = _connection_statements(monitors, self.guard, held, LoopLag())
+        self.running = _running(monitors, self.guard, held, self._statements, self._loops)
         self._statements.attach(connection)
+
+    def _loops(self) -> list[Any]:
+        connection = self._connection()
+        return [] if connection is None else [connection._loop]  # noqa: SLF001  # it is told nowhere else
 
     def is_of(self, target: Any) -> bool:
         return self._connection() is target
@@ -227,6 +241,7 @@ class _ConnectionAttachment:
         pass
 
     def detach(self) -> None:
+        self.running.end()
         self._statements.detach()
 
 
@@ -256,6 +271,23 @@ def _connection_statements(
     )
 
 
+def _running(
+    monitors: Monitors,
+    guard: Guard,
+    held: Mapping[Any, Checkout],
+    statements: Statements | ConnectionStatements,
+    loops: Callable[[], list[Any]] | None,
+) -> Running:
+    return Running(
+        monitors.name,
+        held=held,
+        pattern_of=statements.pattern_of,
+        call_sites=_call_sites(monitors.settings),
+        loops=loops,
+        guard=guard,
+    )
+
+
 def _patterns(monitors: Monitors, dialect: str | Callable[[], str]) -> PatternCache:
     settings = monitors.settings
     found = monitors.patterns.get(dialect) if isinstance(dialect, str) else None
@@ -268,7 +300,12 @@ def _patterns(monitors: Monitors, dialect: str | Callable[[], str]) -> PatternCa
 
 def _finder(settings: Settings) -> Callable[[], str | None]:
     # One for each hook: it remembers how deep the application's frame lies, seen from there.
-    return _find_nothing if settings.call_sites == "off" else CallSiteFinder(settings.app_root).find
+    found = _call_sites(settings)
+    return _find_nothing if found is None else found.find
+
+
+def _call_sites(settings: Settings) -> CallSiteFinder | None:
+    return None if settings.call_sites == "off" else CallSiteFinder(settings.app_root)
 
 
 def _find_nothing() -> None:

@@ -27,13 +27,14 @@ from querygauge.middleware.request_scope import GUARD
 from querygauge.monitors.fold_lock import FoldLock
 from querygauge.monitors.pool_monitor import ConnectionPoolMonitor
 from querygauge.monitors.query_monitor import QueryMonitor
+from querygauge.monitors.recorder import nanoseconds
 from querygauge.protocols import Clock, SnapshotSink
 from querygauge.rendering.report import render_report
 from querygauge.rendering.report_data import ReportData
 from querygauge.settings import Settings
 from querygauge.storage.spool import SpoolSink
 from querygauge.ticks import Ticks
-from querygauge.values import PoolMetrics, PoolWindow, SelfMetrics, Snapshot
+from querygauge.values import PoolMetrics, PoolWindow, RunningQuery, RunningState, SelfMetrics, Snapshot, oldest_first
 from querygauge.watched import Watched
 
 __all__ = ["Instrumentation", "also_write"]
@@ -41,6 +42,7 @@ __all__ = ["Instrumentation", "also_write"]
 log = get_logger(__name__)
 
 _HEARTBEAT_US: Final = 60_000_000  # a process without traffic says once a minute that it lives
+_RUNNING_TOLD: Final = 20  # executions of one target in a snapshot that have not ended
 _WRITE_S: Final = 5.0  # a disk that hangs must not keep a host from closing
 
 _further_sinks: Final[list[SnapshotSink]] = []
@@ -87,6 +89,7 @@ class Instrumentation:
         self._on_close = on_close
         self._flushing = FoldLock()
         self._closing = threading.Lock()  # taken once, never given back
+        self._has_told_running = False  # in the last snapshot
         self._is_unfinished = False  # closed by a signal handler that interrupted the counting
         self._started_us = self._window_us = clock.now_us()
         self._outbox, self._ticks = _store_of(settings, clock)
@@ -166,6 +169,23 @@ class Instrumentation:
         """
         return long_hold(reason)
 
+    def running(self, threshold_ms: float | None = None) -> tuple[RunningQuery, ...]:
+        """
+        The executions that have not ended and have run for so long, oldest first.
+
+        Statements are not held up by it, but frames of all threads or tasks are gone through if there are any.
+
+        Args:
+            threshold_ms: Age from which on they are told about; by default the slow threshold, 0 is all of them.
+
+        Raises:
+            SettingsError: If the threshold is negative or not finite.
+        """
+        if threshold_ms is None:
+            threshold_ms = self.settings.slow_query_threshold_ms
+        states = self._watched.running(self.clock, nanoseconds("threshold_ms", threshold_ms))
+        return oldest_first(*(state.queries for state in states))
+
     def report(self) -> str:
         """Everything worth knowing so far, laid out for reading."""
         return render_report(self.report_data())
@@ -176,7 +196,9 @@ class Instrumentation:
             PoolWindow(name, pool.get_current_snapshot(), pool.get_metrics())
             for name, pool in tuple(self.pools.items())
         )
-        return replace(self.queries.report_data(), pools=pools, self_metrics=self._self_metrics())
+        return replace(
+            self.queries.report_data(), pools=pools, running=self.running(), self_metrics=self._self_metrics()
+        )
 
     def snapshot(self) -> Snapshot:
         """Everything counted since the gauge was made."""
@@ -192,7 +214,13 @@ class Instrumentation:
             pools=data.pools,
             self_metrics=data.self_metrics,
             slow_threshold_ms=data.threshold_ms,
+            running=self._running(),
+            flush_interval_s=self.flush_interval_s,
         )
+
+    def _running(self) -> tuple[RunningState, ...]:
+        threshold_ns = nanoseconds("threshold_ms", self.settings.slow_query_threshold_ms)
+        return self._watched.running(self.clock, threshold_ns, _RUNNING_TOLD)
 
     def poll(self) -> None:
         """Writes log lines and calls alert handlers that are due; the flush thread does it every second."""
@@ -289,6 +317,7 @@ class Instrumentation:
         """Makes the lock anew, and leaves to the parent what the parent counted."""
         self._flushing = FoldLock()
         self._watched.after_fork_in_child()
+        self._has_told_running = False
         self._started_us = self._window_us = self.clock.now_us()
         if self._outbox is not None:
             self._outbox.forget()
@@ -297,10 +326,14 @@ class Instrumentation:
 
     def _drain(self, *, is_last: bool) -> Snapshot | None:
         """What was counted since the last call; None if that is nothing and somebody said so lately."""
+        running = self._running()
         now_us = self.clock.now_us()
         window = self.queries.drain(is_last=is_last)
         pools = self._watched.drain_pools()
         is_quiet = not window.queries and all(pool.metrics == _NO_POOL_METRICS for pool in map(_without_peaks, pools))
+        # That nothing runs any more is news, too.
+        has_told, self._has_told_running = self._has_told_running, any(state.queries for state in running)
+        is_quiet = is_quiet and not (has_told or self._has_told_running)
         if is_quiet and 0 <= now_us - self._window_us < _HEARTBEAT_US:
             return None
         started_us, self._window_us = self._window_us, now_us
@@ -315,6 +348,8 @@ class Instrumentation:
             pools=pools,
             self_metrics=self._self_metrics(),
             slow_threshold_ms=self.settings.slow_query_threshold_ms,
+            running=running,
+            flush_interval_s=self.flush_interval_s,
         )
 
     def _self_metrics(self) -> SelfMetrics:

@@ -7,6 +7,7 @@ Deliberately not here: what is attached (`attachments`), and when anything is ta
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from querygauge.attachments import Attachment, Monitors, attachment_of, has_pool, identity_of
@@ -14,8 +15,9 @@ from querygauge.capture.guard import Guard
 from querygauge.monitors.pool_monitor import ConnectionPoolMonitor
 from querygauge.monitors.query_monitor import QueryMonitor
 from querygauge.patterns.cache import PatternCache
+from querygauge.protocols import Clock
 from querygauge.settings import Settings
-from querygauge.values import PoolWindow
+from querygauge.values import PoolWindow, RunningState
 
 __all__ = ["Watched"]
 
@@ -150,6 +152,23 @@ class Watched:
             pools[name].stop_delivery()
             self._alerts_dropped_of_gone += pools[name].alerts_dropped
         return tuple(pool.drain() for pool in pools.values())
+
+    def running(self, clock: Clock, threshold_ns: int, limit: int | None = None) -> tuple[RunningState, ...]:
+        """
+        What runs now, one for each target, be it nothing.
+
+        Args:
+            clock: Where the time comes from.
+            threshold_ns: From this age on an execution is told about, and not only counted.
+            limit: How many of a target are told about at most, the oldest; None is all.
+        """
+        states = {name: RunningState(name) for name in tuple(self.targets)}
+        for attached in self.attached():
+            state = attached.running.state(clock, threshold_ns, limit)
+            known = states.get(state.target)
+            merged = state if known is None else known.merged(state)
+            states[state.target] = replace(merged, queries=merged.queries[:limit])
+        return tuple(states.values())
 
     def count_failures_of(self, guard: Guard) -> None:
         """Counts what `guard` catches among the failures."""

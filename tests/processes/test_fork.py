@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import URL, create_engine
 
 from processes.programs import executions, run
 from querygauge.flush import flush_thread
@@ -276,6 +276,47 @@ def test_the_pattern_cache_of_a_child_learns(tmp_path: Path) -> None:
     finally:
         release.set()
         holder.join()
+
+
+def test_nothing_runs_in_a_child_that_ran_in_its_parent(tmp_path: Path, postgres_url: URL) -> None:
+    """A statement that is under way during a fork goes on in the parent alone, whatever the child was told of it."""
+    program = """
+    import asyncio, asyncpg, threading
+    started, may_end = threading.Event(), threading.Event()
+    def hold():
+        started.set()
+        may_end.wait()
+    engine = create_engine("sqlite://")
+    gauge = instrument(engine, store=None)
+    def work():
+        with engine.connect() as connection:
+            connection.connection.driver_connection.create_function("hold", 0, hold)
+            connection.execute(text("SELECT hold()"))
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert started.wait(60)
+    async def main():
+        connection = await asyncpg.connect(sys.argv[1])
+        with instrument(connection, store=None) as single:
+            sleeping = asyncio.create_task(connection.fetch("SELECT pg_sleep(600)"))
+            while not single.running(0):
+                await asyncio.sleep(0)
+            assert len(gauge.running(0)) == 1
+            child = os.fork()
+            if child == 0:
+                found = gauge.running(0) + single.running(0)
+                os._exit(1 if found else 0)
+            assert os.waitpid(child, 0)[1] == 0
+            assert len(gauge.running(0)) == len(single.running(0)) == 1
+            connection.terminate()
+            await asyncio.wait([sleeping])
+            assert single.running(0) == () and sleeping.exception() is not None
+    asyncio.run(main())
+    may_end.set()
+    thread.join()
+    assert gauge.running(0) == ()
+    """
+    run(program, postgres_url.set(drivername="postgresql").render_as_string(hide_password=False), folder=tmp_path)
 
 
 def _hold(locks: list[Any], held: threading.Event, release: threading.Event) -> None:

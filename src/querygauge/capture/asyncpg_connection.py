@@ -163,6 +163,10 @@ class ConnectionStatements:
         while self._wraps:
             self._wraps.pop().restore()
 
+    def pattern_of(self, statement: str, _context: object) -> Pattern:
+        """The pattern of a statement as it is sent; as that of `sqlalchemy_engine`, of which nothing more is known."""
+        return self._patterns.pattern_for(statement)
+
     def _timed(
         self, original: _Original, is_off: list[bool], session: _Session, begin: _Begin, end: _End
     ) -> Replacement:
@@ -299,7 +303,7 @@ class ConnectionStatements:
 
     def _end_execution(self, session: _Session, execution: _Execution, result: Any) -> None:
         if execution.portal:
-            session.cursors[execution.portal] = execution
+            self._opened(session, execution)
             self._fetched(session, execution, result)
         else:
             execution.rows = _rows_of(result, execution.state)
@@ -310,16 +314,31 @@ class ConnectionStatements:
         self._ended(session, execution, is_batch=True)
 
     def _end_bind(self, session: _Session, execution: _Execution, _: Any) -> None:
+        self._opened(session, execution)
+
+    def _opened(self, session: _Session, execution: _Execution) -> None:
+        """A cursor is open, and waits for somebody to fetch its rows."""
         session.cursors[execution.portal] = execution
+        if not execution.is_counted:
+            self._note(session, None)
+
+    def _note(self, session: _Session, running: tuple[int, str] | None) -> None:
+        """Tells the checkout what a cursor has under way."""
+        checkout = self._held.get(session.key)
+        if checkout is not None:
+            checkout[RUNNING] = running
 
     def _begin_fetch(self, session: _Session, _: Any, portal_name: str, *__: Any, **___: Any) -> _Execution | None:
         execution = session.cursors.get(portal_name)
         if execution is not None:
             execution.fetch_ns -= execution.duration_ns  # until it is known what this fetch adds
+            # Nobody above knows of fetches. It is as old as what all of them have taken.
+            self._note(session, (time.perf_counter_ns() - execution.duration_ns, execution.query))
         return execution
 
     def _end_fetch(self, session: _Session, execution: _Execution, result: Any) -> None:
         execution.fetch_ns += execution.duration_ns
+        self._note(session, None)
         self._fetched(session, execution, result)
 
     def _fetched(self, session: _Session, execution: _Execution, result: Any) -> None:
@@ -337,6 +356,7 @@ class ConnectionStatements:
         if moved is not None:
             moved.duration_ns += execution.duration_ns
             moved.fetch_ns += execution.duration_ns
+            self._note(session, None)
             return
         if execution.is_counted:
             if query.startswith(_BEGINS):
@@ -423,7 +443,8 @@ class ConnectionStatements:
 
     def _failed(self, session: _Session, execution: _Execution, error: BaseException) -> None:
         if execution.is_counted:
-            session.cursors.pop(execution.portal, None)
+            if session.cursors.pop(execution.portal, None) is not None:
+                self._note(session, None)
             return
         try:
             if session.cursors.pop(execution.portal, None) is not None:

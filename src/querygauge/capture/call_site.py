@@ -16,6 +16,7 @@ import os
 import site
 import sys
 import sysconfig
+from collections.abc import Iterable
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, Final
@@ -95,6 +96,26 @@ class CallSiteFinder:
         except ValueError:
             pass  # the stack is not as deep as that
         return self._walk()
+
+    def among(self, frames: Iterable[FrameType], *, otherwise: str | None) -> str | None:
+        """
+        The call site among the frames of somebody else's stack; None if there is nothing to name.
+
+        Args:
+            frames: From the innermost outwards.
+            otherwise: What is better than a library's line, if no frame is the application's.
+        """
+        nearest: FrameType | None = None
+        for frame in frames:
+            filename = frame.f_code.co_filename
+            kind = self._kinds.get(filename) or self._classify(filename)
+            if kind == _APPLICATION:
+                return self._line(frame, 0)
+            if kind == _LOOP:
+                break
+            if kind == _LIBRARY and nearest is None:
+                nearest = frame
+        return self._line(nearest, 0) if otherwise is None and nearest is not None else otherwise
 
     def _walk(self) -> str | None:
         frame: FrameType | None = sys._getframe(2)  # noqa: SLF001  # inspect.currentframe() would be one more

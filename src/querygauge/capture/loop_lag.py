@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary, ref
 
 from querygauge.values import LOOP_LAG
 
-__all__ = ["BEAT_S", "NOTICED_NS", "LoopLag", "with_lag"]
+__all__ = ["BEAT_S", "NOTICED_NS", "LoopLag", "database_loops", "with_lag"]
 
 BEAT_S: Final = 0.01
 """Seconds between two beats: a hundred timers a second cost a thousandth of a core."""
@@ -82,6 +82,12 @@ class _Heart:
 
 
 _hearts: WeakKeyDictionary[asyncio.AbstractEventLoop, _Heart] = WeakKeyDictionary()
+
+
+def database_loops() -> list[asyncio.AbstractEventLoop]:
+    """The event loops on which somebody has used a database; for any thread."""
+    known = [loop_of() for loop_of in _hearts.keyrefs()]
+    return [loop for loop in known if loop is not None and not loop.is_closed()]
 
 
 class LoopLag:

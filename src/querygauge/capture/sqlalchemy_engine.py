@@ -119,7 +119,7 @@ class Statements:
         # The hot path. Everything constant is bound here, once, and what a statement passes through stands in one body:
         # between an application's own work every call costs 0.3 µs, and this has a budget of 3.
         now, record, find, wake, guard = time.perf_counter_ns, self._record, self._find, self._wake, self.guard
-        pattern_of, literals_of, failed = self._pattern_of, self._literals_of, self._failed
+        pattern_of, literals_of, failed = self.pattern_of, self._literals_of, self._failed
         holder_at, innermost_scope, target = self._held.get, CURRENT.get, self._target
         queue, fold_at, fold, _ = self._ledger
         append = queue.append
@@ -144,9 +144,13 @@ class Statements:
             except BaseException as error:
                 if not is_off:
                     failed(statement, parameters, context, started, error, holder)
+                elif holder is not None:
+                    holder[RUNNING] = None
                 raise
             elapsed = now() - started
             if is_off:
+                if holder is not None:
+                    holder[RUNNING] = None
                 return result
             try:
                 if holder is not None:
@@ -165,7 +169,7 @@ class Statements:
                         if batches is not None:
                             batches.add(elapsed, rows, phases)
                             return result
-                    # A compiled statement remembers its pattern; whether it is the one under way, see _pattern_of.
+                    # A compiled statement remembers its pattern; whether it is the one under way, see pattern_of.
                     # Never by `__dict__`: looking at one makes Python build it.
                     pattern = context.compiled._querygauge if statement is context.statement else None  # noqa: SLF001
                 except AttributeError:
@@ -248,11 +252,16 @@ class Statements:
             except BaseException as error:
                 if not is_off:
                     self._failed(statement, parameters, context, started, error, holder)
+                elif holder is not None:
+                    holder[RUNNING] = None
                 raise
             elapsed = time.perf_counter_ns() - started
-            if not is_off:
+            if is_off:
+                if holder is not None:
+                    holder[RUNNING] = None
+            else:
                 try:
-                    pattern = self._pattern_of(statement, context)
+                    pattern = self.pattern_of(statement, context)
                     rows = getattr(cursor, "rowcount", _UNKNOWN_ROWS)
                     phases = _ended(holder, pattern)
                     self._record_batch(pattern, started, elapsed, rows, statement, parameters, phases)
@@ -311,7 +320,7 @@ class Statements:
             if batches is not None:
                 batches.has_failed = True
                 started, elapsed, statement = batches.started_ns, batches.duration_ns + elapsed, context.statement
-            pattern = self._pattern_of(statement, context)
+            pattern = self.pattern_of(statement, context)
             phases = with_lag(_ended(holder, pattern), self._lag, started, elapsed)
             outcome, failure = failure_of(error, self._family, pattern_text=pattern.text)
             is_slow = elapsed >= self._slow_ns
@@ -381,14 +390,21 @@ class Statements:
         try:
             delattr(context, _KEY)
             statement = context.statement
-            pattern = self._pattern_of(statement, context)
+            pattern = self.pattern_of(statement, context)
             _ended(self._holder_of(context), pattern)
             started, elapsed, rows = batches.started_ns, batches.duration_ns, batches.rows
             self._record_batch(pattern, started, elapsed, rows, statement, context.parameters, batches.phases)
         except Exception as error:  # noqa: BLE001  # the host must not notice
             self.guard.caught("insertmanyvalues", error)
 
-    def _pattern_of(self, statement: str, context: Any) -> Pattern:
+    def pattern_of(self, statement: str, context: Any) -> Pattern:
+        """
+        The pattern of a statement as it is sent.
+
+        Args:
+            statement: Its text.
+            context: SQLAlchemy's, of its execution; None if it is not at hand.
+        """
         # `context.compiled` is the statement under way only if the texts are one object: defaults and sequences that
         # run before an INSERT carry the INSERT's context, which has no text yet, and a listener may add a comment.
         compiled = getattr(context, "compiled", None)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from querygauge.values import OutcomeCounts, PoolWindow, QueryStats, Repetition, SelfMetrics, SlowQuery
+from querygauge.values import OutcomeCounts, PoolWindow, QueryStats, Repetition, RunningQuery, SelfMetrics, SlowQuery
 
 __all__ = ["ReportData"]
 
@@ -25,6 +25,7 @@ class ReportData:
         repetitions: Findings of the span.
         slow_queries: Executions kept one by one.
         pools: Windows of the pools; several of one pool are added up.
+        running: Executions that had not ended when somebody last looked, oldest first.
         self_metrics: What querygauge noticed about itself.
         forgotten_ms: Time of the executions whose pattern was forgotten since, by target; a store forgets none.
     """
@@ -39,6 +40,7 @@ class ReportData:
     repetitions: tuple[Repetition, ...]
     slow_queries: tuple[SlowQuery, ...] = ()
     pools: tuple[PoolWindow, ...] = ()
+    running: tuple[RunningQuery, ...] = ()
     self_metrics: SelfMetrics = field(default_factory=SelfMetrics)
     forgotten_ms: Mapping[str, float] = field(default_factory=dict)
 

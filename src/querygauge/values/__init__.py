@@ -36,6 +36,7 @@ from querygauge.values.queries import (
     severity_of,
 )
 from querygauge.values.repetitions import Repetition
+from querygauge.values.running import RunningQuery, RunningState, oldest_first
 from querygauge.values.scopes import ScopeLabel
 from querygauge.values.snapshots import SelfMetrics, Snapshot
 
@@ -69,11 +70,14 @@ __all__ = [
     "PoolWindow",
     "QueryStats",
     "Repetition",
+    "RunningQuery",
+    "RunningState",
     "ScopeLabel",
     "SelfMetrics",
     "Severity",
     "SlowQuery",
     "SlowQueryAlert",
     "Snapshot",
+    "oldest_first",
     "severity_of",
 ]

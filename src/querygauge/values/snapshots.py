@@ -7,6 +7,7 @@ from querygauge.values.base import Value
 from querygauge.values.pools import PoolWindow
 from querygauge.values.queries import QueryStats, SlowQuery
 from querygauge.values.repetitions import Repetition
+from querygauge.values.running import RunningState
 
 __all__ = ["SelfMetrics", "Snapshot"]
 
@@ -47,6 +48,8 @@ class Snapshot(Value):
         pools: One per pool.
         self_metrics: What querygauge noticed about itself, since the process began.
         slow_threshold_ms: From here on an execution was slow there; None if nobody said.
+        running: What had not ended at the end of the span, one per target.
+        flush_interval_s: Seconds until the next snapshot is due, if there is anything to tell; None if nobody said.
     """
 
     service: str
@@ -59,3 +62,5 @@ class Snapshot(Value):
     pools: tuple[PoolWindow, ...] = ()
     self_metrics: SelfMetrics = SelfMetrics()
     slow_threshold_ms: float | None = None
+    running: tuple[RunningState, ...] = ()
+    flush_interval_s: float | None = None
