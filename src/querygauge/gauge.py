@@ -329,12 +329,12 @@ class Instrumentation:
         running = self._running()
         now_us = self.clock.now_us()
         window = self.queries.drain(is_last=is_last)
-        pools = self._watched.drain_pools()
-        is_quiet = not window.queries and all(pool.metrics == _NO_POOL_METRICS for pool in map(_without_peaks, pools))
         # That nothing runs any more is news, too.
         has_told, self._has_told_running = self._has_told_running, any(state.queries for state in running)
-        is_quiet = is_quiet and not (has_told or self._has_told_running)
-        if is_quiet and 0 <= now_us - self._window_us < _HEARTBEAT_US:
+        has_news = bool(window.queries) or has_told or self._has_told_running
+        may_be_quiet = not has_news and 0 <= now_us - self._window_us < _HEARTBEAT_US
+        pools = self._watched.drain_pools(keeps_idle=may_be_quiet)
+        if may_be_quiet and all(pool.metrics == _NO_POOL_METRICS for pool in map(_without_peaks, pools)):
             return None
         started_us, self._window_us = self._window_us, now_us
         return Snapshot(

@@ -188,6 +188,7 @@ class PoolLedger(NamedTuple):
         peaks: Its first entry is the most connections held so far.
         handed: The wait of a request that got a connection is appended.
         used: The time a connection was held is appended.
+        moves: The moment at which somebody asks is appended, and, negative, that at which a connection is given back.
         fold_at: Durations in a queue from which `folds` is to be called.
         high_wait_ns: A wait from which `judges` is to be called.
         sees: To be called when as many or more are held than `limits` or `peaks` say.
@@ -201,6 +202,7 @@ class PoolLedger(NamedTuple):
     peaks: list[int]
     handed: deque[int]
     used: deque[int]
+    moves: deque[int]
     fold_at: int
     high_wait_ns: int
     sees: Callable[[], None]
@@ -219,7 +221,7 @@ class PoolRecord(Protocol):
         """What every use of a connection writes."""
 
     def record_request(self, request: object, *, started_ns: int) -> None:
-        """Somebody asked for a connection who did not get one; what became of it is told next."""
+        """Somebody of whom `moves` knows asked for a connection and got none; what became of it is told next."""
 
     def record_obtained(self, request: object, wait_ns: int) -> None:
         """Somebody asked for a connection and got one it holds already, so that this is no checkout."""

@@ -137,7 +137,7 @@ class Watched:
             for identity in [key for key, attached in self._attached.items() if attached.is_gone()]:
                 self._remove(identity)
 
-    def drain_pools(self) -> tuple[PoolWindow, ...]:
+    def drain_pools(self, *, keeps_idle: bool) -> tuple[PoolWindow, ...]:
         """What the pools did since the last call; where targets come and go, those without one are then forgotten."""
         with self._lock:
             pools = dict(self.pools)
@@ -151,7 +151,7 @@ class Watched:
         for name in gone:
             pools[name].stop_delivery()
             self._alerts_dropped_of_gone += pools[name].alerts_dropped
-        return tuple(pool.drain() for pool in pools.values())
+        return tuple(pool.drain(keeps_idle=keeps_idle) for pool in pools.values())
 
     def running(self, clock: Clock, threshold_ns: int, limit: int | None = None) -> tuple[RunningState, ...]:
         """

@@ -7,7 +7,9 @@ from typing import Any
 from querygauge.histogram import Histogram
 from querygauge.rendering.report_data import ReportData
 from querygauge.values import (
+    NO_DEMAND,
     Category,
+    Demand,
     OutcomeCounts,
     Pattern,
     PoolMetrics,
@@ -82,6 +84,7 @@ class Make:
         create_ms: float = 0.0,
         opened: int = 1,
         waiting: int = 1,
+        demand: Demand = NO_DEMAND,
     ) -> PoolWindow:
         """A window in which one caller waited `wait_ms`, and connections were opened in `create_ms` together."""
         state = PoolSnapshot(ENDED, 5, 1, 0, 0, 0, 15, 0.5)
@@ -92,6 +95,7 @@ class Make:
             create=Histogram.of([int(create_ms * 1e6 / opened)] * opened if create_ms else []),
             peak_active=4,
             peak_waiting=waiting,
+            demand=demand,
         )
         return PoolWindow(name, state, metrics)
 

@@ -4,6 +4,7 @@ import pytest
 
 from querygauge.rendering import advice as rules
 from querygauge.rendering.advice import RULES, advise
+from querygauge.values import Demand
 from rendering.making import Make
 
 
@@ -168,7 +169,7 @@ def test_every_rule_says_its_name(make: Make) -> None:
         make.stats("SELECT * FROM t", 1_500, rows=5),
         make.stats("SELECT a FROM u", 2, rows=5_000),
         repetitions=(make.repetition(),),
-        pools=(make.pool(wait_ms=60_000.0),),
+        pools=(make.pool(wait_ms=60_000.0, demand=Demand(5, 1, {5: 1}, {5: 1_000})),),
     )
     assert {found.rule for found in advise(report)} == {rule.__name__ for rule in RULES}
     assert all(isinstance(value, str | float | None) for found in advise(report) for value in found.to_dict().values())

@@ -13,6 +13,7 @@ from querygauge.histogram import EMPTY, Histogram
 from querygauge.values import (
     OUTCOMES,
     PHASES,
+    Demand,
     Failure,
     Holder,
     OutcomeCounts,
@@ -186,6 +187,10 @@ _states = st.builds(
 )
 
 
+_by_level = st.dictionaries(st.integers(0, 2**20), st.integers(1, 2**40), max_size=4)
+_demands = st.builds(Demand, limit=_small, full_ns=_counts, times_ns=_by_level, requests=_by_level)
+
+
 @st.composite
 def _metrics(draw: st.DrawFn) -> PoolMetrics:
     checks = draw(_small)
@@ -205,6 +210,7 @@ def _metrics(draw: st.DrawFn) -> PoolMetrics:
         leaks=draw(_counts),
         lost_to_cancellation=draw(_counts),
         lost_by_pattern=draw(st.dictionaries(_names, st.integers(1, 9), max_size=2)),
+        demand=draw(_demands),
     )
 
 

@@ -146,7 +146,9 @@ class AsyncpgPoolHooks:
         try:
             checkout = self._ledger.held.pop(key, None)
             if checkout is not None:
-                self._ledger.used.append(time.perf_counter_ns() - checkout[SINCE])
+                ended = time.perf_counter_ns()
+                self._ledger.used.append(ended - checkout[SINCE])
+                self._ledger.moves.append(-ended)
                 if len(self._ledger.used) >= self._ledger.fold_at:
                     self._ledger.folds()
         except Exception as error:  # noqa: BLE001  # the host must not notice
@@ -214,6 +216,7 @@ class AsyncpgPoolHooks:
     async def _acquired(self, acquire: Callable[[float | None], Any], timeout: float | None) -> Any:  # noqa: ASYNC109
         ledger, request, started = self._ledger, object(), time.perf_counter_ns()
         ledger.asked[request] = started
+        ledger.moves.append(started)
         opening: list[int] = []
         token = _OPENING_NS.set(opening)
         try:

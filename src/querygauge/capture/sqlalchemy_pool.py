@@ -148,7 +148,7 @@ class PoolHooks:
     def _timed_connect(self, original: Callable[[], Any], is_off: list[bool]) -> Replacement:  # noqa: C901  # in one body on purpose
         guard, now, find, is_pinging, ledger = self.guard, time.perf_counter_ns, self._find, PINGING.get, self._ledger
         opened, opening, long_hold = self._opened, self._opening, LONG_HOLD.get
-        asked, held, limits, peaks = ledger.asked, ledger.held, ledger.limits, ledger.peaks
+        asked, held, limits, peaks, moved = ledger.asked, ledger.held, ledger.limits, ledger.peaks, ledger.moves.append
         high_wait_ns, handed = ledger.high_wait_ns, ledger.handed.append
         touch = None if self.lag is None else self.lag.touch
 
@@ -157,6 +157,7 @@ class PoolHooks:
                 return original()
             request, started = object(), now()
             asked[request] = started
+            moved(started)
             try:
                 try:
                     if len(held) >= limits[0]:
@@ -173,6 +174,7 @@ class PoolHooks:
                 # A pool that hands the same connection out again while it is held counts on the fairy; that is no
                 # checkout. The event that says the same costs a microsecond more.
                 if fairy._counter != 1:  # noqa: SLF001
+                    moved(-ended)
                     self._record.record_request(request, started_ns=started)
                     self._record.record_obtained(request, ended - started)
                     return fairy
@@ -269,6 +271,7 @@ class PoolHooks:
     def _noted_return(self, original: Callable[[Any], None], is_off: list[bool]) -> Replacement:
         # The event of the same moment costs a microsecond more.
         now, held, used, fold_at = time.perf_counter_ns, self._ledger.held, self._ledger.used, self._ledger.fold_at
+        moved = self._ledger.moves.append
 
         def return_connection(entry: Any) -> None:
             try:
@@ -278,7 +281,9 @@ class PoolHooks:
                 if checkout[OWNER]() is None:
                     self._record.record_leak(checkout=checkout)
                 else:
-                    used.append(now() - checkout[SINCE])
+                    ended = now()
+                    used.append(ended - checkout[SINCE])
+                    moved(-ended)
                     if len(used) >= fold_at:
                         self._ledger.folds()
             except Exception as error:  # noqa: BLE001  # the host must not notice
@@ -305,7 +310,9 @@ class PoolHooks:
         if checkout is not None and checkout[OWNER]() is None:
             self._record.record_leak(checkout=checkout)
         elif checkout is not None:
-            self._ledger.used.append(time.perf_counter_ns() - checkout[SINCE])
+            ended = time.perf_counter_ns()
+            self._ledger.used.append(ended - checkout[SINCE])
+            self._ledger.moves.append(-ended)
 
     def _on_invalidate(self, _dbapi_connection: Any, entry: Any, error: BaseException | None) -> None:
         if isinstance(error, asyncio.CancelledError):

@@ -8,12 +8,14 @@ Deliberately not here: gauges, and what an event means for an alert.
 
 import collections
 import itertools
+from dataclasses import replace
 from typing import Final
 
 from querygauge.histogram import EMPTY, Histogram, buckets_of
 from querygauge.monitors.fold_lock import FoldLock
+from querygauge.monitors.pool_demand import DemandCounter
 from querygauge.protocols import Clock
-from querygauge.values import PoolMetrics
+from querygauge.values import NO_DEMAND, PoolMetrics
 
 __all__ = ["FOLD_AT", "Counter", "DurationCounter", "PoolCounters"]
 
@@ -31,10 +33,12 @@ class PoolCounters:
         handed: Waits that are a request and a checkout as well, so that capture counts all three at once.
         lost: By pattern id, connections lost to cancellation, as they were told.
         peaks: Most connections in use, and most callers waiting; whoever sees more calls `see`.
+        demand: How many connections are asked for at once.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, limits: list[int]) -> None:
         self._clock = clock
+        self.demand = DemandCounter(clock, limits)
         self.peaks = [0, 0]
         self.wait, self.handed, self.use, self.create = (DurationCounter(clock) for _ in range(4))
         self.lost: collections.deque[str | None] = collections.deque()
@@ -55,6 +59,7 @@ class PoolCounters:
         # In place, as capture holds on to the queues and the peaks.
         for durations in (self.wait, self.handed, self.use, self.create):
             durations.reset(self._lock)
+        self.demand.reset()
         self.peaks[:] = 0, 0
         self._handed_drained = self._handed_in_window = 0
         self._peaks = (0, 0)
@@ -78,11 +83,23 @@ class PoolCounters:
         return self._peaks
 
     def fold(self) -> None:
-        """Sorts the durations that wait into their buckets."""
+        """Sorts the durations that wait into their buckets, and adds the demand up."""
         with self._lock.held() as is_free:
             if is_free:
-                for durations in (self.wait, self.handed, self.use, self.create):
-                    durations.fold()
+                self._fold()
+
+    def fold_if_free(self) -> None:
+        """The same, unless somebody holds the lock, who folds anyway."""
+        if self._lock.acquire(timeout_s=0):
+            try:
+                self._fold()
+            finally:
+                self._lock.release()
+
+    def _fold(self) -> None:
+        for durations in (self.wait, self.handed, self.use, self.create):
+            durations.fold()
+        self.demand.fold()
 
     @property
     def is_interrupted(self) -> bool:
@@ -94,18 +111,26 @@ class PoolCounters:
         with self._lock.held() as is_free:
             return self._drained.merged(self._window()) if is_free else self._drained
 
-    def drain(self, active: int, waiting: int) -> PoolMetrics:
+    def drain(self, active: int, waiting: int, *, is_empty: bool, keeps_idle: bool) -> PoolMetrics:
         """
         What was counted since the last call; every event is in exactly one result.
 
         Args:
             active: Connections in use now, which the peaks of the next window start from.
             waiting: Callers waiting now.
+            is_empty: Whether nobody holds or wants a connection that was told of.
+            keeps_idle: Whether time in which nothing happened is left to the next result.
         """
         with self._lock.held() as is_free:
             if not is_free:
                 return PoolMetrics()
             window = self._window()
+            if keeps_idle and _without_time(window) == PoolMetrics():
+                window = _without_time(window, peak_active=window.peak_active, peak_waiting=window.peak_waiting)
+            else:
+                self.demand.drain()
+            if is_empty:
+                self.demand.settle()
             self._handed_drained += self._handed_in_window
             self._lost_in_window.clear()
             for durations in (self.wait, self.handed, self.use, self.create):
@@ -143,7 +168,14 @@ class PoolCounters:
             leaks=self.leaks.value() - drained.leaks,
             lost_to_cancellation=self._lost_in_window.total(),
             lost_by_pattern={pattern_id: count for pattern_id, count in self._lost_in_window.items() if pattern_id},
+            demand=self.demand.window(),
         )
+
+
+def _without_time(window: PoolMetrics, *, peak_active: int = 0, peak_waiting: int = 0) -> PoolMetrics:
+    """A window without the time that its demand lasted, unless somebody asked meanwhile, and with these peaks."""
+    demand = window.demand if window.demand.requests else NO_DEMAND
+    return replace(window, demand=demand, peak_active=peak_active, peak_waiting=peak_waiting)
 
 
 class Counter:

@@ -297,10 +297,21 @@ class ConnectionPoolMonitor(PoolRecorder):
         """Whether a signal handler asks that interrupted the counting itself, for which `drain()` has nothing."""
         return self._counters.is_interrupted
 
-    def drain(self) -> PoolWindow:
-        """The state now and what happened since the last call; every event is in exactly one window."""
+    def drain(self, *, keeps_idle: bool = False) -> PoolWindow:
+        """
+        The state now and what happened since the last call; every event is in exactly one window.
+
+        Args:
+            keeps_idle: Whether time in which nothing happened is left to the next window; for who throws such windows
+                away.
+        """
         snapshot = self.get_current_snapshot()
-        metrics = self._counters.drain(snapshot.active_connections, snapshot.waiting_count)
+        metrics = self._counters.drain(
+            snapshot.active_connections,
+            snapshot.waiting_count,
+            is_empty=self._state.is_empty,
+            keeps_idle=keeps_idle,
+        )
         return PoolWindow(self.name, snapshot, metrics)
 
     def generate_dashboard(self) -> str:

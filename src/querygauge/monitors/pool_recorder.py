@@ -46,7 +46,8 @@ class PoolRecorder:
         self._clock = clock
         self._state = state
         self._alerts = alerts
-        self._counters = PoolCounters(clock)
+        self._counters = PoolCounters(clock, state.limits)
+        self._move = self._counters.demand.queue.append
         self._exhaustion_threshold = exhaustion_threshold
         self._high_wait_time_ms = high_wait_time_ms
         self._high_wait_ns = int(high_wait_time_ms * _NS_PER_MS)
@@ -73,10 +74,11 @@ class PoolRecorder:
 
         Args:
             request: Token by which the end of this wait is told; without one, the oldest wait ends first.
-            started_ns: The moment on the clock, if the caller has read it already.
+            started_ns: The moment on the clock, if the caller has told of it in `moves` already.
         """
         if started_ns is None:
             started_ns = self._now()
+            self._move(started_ns)
         if request is None:
             unnamed = self._state.asked_unnamed
             unnamed.append(started_ns)
@@ -106,6 +108,7 @@ class PoolRecorder:
             peaks=counters.peaks,
             handed=counters.handed.queue,
             used=counters.use.queue,
+            moves=counters.demand.queue,
             fold_at=FOLD_AT,
             high_wait_ns=self._high_wait_ns,
             sees=self._see,
@@ -121,12 +124,11 @@ class PoolRecorder:
             self._check_exhaustion()
 
     def _fold(self) -> None:
-        self._counters.handed.fold_if_free()
-        self._counters.use.fold_if_free()
+        self._counters.fold_if_free()
 
     def record_abandoned(self, request: Hashable) -> None:
         """A request that had a token was cancelled while it waited: nobody waits any more, and nothing failed."""
-        self._asked.pop(request, None)
+        self._end_request(request)
 
     def record_wait_time(self, wait_time_ms: float) -> None:
         """
@@ -188,6 +190,7 @@ class PoolRecorder:
             state.held_unnamed.append(checkout)
             if not has_waited:
                 counters.requests.add()
+                self._move(checkout[SINCE])
         active = len(self._held) + len(state.held_unnamed)
         if active > counters.peaks[0]:
             counters.see(active, 0)
@@ -197,7 +200,9 @@ class PoolRecorder:
         """A connection comes back; one whose checkout nobody told of is ignored."""
         checkout = pop_oldest(self._state.held_unnamed) if connection is None else self._held.pop(connection, None)
         if checkout is not None:
-            self._counters.use.add(self._now() - checkout[SINCE])
+            now_ns = self._now()
+            self._counters.use.add(now_ns - checkout[SINCE])
+            self._move(-now_ns)
         if POOL_EXHAUSTION not in self._alerts.armed:
             self._check_exhaustion()
 
@@ -246,11 +251,15 @@ class PoolRecorder:
 
     def _end_request(self, request: Hashable) -> int | None:
         """When the wait that ends here began; without tokens, a failure nobody waited for is a request of its own."""
-        if request is not None:
-            return self._asked.pop(request, None)
-        started_ns: int | None = pop_oldest(self._state.asked_unnamed)
-        if started_ns is None:
+        now_ns = self._now()
+        started_ns: int | None = (
+            pop_oldest(self._state.asked_unnamed) if request is None else self._asked.pop(request, None)
+        )
+        if started_ns is None and request is None:
             self._counters.requests.add()
+            self._move(now_ns)
+        if started_ns is not None or request is None:
+            self._move(-now_ns)
         return started_ns
 
     def record_create_time(self, duration_ns: int) -> None:
@@ -267,6 +276,8 @@ class PoolRecorder:
         """
         self._counters.leaks.add()
         checkout = checkout or self._held.pop(connection, None)
+        if checkout is not None:
+            self._move(-self._now())
         self._alerts.connection_leak(Holder(0.0) if checkout is None else self._state.holder_of(checkout, self._now()))
 
     def record_lost(self, pattern_id: str | None = None) -> None:

@@ -5,7 +5,6 @@ In go tokens and moments, one step each, so that no lock is needed; out comes a 
 counters, history, and what a state means.
 """
 
-import sys
 from collections import deque
 from collections.abc import Hashable, Iterator
 from heapq import nsmallest
@@ -13,6 +12,7 @@ from typing import Any, Final
 
 from querygauge.checkout import CALL_SITE, KNOWN, LAST_PATTERN, SINCE, Checkout
 from querygauge.clock import datetime_of
+from querygauge.monitors.pool_demand import NO_LIMIT
 from querygauge.protocols import Activity, Clock, PoolReading
 from querygauge.values import Holder, PoolGauges, PoolSnapshot
 
@@ -22,7 +22,6 @@ _HOLDERS_SHOWN: Final = 20
 # A request with a token waits if all connections are in use; if not, one is being opened for it, which is nothing to
 # speak of unless it takes longer than it does on a healthy network.
 _OPENING_NS: Final = 10_000_000
-_UNLIMITED: Final = sys.maxsize
 _NS_PER_S: Final = 1e9
 
 
@@ -49,7 +48,7 @@ class PoolState:
         self.held_unnamed: deque[Checkout] = deque()
         self.asked: dict[Hashable, int] = {}
         self.asked_unnamed: deque[int] = deque()
-        self.limits = [_UNLIMITED]
+        self.limits = [NO_LIMIT]
         self._limit_to(pool_size, max_overflow)
 
     def forget(self) -> None:
@@ -59,9 +58,15 @@ class PoolState:
 
     def read_with(self, reading: PoolReading, activity: Activity | None) -> None:
         """From now on the pool itself tells what is in use, idle and allowed, and a connection what it is at."""
+        self.forget()  # who held a connection of another pool before
         self._reading = reading
         self._activity = activity
         self._gauges()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nobody holds or wants a connection, as far as it was told."""
+        return not (self.held or self.asked or self.held_unnamed or self.asked_unnamed)
 
     @property
     def active(self) -> int:
@@ -139,7 +144,7 @@ class PoolState:
         # Without a limit on the overflow nobody ever waits for a connection to come back, so no share of a limit is
         # told either: one above 100 % would look like trouble.
         self.max_connections = size + max_overflow if size and max_overflow >= 0 else 0
-        self.limits[0] = self.max_connections or _UNLIMITED
+        self.limits[0] = self.max_connections or NO_LIMIT
 
 
 def _since(checkout: Checkout) -> int:

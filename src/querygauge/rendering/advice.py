@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from querygauge.rendering.formats import duration, number, percent
+from querygauge.rendering.pool_demand import demand_of, is_too_small
 from querygauge.rendering.ranking import mean_rows
 from querygauge.rendering.report_data import ReportData
 from querygauge.values import PoolMetrics, PoolWindow, QueryStats
@@ -182,6 +183,22 @@ def look_at_the_pool(report: ReportData) -> list[Advice]:
     return found
 
 
+def size_the_pool(report: ReportData) -> list[Advice]:
+    """Where more connections are wanted at once than the pool may open, somebody waits."""
+    return [
+        Advice(
+            "size_the_pool",
+            None,
+            f"pool {window.pool}",
+            _HOLD_SHORTER,
+            demand_of(window) or "",
+            window.metrics.wait.total_ms,
+        )
+        for window in report.merged_pools()
+        if is_too_small(window)
+    ]
+
+
 def _query_ms_beside(report: ReportData, window: PoolWindow) -> float:
     """Time of the statements that ran over this pool; of all of them if its name is no target's."""
     return report.durations_ms.get(window.pool, report.total_duration_ms)
@@ -210,4 +227,5 @@ RULES: Final[tuple[Callable[[ReportData], list[Advice]], ...]] = (
     stop_repeating,
     read_in_pages,
     look_at_the_pool,
+    size_the_pool,
 )

@@ -15,6 +15,7 @@ from querygauge.rendering.advice import Advice, advise
 from querygauge.rendering.formats import age, duration, number, percent
 from querygauge.rendering.interchange import report_to_csv, report_to_dict
 from querygauge.rendering.phases import render_phases
+from querygauge.rendering.pool_demand import demand_of
 from querygauge.rendering.ranking import ORDERS, Order, mean_rows, ranked
 from querygauge.rendering.repetitions import by_weight, seen, told
 from querygauge.rendering.report_data import ReportData
@@ -310,7 +311,12 @@ class _Page:
             )
         columns = [Column("Pool", "left", _POOL_WIDTH), *map(Column, titles)]
         lines = render_table(columns, rows, width=self._width, least_telling=_LEAST_TELLING_OF_POOLS)
-        return ["POOLS", *lines] if rows else []
+        return ["POOLS", *lines, *self._demands()] if rows else []
+
+    def _demands(self) -> list[str]:
+        found = [(window.pool, demand) for window in self._report.merged_pools() if (demand := demand_of(window))]
+        lines = [line for pool, demand in found for line in self._wrapped(f"{pool}: {demand}", "  - ", "    ")]
+        return ["", *lines] if lines else []
 
     def advice(self) -> list[str]:
         by_text: dict[str, list[Advice]] = {}

@@ -74,6 +74,14 @@ found AS (
         AND coalesce(pool.idle_max, 0) >= 0 AND pool.idle_min >= 0
         AND len(pool.lost_patterns) = len(pool.lost_counts) AND coalesce(list_min(pool.lost_counts), 0) >= 0, false)
     UNION
+    SELECT file, 'the demand of a pool must be >= 0, and have a time and a number for each level'
+    FROM spooled
+    WHERE pool IS NOT NULL AND NOT coalesce(
+        pool.demand."limit" >= 0 AND pool.demand.full_ns >= 0
+        AND len(pool.demand.levels) = len(pool.demand.ns) AND len(pool.demand.levels) = len(pool.demand.requests)
+        AND coalesce(list_min(pool.demand.levels), 0) >= 0 AND coalesce(list_min(pool.demand.ns), 0) >= 0
+        AND coalesce(list_min(pool.demand.requests), 0) >= 0, false)
+    UNION
     SELECT file, 'the counts of a repetition must be >= 0, and its kind, confidence and cause be known'
     FROM spooled
     WHERE repetition IS NOT NULL AND NOT coalesce(

@@ -28,6 +28,7 @@ FROM read_json(
             requests BIGINT, checkouts BIGINT, checkins BIGINT, timeouts BIGINT, errors BIGINT,
             peak_active BIGINT, peak_waiting BIGINT, health_checks BIGINT, health_checks_failed BIGINT,
             leaks BIGINT, lost_to_cancellation BIGINT, lost_patterns VARCHAR[], lost_counts BIGINT[],
+            demand STRUCT("limit" BIGINT, full_ns BIGINT, levels BIGINT[], ns BIGINT[], requests BIGINT[]),
             wait STRUCT(count BIGINT, total_ns BIGINT, min_ns BIGINT, max_ns BIGINT, k SMALLINT[], n BIGINT[]),
             use STRUCT(count BIGINT, total_ns BIGINT, min_ns BIGINT, max_ns BIGINT, k SMALLINT[], n BIGINT[]),
             "create" STRUCT(count BIGINT, total_ns BIGINT, min_ns BIGINT, max_ns BIGINT, k SMALLINT[], n BIGINT[]))',

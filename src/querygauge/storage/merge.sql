@@ -132,7 +132,10 @@ counters AS (
         max(pool.peak_waiting) AS peak_waiting, sum(pool.health_checks)::BIGINT AS health_checks,
         sum(pool.health_checks_failed)::BIGINT AS health_checks_failed, sum(pool.leaks)::BIGINT AS leaks,
         sum(pool.lost_to_cancellation)::BIGINT AS lost_to_cancellation,
-        flatten(list(pool.lost_patterns)) AS lost_patterns, flatten(list(pool.lost_counts)) AS lost_counts
+        flatten(list(pool.lost_patterns)) AS lost_patterns, flatten(list(pool.lost_counts)) AS lost_counts,
+        max(pool.demand."limit") AS demand_limit, sum(pool.demand.full_ns)::BIGINT AS demand_full_ns,
+        flatten(list(pool.demand.levels)) AS demand_levels, flatten(list(pool.demand.ns)) AS demand_ns,
+        flatten(list(pool.demand.requests)) AS demand_requests
     FROM pools
     GROUP BY "minute", service, process, name
 )
@@ -143,6 +146,7 @@ SELECT
     latest.oldest_checkout_s AS oldest_checkout_s,
     latest.holders AS holders, requests, checkouts, checkins, timeouts, errors, peak_active, peak_waiting,
     health_checks, health_checks_failed, leaks, lost_to_cancellation, lost_patterns, lost_counts,
+    demand_limit, demand_full_ns, demand_levels, demand_ns, demand_requests,
     wait.count AS wait_count, wait.total_ns AS wait_total_ns, wait.min_ns AS wait_min_ns,
     wait.max_ns AS wait_max_ns, wait.k AS wait_k, wait.n AS wait_n,
     used.count AS use_count, used.total_ns AS use_total_ns, used.min_ns AS use_min_ns,

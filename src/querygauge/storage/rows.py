@@ -9,11 +9,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from querygauge.histogram import Histogram
 from querygauge.values import (
     LINES_LIMIT,
+    Demand,
     Failure,
     Holder,
     OutcomeCounts,
@@ -38,6 +39,7 @@ __all__ = [
     "utc",
 ]
 
+_Name = TypeVar("_Name", str, int)
 Row = Mapping[str, Any]
 
 # A process whose pool was last seen so long before the others' has ended: its connections are gone with it.
@@ -168,13 +170,20 @@ def _metrics_of(row: Row) -> PoolMetrics:
         leaks=row["leaks"],
         lost_to_cancellation=row["lost_to_cancellation"],
         lost_by_pattern=_added_up(row["lost_patterns"], row["lost_counts"]),
+        demand=Demand(
+            row["demand_limit"],
+            row["demand_full_ns"],
+            _added_up(row["demand_levels"], row["demand_ns"]),
+            _added_up(row["demand_levels"], row["demand_requests"]),
+        ),
     )
 
 
-def _added_up(names: Iterable[str], counts: Iterable[int]) -> dict[str, int]:
-    total: Counter[str] = Counter()
+def _added_up(names: Iterable[_Name], counts: Iterable[int]) -> dict[_Name, int]:
+    total: Counter[_Name] = Counter()
     for name, count in zip(names, counts, strict=True):
-        total[name] += count
+        if count:
+            total[name] += count
     return dict(total)
 
 

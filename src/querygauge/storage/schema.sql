@@ -110,6 +110,11 @@ CREATE TABLE pool_stats (
     lost_to_cancellation BIGINT NOT NULL, -- connections thrown away because a statement was cancelled
     lost_patterns VARCHAR[] NOT NULL,   -- which pattern that was, as far as it is known; may repeat itself
     lost_counts BIGINT[] NOT NULL,      -- how many of them for each of lost_patterns
+    demand_limit BIGINT NOT NULL,       -- connections there could be at most; 0 where there is no limit
+    demand_full_ns BIGINT NOT NULL,     -- how long all of them were in use or wanted
+    demand_levels BIGINT[] NOT NULL,    -- numbers of connections in use and callers waiting; may repeat themselves
+    demand_ns BIGINT[] NOT NULL,        -- how long each was so; reaches back over minutes in which nothing happened
+    demand_requests BIGINT[] NOT NULL,  -- requests that met each, themselves not counted
     wait_count BIGINT NOT NULL,         -- waits for a connection, from asking to having it
     wait_total_ns BIGINT NOT NULL,      -- sum of the waits
     wait_min_ns BIGINT NOT NULL,        -- shortest of the waits; 0 if there are none

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from querygauge.clock import microseconds_of
 from querygauge.histogram import Histogram
-from querygauge.values import Pattern, PoolWindow, QueryStats, Repetition, SlowQuery, Snapshot
+from querygauge.values import Demand, Pattern, PoolWindow, QueryStats, Repetition, SlowQuery, Snapshot
 from querygauge.values.plain import plain
 
 __all__ = ["line", "rows"]
@@ -145,9 +145,21 @@ def _pool_row(window: PoolWindow) -> dict[str, Any]:
         "lost_to_cancellation": metrics.lost_to_cancellation,
         "lost_patterns": list(metrics.lost_by_pattern),
         "lost_counts": list(metrics.lost_by_pattern.values()),
+        "demand": _demand_row(metrics.demand),
         "wait": _histogram_row(metrics.wait),
         "use": _histogram_row(metrics.use),
         "create": _histogram_row(metrics.create),
+    }
+
+
+def _demand_row(demand: Demand) -> dict[str, Any]:
+    levels = sorted({*demand.times_ns, *demand.requests})
+    return {
+        "limit": demand.limit,
+        "full_ns": min(demand.full_ns, _LARGEST_COUNT),
+        "levels": levels,
+        "ns": [min(demand.times_ns.get(level, 0), _LARGEST_COUNT) for level in levels],
+        "requests": [demand.requests.get(level, 0) for level in levels],
     }
 
 

@@ -7,6 +7,7 @@ are aware UTC datetimes. Every value turns into plain JSON types with `to_dict()
 Deliberately not here: anything that counts, locks, reads a clock or touches a disk.
 """
 
+from querygauge.values.demand import NO_DEMAND, Demand
 from querygauge.values.phases import BEGIN, COMMIT, CONNECT, FETCH, LOOP_LAG, PHASES, POOL_WAIT, PREPARE, PhaseTimes
 from querygauge.values.pools import (
     ConnectionActivity,
@@ -49,6 +50,7 @@ __all__ = [
     "FETCH",
     "LINES_LIMIT",
     "LOOP_LAG",
+    "NO_DEMAND",
     "OK",
     "OUTCOMES",
     "PHASES",
@@ -57,6 +59,7 @@ __all__ = [
     "TIMEOUT",
     "Category",
     "ConnectionActivity",
+    "Demand",
     "Failure",
     "HealthCheck",
     "Holder",

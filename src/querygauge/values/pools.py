@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 
 from querygauge.histogram import EMPTY, Histogram
 from querygauge.values.base import Value
+from querygauge.values.demand import NO_DEMAND, Demand
 
 __all__ = ["ConnectionActivity", "HealthCheck", "Holder", "PoolGauges", "PoolMetrics", "PoolSnapshot", "PoolWindow"]
 
@@ -130,6 +131,7 @@ class PoolMetrics(Value):
         leaks: Connections that were garbage-collected instead of given back.
         lost_to_cancellation: Connections thrown away because a statement on them was cancelled.
         lost_by_pattern: The same by the id of the pattern that was cancelled, as far as it is known.
+        demand: How many connections were asked for at once.
     """
 
     total_requests: int = 0
@@ -147,6 +149,7 @@ class PoolMetrics(Value):
     leaks: int = 0
     lost_to_cancellation: int = 0
     lost_by_pattern: Mapping[str, int] = field(default_factory=dict)
+    demand: Demand = NO_DEMAND
     _derived: ClassVar[tuple[str, ...]] = (
         "timeout_rate",
         "error_rate",
@@ -221,6 +224,7 @@ class PoolMetrics(Value):
             leaks=self.leaks + other.leaks,
             lost_to_cancellation=self.lost_to_cancellation + other.lost_to_cancellation,
             lost_by_pattern=dict(Counter(self.lost_by_pattern) + Counter(other.lost_by_pattern)),
+            demand=self.demand.merged(other.demand),
         )
 
 

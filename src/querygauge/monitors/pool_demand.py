@@ -1,0 +1,111 @@
+"""
+How many connections one pool is asked for at once: in go moments, out come windows of `Demand`.
+
+Somebody who asks for a connection raises the demand by one, and lowers it by giving the connection back or giving up.
+Either is an append to one queue, so that nobody waits; whoever folds it sorts the moments and adds up how long each
+level lasted. A moment that a thread tells of after the fold which should have had it counts from that fold on.
+
+Deliberately not here: the lock, which `PoolCounters` holds, and what follows from a demand.
+"""
+
+import sys
+from collections import Counter, deque
+from itertools import accumulate, compress
+from operator import sub
+from typing import Final
+
+from querygauge.protocols import Clock
+from querygauge.values.demand import Demand, level_of
+
+__all__ = ["NO_LIMIT", "DemandCounter"]
+
+NO_LIMIT: Final = sys.maxsize
+"""What stands for a limit where there is none: it is never reached."""
+_STEPS: Final = -1, 1  # of demand that falls, and that rises
+
+
+class DemandCounter:
+    """
+    The demand of one pool; all but appending to `queue` is for whoever holds the lock.
+
+    Args:
+        clock: Where the time comes from.
+        limits: Its one entry is how many connections there can be.
+
+    Attributes:
+        queue: Takes the moments at which demand rose, and negative ones at which it fell.
+    """
+
+    __slots__ = ("_clock", "_full_ns", "_level", "_limit", "_limits", "_requests", "_times_ns", "_until_ns", "queue")
+
+    def __init__(self, clock: Clock, limits: list[int]) -> None:
+        self._clock = clock
+        self._limits = limits
+        self.queue: deque[int] = deque()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets everything; the queue stays the same object."""
+        self.queue.clear()
+        self._level = 0
+        self._until_ns = self._clock.monotonic_ns()
+        self.drain()
+
+    def drain(self) -> None:
+        """Begins a new window after what `window()` returned."""
+        self._limit = self._full_ns = 0
+        self._times_ns: dict[int, int] = {}
+        self._requests: Counter[int] = Counter()
+
+    def settle(self) -> None:
+        """Nobody holds or wants a connection: whatever was missed before, the demand is none."""
+        if not self.queue:
+            self._level = 0
+
+    def fold(self) -> None:
+        """Adds the moments in the queue up, and the time until now."""
+        # Every checkout passes here twice, so this is left to C where it can be.
+        popleft = self.queue.popleft
+        # What arrives meanwhile is for the next fold, or this one might never end.
+        moves = sorted([popleft() for _ in range(len(self.queue))], key=abs)
+        rises = [move > 0 for move in moves]
+        levels = list(accumulate(map(_STEPS.__getitem__, rises), initial=self._level))
+        if min(levels) < 0:  # one fell that never rose: it was out before we came, or a hook failed
+            levels = list(accumulate(map(_STEPS.__getitem__, rises), _never_below_zero, initial=self._level))
+        self._requests.update(compress(levels, rises))
+        self._spend(levels, list(map(abs, moves)))
+        self._level = levels[-1]
+
+    def _spend(self, levels: list[int], moments: list[int]) -> None:
+        since_ns = self._until_ns
+        if moments and moments[0] < since_ns:
+            moments = [max(moment, since_ns) for moment in moments]
+        now_ns = max(self._clock.monotonic_ns(), since_ns, *moments[-1:])
+        spans = map(sub, [*moments, now_ns], [since_ns, *moments])
+        limit, times_ns, full_ns = self._limits[0], self._times_ns, self._full_ns
+        for level, span_ns in zip(levels, spans, strict=True):
+            times_ns[level] = times_ns.get(level, 0) + span_ns
+            if level >= limit:
+                full_ns += span_ns
+        self._full_ns = full_ns
+        self._until_ns = now_ns
+        if limit != NO_LIMIT:
+            self._limit = max(self._limit, limit)
+
+    def window(self) -> Demand:
+        """The demand since the last `drain()`."""
+        self.fold()
+        return Demand(self._limit, self._full_ns, _by_level(self._times_ns), _by_level(self._requests))
+
+
+def _never_below_zero(level: int, step: int) -> int:
+    return max(0, level + step)
+
+
+def _by_level(counts: dict[int, int]) -> dict[int, int]:
+    kept: dict[int, int] = {}
+    for count, amount in counts.items():
+        if amount:
+            level = level_of(count)
+            kept[level] = kept.get(level, 0) + amount
+    return kept
