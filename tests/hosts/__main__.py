@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
-from hosts.comparison import Verdict, differing_tests, verdict_on
+from hosts.comparison import Verdict, verdict_on
 from hosts.running import Runner, runner
 from hosts.suites import SUITES, Suite
 from hosts.table import table
@@ -49,7 +49,7 @@ def main(arguments: list[str]) -> int:
 def _verdict(run: Runner, suite: Suite, paths: Iterable[str], expected: Mapping[str, str]) -> Verdict:
     without = [run.run(suite, paths, watched=False)]
     watched = [run.run(suite, paths, watched=True)]
-    different = [test for test in differing_tests(without[0], watched[0]) if test not in expected]
+    different = [one.test for one in verdict_on(without, watched, expected).differing]
     if 0 < len(different) <= _MOST_REPEATED:
         # The whole files, since what a test meets may have been left by those before it.
         files = sorted({test.partition("::")[0] for test in different})

@@ -8,6 +8,8 @@ shares decide. Pure: comes in, outcomes; goes out, a verdict.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import filter as matching
+from fnmatch import fnmatchcase
 from typing import Final
 
 __all__ = ["Difference", "Run", "Verdict", "differing_tests", "verdict_on"]
@@ -115,18 +117,21 @@ def verdict_on(without: Sequence[Run], watched: Sequence[Run], expected: Mapping
     Args:
         without: Runs without us.
         watched: As many with us.
-        expected: By test id, why it ends differently with us.
+        expected: By test id, why it ends differently with us; `*` stands for what names a version.
     """
     found = [_difference(test, without, watched) for test in differing_tests(without[0], watched[0])]
-    ours = {one.test: one for one in found if one.is_ours}
+    ours = [one for one in found if one.is_ours]
+    reasons = {
+        one.test: reason for one in ours for pattern, reason in expected.items() if fnmatchcase(one.test, pattern)
+    }
     known = without[0].outcomes.keys() | watched[0].outcomes.keys()
     return Verdict(
         without[0],
         watched[0],
-        differing=tuple(one for test, one in ours.items() if test not in expected),
-        unstable=tuple(one for one in found if one.test not in ours),
-        explained={test: expected[test] for test in ours if test in expected},
-        outdated=tuple(sorted(test for test in expected if test in known and test not in ours)),
+        differing=tuple(one for one in ours if one.test not in reasons),
+        unstable=tuple(one for one in found if one not in ours),
+        explained=reasons,
+        outdated=tuple(pattern for pattern in expected if matching(known, pattern) and not matching(reasons, pattern)),
     )
 
 

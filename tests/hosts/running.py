@@ -78,7 +78,7 @@ class Runner:
         return _read(directory, time.monotonic() - started)
 
     def _environment(self, directory: Path) -> dict[str, str]:
-        others = ("QUERYGAUGE_", "PG", "PYT")
+        others = ("QUERYGAUGE_TEST_", "PG", "PYT")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(others)}
         return {**kept, **_ENVIRONMENT, VARIABLE: str(self.programs), DIRECTORY: str(directory)}
 
