@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+from querygauge.capture.endings import ENDINGS
 from querygauge.capture.guard import Guard
 from querygauge.capture.long_hold import long_hold
 from querygauge.clock import datetime_of
@@ -156,6 +157,9 @@ class Instrumentation:
         for pool in self._watched.attached_pools():
             pool.start_delivery()
         self._thread.add(self)
+        # Two gauges of one service and store count each unit of work once.
+        key = id(self) if self.settings.store is None else (self.settings.service, _absolute(self.settings.store))
+        ENDINGS.add(key, self.queries.scope_ended)
 
     def long_hold(self, reason: str) -> AbstractContextManager[None]:
         """
@@ -208,7 +212,7 @@ class Instrumentation:
             process=_process_name(),
             started=datetime_of(self._started_us),
             ended=datetime_of(self.clock.now_us()),
-            queries=data.stats,
+            queries=data.stats_by_scope,
             slow_queries=data.slow_queries,
             repetitions=data.repetitions,
             pools=data.pools,
@@ -216,6 +220,7 @@ class Instrumentation:
             slow_threshold_ms=data.threshold_ms,
             running=self._running(),
             flush_interval_s=self.flush_interval_s,
+            scopes=data.scopes,
         )
 
     def _running(self) -> tuple[RunningState, ...]:
@@ -292,6 +297,7 @@ class Instrumentation:
     def _end(self) -> None:
         self.is_closed = True
         self._on_close(self)
+        ENDINGS.remove(self.queries.scope_ended)
         # Backwards, since two of its engines may share a pool.
         for attached in reversed(self._watched.attached()):
             attached.detach()
@@ -331,7 +337,7 @@ class Instrumentation:
         window = self.queries.drain(is_last=is_last)
         # That nothing runs any more is news, too.
         has_told, self._has_told_running = self._has_told_running, any(state.queries for state in running)
-        has_news = bool(window.queries) or has_told or self._has_told_running
+        has_news = bool(window.queries or window.scopes or has_told or self._has_told_running)
         may_be_quiet = not has_news and 0 <= now_us - self._window_us < _HEARTBEAT_US
         pools = self._watched.drain_pools(keeps_idle=may_be_quiet)
         if may_be_quiet and all(pool.metrics == _NO_POOL_METRICS for pool in map(_without_peaks, pools)):
@@ -350,13 +356,14 @@ class Instrumentation:
             slow_threshold_ms=self.settings.slow_query_threshold_ms,
             running=running,
             flush_interval_s=self.flush_interval_s,
+            scopes=window.scopes,
         )
 
     def _self_metrics(self) -> SelfMetrics:
         metrics = self.queries.self_metrics()
         return replace(
             metrics,
-            hook_errors=metrics.hook_errors + self._watched.failures + GUARD.failures,
+            hook_errors=metrics.hook_errors + self._watched.failures + GUARD.failures + ENDINGS.guard.failures,
             alerts_dropped=metrics.alerts_dropped + self._watched.alerts_dropped,
             snapshots_dropped=0 if self._outbox is None else self._outbox.dropped,
         )
@@ -389,6 +396,7 @@ def _query_monitor(settings: Settings, clock: Clock) -> QueryMonitor:
         history_threshold_ms=settings.effective_history_threshold_ms,
         keep_literals=settings.keep_literals,
         max_patterns=settings.max_patterns,
+        max_scopes=settings.max_scopes,
         fold_numbered_names=settings.fold_numbered_names,
         repetition_threshold=settings.repetition_threshold,
         service=settings.service,

@@ -111,9 +111,11 @@ class Scope(Unit, Protocol):
 
     Attributes:
         label: What it is counted under; None while that is not known yet.
+        tallies: What each fold has counted of it so far, by keys of their own; belongs to them.
     """
 
     label: ScopeLabel | None
+    tallies: dict[object, Any]
 
     def find_label(self, *, is_last: bool = False) -> ScopeLabel | None:
         """
@@ -168,13 +170,13 @@ class QueryLedger(NamedTuple):
         queue: Takes `(target, *what Record takes up to scope, trace_id, phases)`.
         fold_at: Executions in the queue from which `folds` is to be called.
         folds: Empties the queue.
-        phases: Takes `(target, pattern, phase, nanoseconds)` for executions that ended before.
+        phases: Takes `(target, pattern, phase, nanoseconds, scope)` for executions that ended before.
     """
 
     queue: deque[tuple[Any, ...]]
     fold_at: int
     folds: Callable[[], None]
-    phases: deque[tuple[str, Pattern, int, int]]
+    phases: deque[tuple[str, Pattern, int, int, Scope | None]]
 
 
 class PoolLedger(NamedTuple):

@@ -53,6 +53,8 @@ class Settings:
         max_history_size: Executions kept one by one.
         stats_retention_hours: Patterns not seen for so long leave the memory; the store has them.
         max_patterns: Distinct patterns counted apart; the rest is counted as `other`.
+        max_scopes: Distinct scopes, by name and tags, counted apart; of the rest first the tags are `(other)`, then the
+            names.
         fold_numbered_names: Whether names that differ by a number (`events_2024_01`, `tmp_5f3c2a1b`) are one name.
         repetition_threshold: Executions of one pattern from one line within one scope that make a finding.
         enable_alerting: Whether alert handlers are called.
@@ -82,6 +84,7 @@ class Settings:
     max_history_size: int = 10_000
     stats_retention_hours: float = 24.0
     max_patterns: int = 2_000
+    max_scopes: int = 1_000
     fold_numbered_names: bool = True
     repetition_threshold: int = 5
     enable_alerting: bool = True
@@ -142,6 +145,7 @@ _RANGES: Final[Mapping[str, _Range]] = MappingProxyType(
         "max_history_size": _COUNT,
         "stats_retention_hours": _Range(0, _TEN_YEARS_S / 3_600),
         "max_patterns": _COUNT,
+        "max_scopes": _COUNT,
         "repetition_threshold": _Range(2, _MANY, includes_least=True),  # a single execution repeats nothing
         "flush_interval_s": _SECONDS,
         "tick_interval_s": _SECONDS,

@@ -29,6 +29,7 @@ class Work:
         self.label = None if name is None else ScopeLabel(name, tuple(sorted(tags.items())))
         self.repeats: dict[tuple[str, str | None], list[Any]] = {}
         self.evidence: dict[str | None, Evidence] = {}
+        self.tallies: dict[object, Any] = {}
 
     def find_label(self, *, is_last: bool = False) -> ScopeLabel | None:
         """The label, or that nobody knows it."""

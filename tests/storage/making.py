@@ -5,6 +5,7 @@ import signal
 import string
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import strategies as st
@@ -24,6 +25,7 @@ from querygauge.values import (
     PoolWindow,
     QueryStats,
     Repetition,
+    ScopeStats,
     SelfMetrics,
     SlowQuery,
     Snapshot,
@@ -75,6 +77,7 @@ def files_limited_to(size: int) -> Iterator[None]:
 _texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 _names = st.text(string.ascii_letters, min_size=1, max_size=3)
 _counts = st.integers(0, 2**40)
+_tags = st.dictionaries(_names, _texts, max_size=1)
 _moments = st.datetimes(datetime(2026, 1, 1), datetime(2026, 1, 1, 0, 3), timezones=st.just(UTC))  # noqa: DTZ001
 _LINES = ("a.py:1 in f", "b.py:2 in g ü", "c.py:3 in <module>")
 _floats = st.floats(0, 1e6)
@@ -102,6 +105,7 @@ def _query_stats(draw: st.DrawFn) -> QueryStats:
     outcomes = draw(st.builds(OutcomeCounts, *(st.integers(0, 3) for _ in OUTCOMES)).filter(lambda some: some.total))
     some = st.integers(0, outcomes.total)
     first, last = sorted((draw(_moments), draw(_moments)))
+    scope = draw(st.none() | _names)
     return QueryStats(
         draw(_patterns()),
         draw(_names),
@@ -114,6 +118,8 @@ def _query_stats(draw: st.DrawFn) -> QueryStats:
         last,
         draw(st.builds(PhaseTimes, *(_counts for _ in PHASES))),
         draw(st.dictionaries(st.sampled_from(_LINES), st.integers(1, 3))),
+        scope=scope,
+        tags={} if scope is None else draw(_tags),
     )
 
 
@@ -162,6 +168,15 @@ _repetitions = st.builds(
     cause=st.none() | st.sampled_from(("lazy", "immediate", "expired", "refreshed", "deferred", "partial")),
     attribute=_optional_texts,
 )
+
+
+def _scope(name: str, tags: dict[str, str], count: int, ms: float) -> ScopeStats:
+    # One number stands for all of them, as an example may hold so many draws and no more.
+    outcomes = OutcomeCounts(count, count // 2, count // 3, count // 5)
+    return ScopeStats(name, tags, count + 1, ms + 1, outcomes, count // 7, ms, count // 11, ms / 2)
+
+
+_scopes = st.builds(_scope, _names, _tags, _counts, _floats)
 _small = st.integers(0, 1000)
 _holders = st.builds(
     Holder,
@@ -224,9 +239,18 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
         "web:1",
         started,
         ended,
-        tuple(draw(st.lists(_query_stats(), max_size=4, unique_by=lambda s: (s.pattern.id, s.target)))),
+        tuple(draw(st.lists(_query_stats(), max_size=4, unique_by=_place))),
         tuple(draw(st.lists(_slow_queries, max_size=3))),
         tuple(draw(st.lists(_repetitions, max_size=3, unique_by=lambda r: (r.pattern.id, r.target, r.call_site)))),
         tuple(draw(st.lists(pools, max_size=2, unique_by=lambda window: window.pool))),
-        SelfMetrics(*(draw(_counts) for _ in range(5))),
+        SelfMetrics(*(draw(_counts) for _ in fields(SelfMetrics))),
+        scopes=tuple(draw(st.lists(_scopes, max_size=2, unique_by=_label))),
     )
+
+
+def _place(stats: QueryStats) -> object:
+    return stats.pattern.id, stats.target, stats.scope, tuple(stats.tags.items())
+
+
+def _label(stats: ScopeStats) -> object:
+    return stats.scope, tuple(stats.tags.items())

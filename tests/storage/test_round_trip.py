@@ -14,7 +14,7 @@ from querygauge.storage.folding import fold
 from querygauge.storage.paths import StorePaths
 from querygauge.storage.reader import Store, open_store
 from querygauge.storage.spool import SpoolSink
-from querygauge.values import PoolMetrics, QueryStats, Repetition, SlowQuery, Snapshot
+from querygauge.values import PoolMetrics, QueryStats, Repetition, ScopeStats, SlowQuery, Snapshot, by_pattern
 from storage.making import snapshots
 
 # A store is made anew for each example, which takes a tenth of a second; shrinking a failure would take minutes.
@@ -27,7 +27,11 @@ def test_a_snapshot_comes_back_as_it_was(snapshot: Snapshot) -> None:
     """Spooled, folded and read, every value of a snapshot equals the original."""
     with TemporaryDirectory() as directory:
         store = _stored([[snapshot]], Path(directory))
-        assert _by_key(store.query_stats()) == _by_key(snapshot.queries)
+        assert _by_key(store.query_stats()) == _by_key(by_pattern(snapshot.queries))
+        for name in {stats.scope for stats in snapshot.queries} - {None}:
+            of_scope = by_pattern(stats for stats in snapshot.queries if stats.scope == name)
+            assert _by_key(store.query_stats(scope=name)) == _by_key(of_scope)
+        assert _by_label(store.scopes()) == _by_label(snapshot.scopes)
         assert _sorted(store.slow_queries()) == _sorted(snapshot.slow_queries)
         assert _sorted(store.repetitions()) == _sorted(snapshot.repetitions)
         assert {window.pool: window for window in store.pools()} == {window.pool: window for window in snapshot.pools}
@@ -67,10 +71,14 @@ def _by_key(found: Iterable[QueryStats]) -> dict[tuple[str, str], QueryStats]:
     return {(stats.pattern_id, stats.target): stats for stats in found}
 
 
+def _by_label(found: Iterable[ScopeStats]) -> dict[object, ScopeStats]:
+    return {(stats.scope, tuple(stats.tags.items())): stats for stats in found}
+
+
 def _merged_queries(merging: Iterable[Snapshot]) -> dict[tuple[str, str], QueryStats]:
     merged: dict[tuple[str, str], QueryStats] = {}
     for snapshot in merging:
-        for key, stats in _by_key(snapshot.queries).items():
+        for key, stats in _by_key(by_pattern(snapshot.queries)).items():
             merged[key] = merged[key].merged(stats) if key in merged else stats
     return merged
 

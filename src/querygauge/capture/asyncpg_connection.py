@@ -420,7 +420,7 @@ class ConnectionStatements:
         """Somebody above counted the execution, a cursor when it was opened; only what its rows took since is news."""
         if execution.fetch_ns > 0:
             pattern = self._patterns.pattern_for(execution.query)
-            self._ledger.phases.append((self._target, pattern, FETCH, execution.fetch_ns))
+            self._ledger.phases.append((self._target, pattern, FETCH, execution.fetch_ns, current_scope()))
 
     def _taken_over(self, checkout: Checkout | None, pattern: Pattern, execution: _Execution) -> Sequence[int] | None:
         """The phases of an execution that has ended, those included that its checkout kept for it."""

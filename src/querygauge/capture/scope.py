@@ -6,11 +6,13 @@ context. A task that outlives its scope belongs to none from then on. Deliberate
 that, in the `repeats` that every unit carries.
 """
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar, Token
 from typing import Any, Final
 
+from querygauge.capture.endings import ENDINGS
 from querygauge.capture.evidence import LONG, LOOKS, NEIGHBOURS, POLL_NS, SALT, Evidence
 from querygauge.checkout import SEEN, Checkout
 from querygauge.patterns.traits import traits_of
@@ -151,9 +153,10 @@ class Scope:
         repeats: Belongs to the fold.
         evidence: Of what is counted within the scope itself, by whoever measured it.
         seen: What was executed so far, by target; belongs to the hot path.
+        tallies: Belongs to the fold.
     """
 
-    __slots__ = ("evidence", "has_pauses", "is_over", "label", "repeats", "seen")
+    __slots__ = ("_began_ns", "evidence", "has_pauses", "is_over", "label", "repeats", "seen", "tallies")
 
     def __init__(self, label: ScopeLabel | None, *, has_pauses: bool = False) -> None:
         self.label = label
@@ -162,6 +165,8 @@ class Scope:
         self.repeats: dict[tuple[str, str | None], list[Any]] = {}
         self.evidence: dict[str | None, Evidence] = {}
         self.seen: dict[str, Seen] = {}
+        self.tallies: dict[object, Any] = {}
+        self._began_ns = time.perf_counter_ns()
 
     @property
     def name(self) -> str | None:
@@ -178,7 +183,9 @@ class Scope:
         return self.label
 
     def finish(self) -> None:
-        """What is left to do at its end."""
+        """Ends it, and has it counted."""
+        self.is_over = True
+        ENDINGS.tell(self, time.perf_counter_ns() - self._began_ns)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, patterns={sum(map(len, self.seen.values()))})"
@@ -263,7 +270,6 @@ def label_of(name: str, tags: Mapping[str, Any]) -> ScopeLabel:
 
 def left(entered: Scope, token: Token[Scope | None]) -> None:
     """Ends a scope; `token` is what `CURRENT.set` gave."""
-    entered.is_over = True
     entered.finish()
     # Left in another context than it was entered in, as by a generator that a framework runs in threads: here it was
     # never set, and there it is over.

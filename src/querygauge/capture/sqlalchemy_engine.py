@@ -340,7 +340,7 @@ class Statements:
 
     def _timed_commit(self, original: Callable[[Any], None], is_off: list[bool]) -> Replacement:
         """Wraps the end of a transaction, whose time belongs to the statement that was its last."""
-        now, holder_at, target = time.perf_counter_ns, self._held.get, self._target
+        now, holder_at, innermost_scope, target = time.perf_counter_ns, self._held.get, CURRENT.get, self._target
         _, fold_at, fold, phases = self._ledger
 
         def commit(connection: Any) -> None:
@@ -350,7 +350,10 @@ class Statements:
             try:
                 holder = None if is_off else holder_at(id(connection._connection_record))  # noqa: SLF001
                 if holder is not None and holder[LAST_PATTERN] is not None:
-                    phases.append((target, holder[LAST_PATTERN], COMMIT, ended - started))
+                    scope = innermost_scope()
+                    if scope is not None and scope.is_over:
+                        scope = None
+                    phases.append((target, holder[LAST_PATTERN], COMMIT, ended - started, scope))
                     if len(phases) >= fold_at:
                         fold()
             except AttributeError:

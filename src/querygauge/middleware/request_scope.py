@@ -59,9 +59,10 @@ class RequestScope(Scope):
             return None
 
     def finish(self) -> None:
-        """Names it by what is known now."""
+        """Names it by what is known now, and ends it."""
         self.label = self.find_label() or self.find_label(is_last=True)
         self._request = None
+        super().finish()
 
 
 def _called(tags: Tags, request: Mapping[str, Any]) -> dict[str, str]:

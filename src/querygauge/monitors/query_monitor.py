@@ -28,7 +28,19 @@ from querygauge.rendering.ranking import ranked
 from querygauge.rendering.report import render_report
 from querygauge.rendering.report_data import ReportData
 from querygauge.settings import Settings
-from querygauge.values import ERROR, OK, Failure, QueryStats, Repetition, SelfMetrics, SlowQuery
+from querygauge.values import (
+    ERROR,
+    OK,
+    Failure,
+    QueryStats,
+    Repetition,
+    ScopeStats,
+    SelfMetrics,
+    SlowQuery,
+    by_name,
+    by_pattern,
+    by_tag,
+)
 from querygauge.values.plain import plain
 
 __all__ = ["QueryMonitor", "initialize_query_monitor"]
@@ -48,6 +60,9 @@ class QueryMonitor:
 
     Every statistic includes every execution recorded before the call. All members are safe in any thread.
 
+    Attributes:
+        scope_ended: Takes a unit of work that has ended, with a statement or without, and how long it lasted in ns.
+
     Args:
         slow_query_threshold_ms: From here on an execution is slow.
         enable_alerting: Whether alert handlers are called.
@@ -57,6 +72,7 @@ class QueryMonitor:
         history_threshold_ms: From here on an execution is kept one by one.
         keep_literals: Keep statements and parameters as they were sent. They may be personal data.
         max_patterns: Distinct patterns counted apart; the rest is counted together.
+        max_scopes: Distinct scopes, by name and tags, counted apart; the rest is counted together.
         fold_numbered_names: Whether names that differ by a number (`events_2024_01`) are one name in patterns.
         repetition_threshold: Executions of one pattern from one line within one unit that make a finding.
         service: Name of the application in alerts, log lines and the report.
@@ -78,6 +94,7 @@ class QueryMonitor:
         history_threshold_ms: float = 0.0,
         keep_literals: bool = False,
         max_patterns: int = 2_000,
+        max_scopes: int = 1_000,
         fold_numbered_names: bool = True,
         repetition_threshold: int = 5,
         service: str = "",
@@ -91,6 +108,7 @@ class QueryMonitor:
             max_history_size=max_history_size,
             stats_retention_hours=stats_retention_hours,
             max_patterns=max_patterns,
+            max_scopes=max_scopes,
             fold_numbered_names=fold_numbered_names,
             repetition_threshold=repetition_threshold,
             enable_alerting=enable_alerting,
@@ -99,6 +117,7 @@ class QueryMonitor:
         )
         self._clock = SystemClock() if clock is None else clock
         self._recorder = Recorder(self._clock, settings)
+        self.scope_ended = self._recorder.scope_ended
         self._threshold_ms = settings.slow_query_threshold_ms
         self._history_threshold_ms = settings.effective_history_threshold_ms
         self._retention_us = round(settings.stats_retention_hours * _HOUR_US)
@@ -294,18 +313,41 @@ class QueryMonitor:
         kept.sort(key=lambda query: (query.duration_ms, query.timestamp), reverse=True)
         return kept[:limit]
 
-    def get_query_stats(self, order_by: str = "avg_duration", limit: int | None = None) -> list[QueryStats]:
+    def get_query_stats(
+        self, order_by: str = "avg_duration", limit: int | None = None, *, scope: str | None = None
+    ) -> list[QueryStats]:
         """
         One per pattern and target, largest first.
 
         Args:
             order_by: avg_duration, total_duration, p95, p99, max, execution_count, error_rate or rows.
             limit: How many at most; None is all.
+            scope: Only what was executed in scopes of this name; None is everything.
 
         Raises:
             SettingsError: If the order is unknown or the limit below 1.
         """
-        return ranked(self._recorder.view().queries, order_by, limit)
+        stats = self._recorder.view().queries
+        return ranked(by_pattern(each for each in stats if scope in {None, each.scope}), order_by, limit)
+
+    def get_scope_stats(self, limit: int | None = None) -> list[ScopeStats]:
+        """
+        What the requests, jobs and tests of each name did, whatever their tags; most database time first.
+
+        Args:
+            limit: How many at most; None is all.
+        """
+        return by_name(self._recorder.view().scopes)[:limit]
+
+    def get_tag_stats(self, key: str | None = None, limit: int | None = None) -> list[ScopeStats]:
+        """
+        The same by tag, whatever the name.
+
+        Args:
+            key: Only tags of this key, such as `tenant`; None is all of them.
+            limit: How many at most; None is all.
+        """
+        return by_tag(self._recorder.view().scopes, key)[:limit]
 
     def get_most_frequent_queries(self, limit: int | None = 10) -> list[dict[str, Any]]:
         """The most executed patterns: query_pattern, pattern_id, target, execution_count and total_duration_ms."""
@@ -334,11 +376,13 @@ class QueryMonitor:
             threshold_ms=self._threshold_ms,
             outcomes=view.outcomes,
             slow_count=view.slow_count,
-            stats=view.queries,
+            stats=tuple(by_pattern(view.queries)),
             repetitions=view.repetitions,
             slow_queries=tuple(self.get_slow_queries()),
             forgotten_ms={target: total_ns / _NS_PER_MS for target, total_ns in view.forgotten_ns.items()},
             self_metrics=self.self_metrics(),
+            scopes=view.scopes,
+            stats_by_scope=view.queries,
         )
 
     def generate_report(self) -> str:
@@ -347,9 +391,11 @@ class QueryMonitor:
 
     def self_metrics(self) -> SelfMetrics:
         """What this monitor had to leave out."""
+        patterns_folded, scopes_folded = self._recorder.folded_counts()
         return SelfMetrics(
             hook_errors=self._recorder.fold_errors,
-            patterns_folded=self._recorder.folded_count(),
+            patterns_folded=patterns_folded,
+            scopes_folded=scopes_folded,
             slow_queries_dropped=self._recorder.kept.history_dropped,
             alerts_dropped=self._delivery.dropped + self._recorder.kept.pending_dropped,
         )

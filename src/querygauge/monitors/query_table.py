@@ -1,5 +1,5 @@
 """
-Executions, one by one, to counters per pattern and target: those of the current window, and those of all windows.
+Executions, one by one, to counters per pattern, target and scope: those of the window under way, and those of all.
 
 In go primitives, out come `QueryStats`. The window is mutable and small; what was drained is kept as frozen values, so
 whoever reads them needs no lock while merging. Deliberately not here: the lock, and the clock; the recorder has both.
@@ -12,19 +12,31 @@ from typing import Final
 from querygauge.clock import datetime_of
 from querygauge.histogram import Histogram
 from querygauge.patterns.cache import OTHER
-from querygauge.values import LINES_LIMIT, PHASES, OutcomeCounts, Pattern, PhaseTimes, QueryStats
+from querygauge.values import (
+    LINES_LIMIT,
+    OTHER_SCOPES,
+    PHASES,
+    OutcomeCounts,
+    Pattern,
+    PhaseTimes,
+    QueryStats,
+    ScopeLabel,
+)
 
-__all__ = ["Counters", "Key", "QueryTable", "merged"]
+__all__ = ["Counters", "Key", "Place", "QueryTable", "merged"]
 
 Key = tuple[str, str]
 """Target and pattern id."""
+Place = tuple[ScopeLabel | None, str, str]
+"""Scope, target and pattern id: what is counted apart."""
 
 _NS_PER_US: Final = 1_000
+_SCOPES_PER_PATTERN: Final = 4  # on average; beyond it the executions of further ones are counted as of other scopes
 
 
 class Counters:
     """
-    What one pattern did on one target within a window; at least one execution.
+    What one pattern did on one target in one scope within a window; at least one execution.
 
     The fold adds to the attributes itself: a call per execution would cost as much as the adding. For the same reason
     moments stay on the monotonic clock, and what most executions have in common is not counted but worked out.
@@ -38,6 +50,7 @@ class Counters:
     """
 
     __slots__ = (
+        "_label",
         "_pattern",
         "_target",
         "buckets",
@@ -55,7 +68,10 @@ class Counters:
         "unit_key",
     )
 
-    def __init__(self, target: str, pattern: Pattern, started_ns: int, duration_ns: int) -> None:
+    def __init__(
+        self, label: ScopeLabel | None, target: str, pattern: Pattern, started_ns: int, duration_ns: int
+    ) -> None:
+        self._label = label
         self._target = target
         self._pattern = pattern
         self.outcomes = [0, 0, 0, 0]
@@ -91,6 +107,7 @@ class Counters:
             offset_us: What a monotonic moment lacks, in microseconds, to one of the epoch.
         """
         count = self.execution_count
+        name, tags = self._label or (None, ())
         return QueryStats(
             self._pattern,
             self._target,
@@ -103,6 +120,8 @@ class Counters:
             datetime_of(offset_us + self.last_ns // _NS_PER_US),
             PhaseTimes(*self.phases),
             dict(self.lines),
+            name,
+            dict(tags),
         )
 
 
@@ -110,11 +129,12 @@ class QueryTable:
     """
     The counters of all patterns; whoever holds it serialises the calls.
 
-    Distinct patterns are bounded: beyond the limit an execution counts under `OTHER`, so that totals stay right.
+    Distinct patterns are bounded: beyond the limit an execution counts under `OTHER`, so that totals stay right. So is
+    in how many scopes they are told apart: beyond that it counts under `OTHER_SCOPES`.
 
     Attributes:
-        window: Counters since the last `drain()`.
-        totals: What was drained, by key; values are never changed, only replaced.
+        windows: Counters since the last `drain()`, by scope; None is outside of every scope.
+        totals: What was drained, by place; values are never changed, only replaced.
         outcomes: Executions drained so far by how they ended; those of dropped patterns stay.
         slow_count: Slow executions drained so far.
         forgotten_ns: Time of the executions of dropped patterns, by target; replaced like the totals.
@@ -126,32 +146,65 @@ class QueryTable:
 
     def clear(self) -> None:
         """Forgets everything."""
-        self.window: dict[Key, Counters] = {}
-        self.totals: dict[Key, QueryStats] = {}
+        self.windows: dict[ScopeLabel | None, dict[Key, Counters]] = {None: {}}
+        self.totals: dict[Place, QueryStats] = {}
         self.outcomes = OutcomeCounts()
         self.slow_count = 0
         self.forgotten_ns: Mapping[str, int] = {}
-        self._distinct = 0
+        self._keys: set[Key] = set()  # patterns that are counted apart
+        self._places: set[Place] = set()  # and the scopes in which they are
 
-    def open(self, target: str, pattern: Pattern, started_ns: int, duration_ns: int) -> Counters:
-        """The counters for an execution whose pattern the window does not have: new ones, or those of `OTHER`."""
+    def window_of(self, label: ScopeLabel | None) -> dict[Key, Counters]:
+        """The counters of one scope, to look into before `open`."""
+        return self.windows.setdefault(label, {})
+
+    def open(
+        self, label: ScopeLabel | None, target: str, pattern: Pattern, started_ns: int, duration_ns: int
+    ) -> Counters:
+        """The counters for an execution whose window does not have its pattern: new ones, or those of others."""
         key = (target, pattern.id)
-        if pattern.id != OTHER.id and key not in self.totals:
-            if self._distinct >= self._max_patterns:
-                found = self.window.get((target, OTHER.id))
-                return found or self.open(target, OTHER, started_ns, duration_ns)
-            self._distinct += 1
-        counters = self.window[key] = Counters(target, pattern, started_ns, duration_ns)
+        if pattern.id != OTHER.id and key not in self._keys:
+            if len(self._keys) < self._max_patterns:
+                self._keys.add(key)
+            else:
+                pattern, key = OTHER, (target, OTHER.id)
+        if label is not None:
+            label = self._told_apart(label, key)
+        window = self.windows.setdefault(label, {})
+        counters = window.get(key)
+        if counters is None:
+            counters = window[key] = Counters(label, target, pattern, started_ns, duration_ns)
         return counters
 
-    def frozen_window(self, offset_us: int) -> dict[Key, QueryStats]:
+    def _told_apart(self, label: ScopeLabel, key: Key) -> ScopeLabel:
+        place = (label, *key)
+        if place not in self._places:
+            if len(self._places) >= _SCOPES_PER_PATTERN * self._max_patterns:
+                return OTHER_SCOPES
+            self._places.add(place)
+        return label
+
+    def find(self, label: ScopeLabel | None, target: str, pattern: Pattern) -> Counters | None:
+        """The counters that have an execution of this window; None if it has none."""
+        for scope in (label, OTHER_SCOPES):
+            window = self.windows.get(scope, _NOTHING)
+            counters = window.get((target, pattern.id)) or window.get((target, OTHER.id))
+            if counters is not None:
+                return counters
+        return None
+
+    def frozen_window(self, offset_us: int) -> dict[Place, QueryStats]:
         """The window as values; `offset_us` as for `Counters.frozen`."""
-        return {key: counters.frozen(offset_us) for key, counters in self.window.items()}
+        return {
+            (label, *key): counters.frozen(offset_us)
+            for label, window in self.windows.items()
+            for key, counters in window.items()
+        }
 
     def drain(self, offset_us: int) -> tuple[QueryStats, ...]:
         """The window as values, which move into the totals; `offset_us` as for `Counters.frozen`."""
         drained = self.frozen_window(offset_us)
-        self.window = {}
+        self.windows = {None: {}}
         self.totals = merged(self.totals, drained)
         self.outcomes, self.slow_count = self.overall(drained.values())
         return tuple(drained.values())
@@ -164,33 +217,51 @@ class QueryTable:
             slow_count += stats.slow_count
         return outcomes, slow_count
 
-    def folded_count(self) -> int:
-        """Executions counted under `OTHER`, drained or not."""
-        drained = sum(stats.execution_count for key, stats in self.totals.items() if key[1] == OTHER.id)
-        return drained + sum(counts.execution_count for key, counts in self.window.items() if key[1] == OTHER.id)
+    def folded_counts(self) -> tuple[int, int]:
+        """Executions counted under `OTHER`, and those counted under other scopes, drained or not."""
+        counts = [(place, stats.execution_count) for place, stats in self.totals.items()]
+        for label, window in self.windows.items():
+            counts += [((label, *key), counters.execution_count) for key, counters in window.items()]
+        return (
+            sum(count for (_, _, pattern_id), count in counts if pattern_id == OTHER.id),
+            sum(count for (label, _, _), count in counts if label is not None and label.is_folded),
+        )
 
     def drop_unseen_since(self, epoch_us: int) -> frozenset[Key]:
-        """Forgets patterns last seen before that, unless the window has numbers of theirs; returns their keys."""
+        """
+        Forgets what was last seen before that, unless the window has numbers of it.
+
+        Returns:
+            The patterns of which nothing is left.
+        """
         oldest = datetime_of(epoch_us)
-        unseen = frozenset(
-            key
-            for key, stats in self.totals.items()
-            if stats.last_seen < oldest and key not in self.window and stats.pattern.id != OTHER.id
-        )
-        if unseen:
-            forgotten_ns = Counter(self.forgotten_ns)
-            for target, pattern_id in unseen:
-                forgotten_ns[target] += self.totals[target, pattern_id].durations.total_ns
-            self.forgotten_ns = forgotten_ns
-            self.totals = {key: stats for key, stats in self.totals.items() if key not in unseen}
-            self._distinct -= len(unseen)
-        return unseen
+        unseen = {
+            place
+            for place, stats in self.totals.items()
+            if stats.last_seen < oldest and place[1:] not in self.windows.get(place[0], _NOTHING)
+        }
+        unseen = {place for place in unseen if place[2] != OTHER.id}
+        if not unseen:
+            return frozenset()
+        forgotten_ns = Counter(self.forgotten_ns)
+        for place in unseen:
+            forgotten_ns[place[1]] += self.totals[place].durations.total_ns
+        self.forgotten_ns = forgotten_ns
+        self.totals = {place: stats for place, stats in self.totals.items() if place not in unseen}
+        known = {*self.totals, *((label, *key) for label, window in self.windows.items() for key in window)}
+        self._places = {place for place in known if place[0] not in {None, OTHER_SCOPES}}
+        gone = self._keys - {place[1:] for place in known}
+        self._keys -= gone
+        return frozenset(gone)
 
 
-def merged(totals: Mapping[Key, QueryStats], window: Mapping[Key, QueryStats]) -> dict[Key, QueryStats]:
-    """Both together, by key; neither is changed."""
+_NOTHING: Final[Mapping[Key, Counters]] = {}
+
+
+def merged(totals: Mapping[Place, QueryStats], window: Mapping[Place, QueryStats]) -> dict[Place, QueryStats]:
+    """Both together, by place; neither is changed."""
     together = dict(totals)
-    for key, stats in window.items():
-        before = together.get(key)
-        together[key] = stats if before is None else before.merged(stats)
+    for place, stats in window.items():
+        before = together.get(place)
+        together[place] = stats if before is None else before.merged(stats)
     return together

@@ -19,21 +19,23 @@ from typing import Any, Final
 from querygauge.errors import SettingsError
 from querygauge.histogram import PER_OCTAVE, SECONDS_OFFSET
 from querygauge.interruptions import is_of_signal_handler
-from querygauge.monitors import query_table, repetition
+from querygauge.monitors import query_table, repetition, scope_table
 from querygauge.monitors.fold_lock import FoldLock
 from querygauge.monitors.kept_executions import KeptExecutions, slow_query_of
-from querygauge.patterns.cache import OTHER
+from querygauge.monitors.scope_table import UnitCounts
 from querygauge.protocols import Clock, QueryLedger, Record, Scope, Unit
 from querygauge.settings import Settings
 from querygauge.values import (
     CONNECT,
     LOOP_LAG,
+    OTHER_SCOPES,
     POOL_WAIT,
     Failure,
     OutcomeCounts,
     Pattern,
     QueryStats,
     Repetition,
+    ScopeStats,
     SlowQuery,
 )
 
@@ -53,11 +55,20 @@ class _NotNamedYetError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What happened since the last `drain()`; slow queries are the executions kept one by one, oldest first."""
+    """
+    What happened since the last `drain()`.
+
+    Attributes:
+        queries: One per pattern, target and scope.
+        slow_queries: Executions kept one by one, oldest first.
+        repetitions: Findings.
+        scopes: One per scope.
+    """
 
     queries: tuple[QueryStats, ...]
     slow_queries: tuple[SlowQuery, ...]
     repetitions: tuple[Repetition, ...]
+    scopes: tuple[ScopeStats, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +77,9 @@ class View:
     Everything counted, drained or not, at one moment; the overall counts include patterns dropped since.
 
     Attributes:
-        queries: One per pattern and target.
+        queries: One per pattern, target and scope.
         repetitions: Findings.
+        scopes: One per scope.
         outcomes: All executions by how they ended.
         slow_count: Slow ones among them.
         forgotten_ns: Time of those whose pattern was dropped since, by target.
@@ -75,6 +87,7 @@ class View:
 
     queries: tuple[QueryStats, ...]
     repetitions: tuple[Repetition, ...]
+    scopes: tuple[ScopeStats, ...]
     outcomes: OutcomeCounts
     slow_count: int
     forgotten_ns: Mapping[str, int]
@@ -98,8 +111,10 @@ class Recorder:
         self._lock = FoldLock()
         self._queue: deque[tuple[Any, ...]] = deque()
         self._unnamed: list[tuple[Any, ...]] = []  # executions that wait for the name of their scope
-        self._phases: deque[tuple[str, Pattern, int, int]] = deque()
+        self._phases: deque[tuple[str, Pattern, int, int, Scope | None]] = deque()
+        self._ended: deque[tuple[Scope, int]] = deque()
         self._table = query_table.QueryTable(settings.max_patterns)
+        self._scopes = scope_table.ScopeTable(settings.max_scopes, self._table.window_of)
         self._repetitions = repetition.RepetitionTable(settings.repetition_threshold)
         self._begin()
 
@@ -107,7 +122,9 @@ class Recorder:
         self._queue.clear()
         self._unnamed.clear()
         self._phases.clear()
+        self._ended.clear()
         self._table.clear()
+        self._scopes.clear()
         self._repetitions.clear()
         self.kept.clear()
         self.fold_errors = 0
@@ -167,6 +184,12 @@ class Recorder:
         if len(self._queue) >= _FOLD_SIZE:
             self._fold_if_free()
 
+    def scope_ended(self, scope: Scope, duration_ns: int) -> None:
+        """Takes the end of a unit of work, with a statement or without; as `recorder`, for any thread."""
+        self._ended.append((scope, duration_ns))
+        if len(self._ended) >= _FOLD_SIZE:
+            self._fold_if_free()
+
     def drain(self, *, is_last: bool = False) -> Window:
         """
         What happened since the last call; it stays in the views.
@@ -176,26 +199,29 @@ class Recorder:
         """
         with self._lock.held() as is_free:
             if not is_free:
-                return Window((), (), ())
+                return Window((), (), (), ())
             self._fold(is_last=is_last)
             queries = self._table.drain(self._offset_us())
+            scopes = self._scopes.drain(self._clock.now_us())
             repetitions = self._repetitions.drain()
             kept = self.kept.drain()
-        return Window(queries, tuple(map(slow_query_of, kept)), repetitions)
+        return Window(queries, tuple(map(slow_query_of, kept)), repetitions, scopes)
 
     def view(self) -> View:
         """Everything counted so far; up to the last drain for a signal handler that interrupted the counting."""
         with self._lock.held() as is_free:
             if is_free:
                 self._fold()
-            totals, found = self._table.totals, self._repetitions.totals
+            totals, found, scopes = self._table.totals, self._repetitions.totals, self._scopes.totals
             window = self._table.frozen_window(self._offset_us()) if is_free else {}
             finding = self._repetitions.frozen_window() if is_free else {}
+            scope_window = self._scopes.frozen_window() if is_free else {}
             outcomes, slow_count = self._table.overall(window.values())
             forgotten_ns = self._table.forgotten_ns
         return View(
             tuple(query_table.merged(totals, window).values()),
             tuple(repetition.merged(found, finding).values()),
+            tuple(scope_table.merged(scopes, scope_window).values()),
             outcomes,
             slow_count,
             forgotten_ns,
@@ -213,10 +239,10 @@ class Recorder:
             pending, unhanded = self.kept.take_slow()
         return [slow_query_of(one) for one in pending], unhanded
 
-    def folded_count(self) -> int:
-        """Executions counted together because there were too many distinct patterns."""
+    def folded_counts(self) -> tuple[int, int]:
+        """Executions counted together because there were too many distinct patterns, and too many scopes."""
         with self._folded():
-            return self._table.folded_count()
+            return self._table.folded_counts()
 
     def drop_unseen_since(self, epoch_us: int) -> None:
         """Forgets drained patterns, and findings about them, that were last seen before that moment."""
@@ -224,6 +250,7 @@ class Recorder:
             if is_free:
                 self._fold()
                 self._repetitions.drop(self._table.drop_unseen_since(epoch_us))
+                self._scopes.drop_unseen_since(epoch_us)
 
     @contextmanager
     def _folded(self) -> Iterator[None]:
@@ -246,10 +273,17 @@ class Recorder:
         # In one body and over local names, as every execution of the host passes through here. What is appended
         # meanwhile is left to the next fold, or a busy host would keep this thread folding for ever.
         take, table, repeat, keep = self._queue.popleft, self._table, self._repetitions.add, self.kept.keep
-        window, slow_ns, ceil, log2 = table.window, self.slow_threshold_ns, math.ceil, math.log2
+        outside, slow_ns, ceil, log2 = table.window_of(None), self.slow_threshold_ns, math.ceil, math.log2
         kept_ns = self.kept.from_ns
         offset_us = self._offset_us()
-        current_scope = name = None
+        # What one unit of work executed in a row is added to its counts at the end of the row.
+        in_window, enter = self._scopes.window_key, self._entered
+        running: Scope | None = None
+        counts: UnitCounts | None = None
+        name: str | None = None
+        executed = spent_ns = repeated = 0
+        window = outside
+        ended = len(self._ended)  # before the queue is looked at, so that what a unit executed is counted first
         self._queue.extend(self._unnamed)
         self._unnamed.clear()
         for _ in range(len(self._queue)):
@@ -258,10 +292,21 @@ class Recorder:
                 target, pattern, started_ns, duration_ns, rows, outcome, _, call_site, unit, _, scope, _, phases = (
                     execution
                 )
-                if scope is not current_scope:
-                    name = self._name_of(scope, started_ns + duration_ns, is_last=is_last)
-                    current_scope = scope
-                counters = window.get((target, pattern.id)) or table.open(target, pattern, started_ns, duration_ns)
+                if scope is not running:
+                    if counts is not None:
+                        counts.executions += executed
+                        counts.duration_ns += spent_ns
+                        counts.repeated += repeated
+                        executed = spent_ns = repeated = 0
+                    if scope is None:
+                        counts, name, window = None, None, outside
+                    else:
+                        counts = scope.tallies.get(in_window) or enter(scope, started_ns + duration_ns, is_last=is_last)
+                        name, window = counts.scope.name, counts.scope.patterns
+                    running = scope
+                counters = window.get((target, pattern.id)) or table.open(
+                    None if counts is None else counts.scope.label, target, pattern, started_ns, duration_ns
+                )
                 counters.total_ns += duration_ns
                 bucket = ceil(log2(duration_ns or 1) * PER_OCTAVE + SECONDS_OFFSET)  # bucket_of() without the call
                 buckets = counters.buckets
@@ -284,6 +329,13 @@ class Recorder:
                     counters.rows_unknown += 1
                 if outcome:
                     counters.outcomes[outcome] += 1
+                    if counts is not None:
+                        counts.scope.outcomes[outcome] += 1
+                if counts is not None:
+                    executed += 1
+                    spent_ns += duration_ns
+                    if unit is not None and counters.unit_key is not None:
+                        repeated += 1
                 if duration_ns >= kept_ns:
                     # A query that waited for a blocked event loop is not slow for that.
                     lag_ns = phases[LOOP_LAG] if phases is not None and len(phases) > LOOP_LAG else 0
@@ -309,30 +361,45 @@ class Recorder:
                 self.fold_errors += 1
                 if is_of_signal_handler(error):
                     raise
+        if counts is not None:
+            counts.executions += executed
+            counts.duration_ns += spent_ns
+            counts.repeated += repeated
         if self._phases:
             self._fold_phases()
+        for _ in range(ended):
+            self._fold_ended(*self._ended.popleft())
 
     def _fold_phases(self) -> None:
         """Adds what was told apart of executions that ended before; in a new window it waits for the next of them."""
-        window, take, early = self._table.window, self._phases.popleft, []
+        take, early = self._phases.popleft, []
         for _ in range(len(self._phases)):
-            target, pattern, phase, spent_ns = take()
-            counters = window.get((target, pattern.id)) or window.get((target, OTHER.id))
+            target, pattern, phase, spent_ns, scope = execution = take()
+            label = None if scope is None else scope.label
+            counters = self._table.find(label and self._scopes.told_apart(label), target, pattern)
             if counters is None:
-                early.append((target, pattern, phase, spent_ns))
+                early.append(execution)
             else:
                 counters.phases[phase] += spent_ns
         self._phases.extend(early[-_EARLY_LIMIT:])
 
-    def _name_of(self, scope: Scope | None, ended_ns: int, *, is_last: bool) -> str | None:
-        if scope is None:
-            return None
+    def _fold_ended(self, scope: Scope, duration_ns: int) -> None:
+        try:
+            label = scope.label or scope.find_label(is_last=True)
+            self._scopes.end(scope, label or OTHER_SCOPES, duration_ns)
+        except Exception as error:  # as for executions
+            self.fold_errors += 1
+            if is_of_signal_handler(error):
+                raise
+
+    def _entered(self, scope: Scope, ended_ns: int, *, is_last: bool) -> UnitCounts:
+        """Where the executions of a unit are counted in this window."""
         label = scope.label or scope.find_label()
         if label is None:
             if not is_last and self._clock.monotonic_ns() - ended_ns <= _NAMELESS_NS:
                 raise _NotNamedYetError
-            label = scope.find_label(is_last=True)
-        return None if label is None else label.name
+            label = scope.find_label(is_last=True) or OTHER_SCOPES
+        return self._scopes.enter(scope, label)
 
     def _offset_us(self) -> int:
         """What a monotonic moment lacks, in microseconds, to one of the epoch."""

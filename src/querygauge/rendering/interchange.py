@@ -12,7 +12,7 @@ from typing import Any, Final
 from querygauge.rendering.advice import advise
 from querygauge.rendering.ranking import ranked
 from querygauge.rendering.report_data import ReportData
-from querygauge.values import QueryStats
+from querygauge.values import QueryStats, by_tag
 
 __all__ = ["CSV_COLUMNS", "report_to_csv", "report_to_dict"]
 
@@ -26,6 +26,8 @@ CSV_COLUMNS: Final = (
     "dialect",
     "category",
     "target",
+    "scope",
+    "tags",
     "execution_count",
     "ok",
     "error",
@@ -72,6 +74,7 @@ def report_to_dict(report: ReportData, *, order_by: str = "total_duration", limi
     outcomes = report.outcomes
     return {
         "service": report.service,
+        "scope": report.scope,
         "started": report.started.isoformat(),
         "ended": report.ended.isoformat(),
         "threshold_ms": report.threshold_ms,
@@ -88,6 +91,8 @@ def report_to_dict(report: ReportData, *, order_by: str = "total_duration", limi
         },
         "queries": [stats.to_dict() for stats in ranked(report.stats, order_by, limit)],
         "slow_queries": [slow.to_dict() for slow in report.slow_queries],
+        "scopes": [scope.to_dict() for scope in report.scopes],
+        "tags": [tag.to_dict() for tag in by_tag(report.scopes)],
         "repetitions": [repetition.to_dict() for repetition in report.repetitions],
         "pools": [window.to_dict() for window in report.merged_pools()],
         "advice": [advice.to_dict() for advice in advise(report)],
@@ -96,11 +101,12 @@ def report_to_dict(report: ReportData, *, order_by: str = "total_duration", limi
 
 
 def report_to_csv(stats: Iterable[QueryStats]) -> str:
-    """A header line and one line per pattern and target, in the order given; tables are parted by blanks."""
+    """A header line and one line per pattern and target, in the order given; tables and tags are parted by blanks."""
     text = io.StringIO()
     writer = csv.DictWriter(text, CSV_COLUMNS, lineterminator="\n")
     writer.writeheader()
     for entry in stats:
         row = entry.to_dict()
-        writer.writerow({**row, "tables": " ".join(row["tables"])})
+        tags = " ".join(f"{key}={value}" for key, value in row["tags"].items())
+        writer.writerow({**row, "tables": " ".join(row["tables"]), "tags": tags})
     return text.getvalue()

@@ -19,6 +19,7 @@ from querygauge.rendering.pool_demand import demand_of
 from querygauge.rendering.ranking import ORDERS, Order, mean_rows, ranked
 from querygauge.rendering.repetitions import by_weight, seen, told
 from querygauge.rendering.report_data import ReportData
+from querygauge.rendering.scopes import render_scopes, render_tags
 from querygauge.rendering.statements import fold_statement
 from querygauge.rendering.tables import Column, render_table, shortened, visible
 from querygauge.values import QueryStats, Repetition, SlowQuery
@@ -44,6 +45,7 @@ _FOOTER: Final = "Full text, history and slow executions of one query:"
 _SELF_NOTES: Final = {
     "hook_errors": "errors inside querygauge's own hooks; the log names each kind once",
     "patterns_folded": "executions counted as `other`, because max_patterns was reached",
+    "scopes_folded": "executions counted as of other scopes, because max_scopes was reached",
     "slow_queries_dropped": "slow executions pushed out of the history by newer ones; raise max_history_size",
     "alerts_dropped": "alerts pushed out before a handler saw them; handlers are too slow",
     "snapshots_dropped": "snapshots that could not be kept; their numbers are missing from the store",
@@ -83,6 +85,8 @@ def render_report(
         page.phases(),
         page.failures(),
         page.slow_executions(),
+        page.scopes(),
+        page.tags(),
         page.repetitions(),
         page.pools(),
         page.advice(),
@@ -163,7 +167,8 @@ class _Page:
         report = self._report
         span = f"{report.started.strftime(_MOMENT)} to {report.ended.strftime(_MOMENT)} UTC"
         lasted = age((report.ended - report.started).total_seconds())
-        subject = f"{report.service or 'all services'}, {span} ({lasted})"
+        subjects = [report.service or "all services", *([] if report.scope is None else [report.scope])]
+        subject = f"{', '.join(subjects)}, {span} ({lasted})"
         return ["QUERY PERFORMANCE REPORT", *self._wrapped(subject, "", "")]
 
     def overall(self) -> list[str]:
@@ -264,6 +269,14 @@ class _Page:
         outcome = f"  [{slow.outcome}]" if slow.outcome != "ok" else ""
         lag = f"  [event loop blocked for {duration(slow.loop_lag_ms)} of it]" if slow.loop_lag_ms else ""
         return self._wrapped(f"{slow.call_site or ''}{outcome}{lag}".strip(), label, _ORIGIN_INDENT)
+
+    def scopes(self) -> list[str]:
+        report = self._report
+        return render_scopes(report.scopes, report.total_duration_ms, limit=self._limit, width=self._width)
+
+    def tags(self) -> list[str]:
+        report = self._report
+        return render_tags(report.scopes, report.total_duration_ms, limit=self._limit, width=self._width)
 
     def repetitions(self) -> list[str]:
         found = sorted(self._report.repetitions, key=by_weight)

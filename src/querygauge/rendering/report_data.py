@@ -4,7 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from querygauge.values import OutcomeCounts, PoolWindow, QueryStats, Repetition, RunningQuery, SelfMetrics, SlowQuery
+from querygauge.values import (
+    OutcomeCounts,
+    PoolWindow,
+    QueryStats,
+    Repetition,
+    RunningQuery,
+    ScopeStats,
+    SelfMetrics,
+    SlowQuery,
+)
 
 __all__ = ["ReportData"]
 
@@ -16,6 +25,7 @@ class ReportData:
 
     Attributes:
         service: Name of the application; empty if the report is about several.
+        scope: Name of the one scope that it is about; None if it is about everything.
         started: Start of the span.
         ended: Its end.
         threshold_ms: From here on an execution counts as slow; None if several thresholds may have been in force.
@@ -27,6 +37,8 @@ class ReportData:
         pools: Windows of the pools; several of one pool are added up.
         running: Executions that had not ended when somebody last looked, oldest first.
         self_metrics: What querygauge noticed about itself.
+        scopes: What the units of work did, one per name and tags.
+        stats_by_scope: One per pattern, target and scope; empty where nobody asks for it.
         forgotten_ms: Time of the executions whose pattern was forgotten since, by target; a store forgets none.
     """
 
@@ -42,6 +54,9 @@ class ReportData:
     pools: tuple[PoolWindow, ...] = ()
     running: tuple[RunningQuery, ...] = ()
     self_metrics: SelfMetrics = field(default_factory=SelfMetrics)
+    scopes: tuple[ScopeStats, ...] = ()
+    stats_by_scope: tuple[QueryStats, ...] = ()
+    scope: str | None = None
     forgotten_ms: Mapping[str, float] = field(default_factory=dict)
 
     @property

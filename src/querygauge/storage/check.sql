@@ -35,7 +35,7 @@ found AS (
         AND query.slow BETWEEN 0 AND query.durations.count
         AND query.rows_known BETWEEN 0 AND query.durations.count
         AND len(query.lines) = len(query.line_counts) AND coalesce(list_min(query.line_counts), 0) >= 0
-        AND query.rows >= 0 AND query.target IS NOT NULL, false)
+        AND query.rows >= 0 AND query.target IS NOT NULL AND query.tags IS NOT NULL, false)
     UNION
     SELECT file, 'the phases of a query must be >= 0'
     FROM spooled
@@ -60,6 +60,13 @@ found AS (
         slow.duration_ms >= 0 AND slow.loop_lag_ms >= 0 AND slow.outcome IN ('ok', 'error', 'timeout', 'cancelled')
         AND slow.target IS NOT NULL AND slow.pattern_id IS NOT NULL
         AND slow.summary IS NOT NULL AND slow.query IS NOT NULL, false)
+    UNION
+    SELECT file, 'the counts of a scope must be >= 0'
+    FROM spooled
+    WHERE scope IS NOT NULL AND NOT coalesce(
+        scope.scope IS NOT NULL AND scope.tags IS NOT NULL AND scope.units >= 0 AND scope.unit_ms >= 0
+        AND scope.ok >= 0 AND scope.error >= 0 AND scope.timeout >= 0 AND scope.cancelled >= 0
+        AND scope.repeated >= 0 AND scope.total_ms >= 0 AND scope.max_executions >= 0 AND scope.max_ms >= 0, false)
     UNION
     SELECT file, 'the gauges and counts of a pool must be >= 0'
     FROM spooled
@@ -103,7 +110,7 @@ found AS (
     FROM spooled
     WHERE header IS NOT NULL AND NOT coalesce(
         header.self_metrics.hook_errors >= 0 AND header.self_metrics.patterns_folded >= 0
-        AND header.self_metrics.slow_queries_dropped >= 0 AND header.self_metrics.alerts_dropped >= 0
+        AND header.self_metrics.scopes_folded >= 0 AND header.self_metrics.slow_queries_dropped >= 0 AND header.self_metrics.alerts_dropped >= 0
         AND header.self_metrics.snapshots_dropped >= 0, false)
     UNION
     SELECT file, 'a time must lie between the years 1970 and 9999'
@@ -113,6 +120,6 @@ found AS (
     SELECT file, 'a row must be of a known kind'
     FROM spooled
     WHERE coalesce(header IS NULL AND pattern IS NULL AND query IS NULL AND slow IS NULL AND pool IS NULL
-        AND repetition IS NULL, true)
+        AND repetition IS NULL AND scope IS NULL, true)
 )
 SELECT file, string_agg(reason, '; ' ORDER BY reason) AS reason FROM found GROUP BY file;

@@ -1,5 +1,6 @@
 -- The merged rows into the store, inside the caller's transaction.
 INSERT INTO store.query_stats BY NAME SELECT * FROM memory.new_query_stats;
+INSERT INTO store.scope_stats BY NAME SELECT * FROM memory.new_scope_stats;
 INSERT INTO store.slow_queries BY NAME SELECT * FROM memory.new_slow_queries;
 INSERT INTO store.pool_stats BY NAME SELECT * FROM memory.new_pool_stats;
 INSERT INTO store.repetitions BY NAME SELECT * FROM memory.new_repetitions;
@@ -17,6 +18,7 @@ SET first_at = least(known.first_at, new.first_at), last_at = greatest(known.las
     slow_threshold_ms = coalesce(new.slow_threshold_ms, known.slow_threshold_ms),
     hook_errors = greatest(known.hook_errors, new.hook_errors),
     patterns_folded = greatest(known.patterns_folded, new.patterns_folded),
+    scopes_folded = greatest(known.scopes_folded, new.scopes_folded),
     slow_queries_dropped = greatest(known.slow_queries_dropped, new.slow_queries_dropped),
     alerts_dropped = greatest(known.alerts_dropped, new.alerts_dropped),
     snapshots_dropped = greatest(known.snapshots_dropped, new.snapshots_dropped)

@@ -1,5 +1,6 @@
--- From `spooled` to the rows a store gets, all files together: one row per minute, service, target and pattern, and
--- one per minute, process and pool. It works in memory; the store is not open while it runs.
+-- From `spooled` to the rows a store gets, all files together: one row per minute, service, target, pattern and scope,
+-- one per minute, service and scope, and one per minute, process and pool. It works in memory; the store is not open
+-- while it runs.
 CREATE OR REPLACE TABLE windows AS
 SELECT
     file, header.service, header.process, make_timestamp(header.started_us) AS started,
@@ -10,13 +11,17 @@ WHERE header IS NOT NULL;
 
 CREATE OR REPLACE TABLE new_query_stats AS
 WITH queries AS (
-    SELECT "minute", service, query.target AS target, query.pattern_id AS pattern_id, query
+    SELECT
+        -- A struct of keys is grouped and joined as one, NULL as equal to NULL.
+        {'minute': "minute", 'service': service, 'target': query.target, 'pattern_id': query.pattern_id,
+            'scope': query.scope, 'tags': query.tags} AS place,
+        query
     FROM spooled JOIN windows USING (file)
     WHERE query IS NOT NULL
 ),
 sums AS (
     SELECT
-        "minute", service, target, pattern_id,
+        place,
         sum(query.durations.count)::BIGINT AS executions, sum(query.ok)::BIGINT AS ok,
         sum(query.error)::BIGINT AS error, sum(query.timeout)::BIGINT AS timeout,
         sum(query.cancelled)::BIGINT AS cancelled, sum(query.slow)::BIGINT AS slow,
@@ -31,26 +36,32 @@ sums AS (
         sum(query.phases.loop_lag_ns)::BIGINT AS loop_lag_ns,
         make_timestamp(min(query.first_us)) AS first_seen, make_timestamp(max(query.last_us)) AS last_seen
     FROM queries
-    GROUP BY "minute", service, target, pattern_id
+    GROUP BY place
 ),
 pairs AS (
-    SELECT
-        "minute", service, target, pattern_id, unnest(query.durations.k) AS k, unnest(query.durations.n) AS n
-    FROM queries
+    SELECT place, unnest(query.durations.k) AS k, unnest(query.durations.n) AS n FROM queries
 ),
 counts AS (
-    SELECT "minute", service, target, pattern_id, k, sum(n)::BIGINT AS n
-    FROM pairs
-    GROUP BY "minute", service, target, pattern_id, k
+    SELECT place, k, sum(n)::BIGINT AS n FROM pairs GROUP BY place, k
 ),
 buckets AS (
-    SELECT "minute", service, target, pattern_id, list(k ORDER BY k) AS bucket_k, list(n ORDER BY k) AS bucket_n
-    FROM counts
-    GROUP BY "minute", service, target, pattern_id
+    SELECT place, list(k ORDER BY k) AS bucket_k, list(n ORDER BY k) AS bucket_n FROM counts GROUP BY place
 )
-SELECT sums.*, coalesce(bucket_k, []) AS bucket_k, coalesce(bucket_n, []) AS bucket_n
-FROM sums LEFT JOIN buckets USING ("minute", service, target, pattern_id)
-ORDER BY "minute", service, target, pattern_id;
+SELECT unnest(place), sums.* EXCLUDE (place), coalesce(bucket_k, []) AS bucket_k, coalesce(bucket_n, []) AS bucket_n
+FROM sums LEFT JOIN buckets USING (place)
+ORDER BY place;
+
+CREATE OR REPLACE TABLE new_scope_stats AS
+SELECT
+    "minute", service, scope.scope AS scope, scope.tags AS tags, sum(scope.units)::BIGINT AS units,
+    sum(scope.unit_ms) AS unit_ms, sum(scope.ok)::BIGINT AS ok, sum(scope.error)::BIGINT AS error,
+    sum(scope.timeout)::BIGINT AS timeout, sum(scope.cancelled)::BIGINT AS cancelled,
+    sum(scope.repeated)::BIGINT AS repeated, sum(scope.total_ms) AS total_ms,
+    max(scope.max_executions) AS max_executions, max(scope.max_ms) AS max_ms
+FROM spooled JOIN windows USING (file)
+WHERE spooled.scope IS NOT NULL
+GROUP BY ALL
+ORDER BY "minute", service, scope;
 
 CREATE OR REPLACE TABLE new_patterns AS
 WITH uses AS (

@@ -13,6 +13,7 @@ __all__ = [
     "PROCESSES",
     "QUERY_STATS",
     "REPETITIONS",
+    "SCOPES",
     "SERVICES",
     "SLOW_QUERIES",
     "SPAN",
@@ -26,6 +27,7 @@ _CHOSEN: Final = """
         AND ($service IS NULL OR service = $service)
         AND ($target IS NULL OR target = $target)
         AND ($pattern_id IS NULL OR pattern_id = $pattern_id)
+        AND ($scope IS NULL OR scope = $scope)
 """
 QUERY_STATS: Final = f"""
 WITH chosen AS ({_CHOSEN}),
@@ -57,11 +59,24 @@ LEFT JOIN buckets AS b
 JOIN store.patterns AS p ON p.pattern_id = s.pattern_id
 ORDER BY s.hour, s.total_ns DESC, s.pattern_id, s.target
 """  # noqa: S608  # built of constants
+SCOPES: Final = """
+SELECT
+    scope, tags, sum(units) AS units, sum(unit_ms ORDER BY "minute", unit_ms) AS unit_ms, sum(ok) AS ok,
+    sum(error) AS error, sum(timeout) AS timeout, sum(cancelled) AS cancelled, sum(repeated) AS repeated,
+    sum(total_ms ORDER BY "minute", total_ms) AS total_ms, max(max_executions) AS max_executions, max(max_ms) AS max_ms
+FROM store.scope_stats
+WHERE ($since IS NULL OR "minute" >= date_trunc('minute', make_timestamp($since)))
+    AND ($service IS NULL OR service = $service)
+    AND ($scope IS NULL OR scope = $scope)
+GROUP BY scope, tags
+ORDER BY total_ms DESC, scope, tags
+"""
 SLOW_QUERIES: Final = """
 SELECT * FROM store.slow_queries
 WHERE ($since IS NULL OR started_at >= make_timestamp($since))
     AND ($service IS NULL OR service = $service)
     AND ($pattern_id IS NULL OR pattern_id = $pattern_id)
+    AND ($scope IS NULL OR scope = $scope)
 ORDER BY started_at DESC, duration_ms DESC
 LIMIT $limit
 """
@@ -77,6 +92,7 @@ FROM store.repetitions AS r JOIN store.patterns AS p ON p.pattern_id = r.pattern
 WHERE ($since IS NULL OR r.found_at >= make_timestamp($since))
     AND ($service IS NULL OR r.service = $service)
     AND ($pattern_id IS NULL OR r.pattern_id = $pattern_id)
+    AND ($scope IS NULL OR r.scope = $scope)
 GROUP BY ALL
 ORDER BY executions DESC, p.pattern_id, r.target, r.call_site
 """

@@ -28,11 +28,12 @@ from querygauge.storage.rows import (
     pool_of,
     query_stats_of,
     repetition_of,
+    scope_stats_of,
     self_metrics_of,
     slow_query_of,
     utc,
 )
-from querygauge.values import Pattern, PoolWindow, QueryStats, Repetition, SelfMetrics, SlowQuery
+from querygauge.values import Pattern, PoolWindow, QueryStats, Repetition, ScopeStats, SelfMetrics, SlowQuery
 
 __all__ = ["PatternHistory", "PatternHour", "ProcessState", "Store", "open_store"]
 
@@ -151,6 +152,7 @@ class Store:
         until: datetime | None = None,
         service: str | None = None,
         target: str | None = None,
+        scope: str | None = None,
     ) -> list[QueryStats]:
         """Statistics by pattern and target, processes and services together; most total time first."""
         parameters = {
@@ -159,22 +161,43 @@ class Store:
             "service": service,
             "target": target,
             "pattern_id": None,
+            "scope": scope,
             "hourly": False,
         }
         with self._open() as connection:
             return [query_stats_of(row) for row in _rows(connection, queries.QUERY_STATS, parameters)]
 
+    def scopes(
+        self, since: datetime | None = None, service: str | None = None, scope: str | None = None
+    ) -> list[ScopeStats]:
+        """What the units of work did, one per name and tags; most database time first."""
+        parameters = {"since": _microseconds(since), "service": service, "scope": scope}
+        with self._open() as connection:
+            return [scope_stats_of(row) for row in _rows(connection, queries.SCOPES, parameters)]
+
     def slow_queries(
-        self, since: datetime | None = None, limit: int | None = None, service: str | None = None
+        self,
+        since: datetime | None = None,
+        limit: int | None = None,
+        service: str | None = None,
+        scope: str | None = None,
     ) -> list[SlowQuery]:
         """Executions kept one by one, newest first."""
-        parameters = {"since": _microseconds(since), "service": service, "pattern_id": None, "limit": limit}
+        parameters = {
+            "since": _microseconds(since),
+            "service": service,
+            "pattern_id": None,
+            "scope": scope,
+            "limit": limit,
+        }
         with self._open() as connection:
             return [slow_query_of(row) for row in _rows(connection, queries.SLOW_QUERIES, parameters)]
 
-    def repetitions(self, since: datetime | None = None, service: str | None = None) -> list[Repetition]:
+    def repetitions(
+        self, since: datetime | None = None, service: str | None = None, scope: str | None = None
+    ) -> list[Repetition]:
         """Findings by pattern, target and line; most executions first."""
-        parameters = {"since": _microseconds(since), "service": service, "pattern_id": None}
+        parameters = {"since": _microseconds(since), "service": service, "pattern_id": None, "scope": scope}
         with self._open() as connection:
             return [repetition_of(row) for row in _rows(connection, queries.REPETITIONS, parameters)]
 
@@ -200,7 +223,7 @@ class Store:
         with self._open() as connection:
             row = _one_pattern(connection, prefix)
             pattern_id = row["pattern_id"]
-            chosen = {"since": _microseconds(since), "service": None, "pattern_id": pattern_id}
+            chosen = {"since": _microseconds(since), "service": None, "pattern_id": pattern_id, "scope": None}
             merged = {**chosen, "until": None, "target": None}
             services = _rows(connection, queries.PATTERN_SERVICES, {"pattern_id": pattern_id})
             return PatternHistory(

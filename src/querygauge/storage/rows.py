@@ -25,6 +25,7 @@ from querygauge.values import (
     PoolWindow,
     QueryStats,
     Repetition,
+    ScopeStats,
     SelfMetrics,
     SlowQuery,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "pool_of",
     "query_stats_of",
     "repetition_of",
+    "scope_stats_of",
     "self_metrics_of",
     "slow_query_of",
     "utc",
@@ -106,6 +108,21 @@ def slow_query_of(row: Row) -> SlowQuery:
         trace_id=row["trace_id"],
         scope=row["scope"],
         loop_lag_ms=row["loop_lag_ms"],
+    )
+
+
+def scope_stats_of(row: Row) -> ScopeStats:
+    """What one scope did."""
+    return ScopeStats(
+        row["scope"],
+        row["tags"],
+        row["units"],
+        row["unit_ms"],
+        OutcomeCounts(row["ok"], row["error"], row["timeout"], row["cancelled"]),
+        row["repeated"],
+        row["total_ms"],
+        row["max_executions"],
+        row["max_ms"],
     )
 
 

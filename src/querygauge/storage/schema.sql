@@ -24,13 +24,15 @@ CREATE TABLE patterns (
     last_seen TIMESTAMP NOT NULL        -- start of the last execution
 );
 
--- What one pattern did on one target within one minute, all processes of the service together. A late file adds a
--- second row for the same minute: every reader sums.
+-- What one pattern did on one target in one scope within one minute, all processes of the service together. A late file
+-- adds a second row for the same minute: every reader sums.
 CREATE TABLE query_stats (
     minute TIMESTAMP NOT NULL,          -- minute in which the snapshots ended
     service VARCHAR NOT NULL,           -- name of the application
     target VARCHAR NOT NULL,            -- name of the database; empty if it has none
     pattern_id VARCHAR NOT NULL,        -- its row in patterns
+    scope VARCHAR,                      -- name of the request, job or test; NULL outside of every scope
+    tags MAP(VARCHAR, VARCHAR) NOT NULL, -- tags of the scope, sorted by key
     executions BIGINT NOT NULL,         -- ok + error + timeout + cancelled
     ok BIGINT NOT NULL,                 -- executions that succeeded
     error BIGINT NOT NULL,              -- failed otherwise than by a timeout
@@ -55,6 +57,24 @@ CREATE TABLE query_stats (
     fetch_ns BIGINT NOT NULL,           -- within: fetching a cursor's rows, where it can be told
     commit_ns BIGINT NOT NULL,          -- after: the COMMIT that followed
     loop_lag_ns BIGINT NOT NULL         -- within: how long the event loop was blocked, an estimate
+);
+
+-- What the units of work of one scope did within one minute, all processes of the service together.
+CREATE TABLE scope_stats (
+    minute TIMESTAMP NOT NULL,          -- minute in which the snapshots ended
+    service VARCHAR NOT NULL,           -- name of the application
+    scope VARCHAR NOT NULL,             -- name of the request, job or test
+    tags MAP(VARCHAR, VARCHAR) NOT NULL, -- its tags, sorted by key
+    units BIGINT NOT NULL,              -- requests, jobs or tests that ended
+    unit_ms DOUBLE NOT NULL,            -- how long those took, together
+    ok BIGINT NOT NULL,                 -- executions that succeeded, of every kind of statement
+    error BIGINT NOT NULL,              -- failed otherwise than by a timeout
+    timeout BIGINT NOT NULL,            -- executions that ran into a timeout
+    cancelled BIGINT NOT NULL,          -- the caller left; not a failure
+    repeated BIGINT NOT NULL,           -- executions that were not the first of their query within their unit
+    total_ms DOUBLE NOT NULL,           -- sum of the executions' durations
+    max_executions BIGINT NOT NULL,     -- most executions of a single unit
+    max_ms DOUBLE NOT NULL              -- most database time of a single unit
 );
 
 -- Executions kept one by one.
@@ -168,6 +188,7 @@ CREATE TABLE processes (
     slow_threshold_ms DOUBLE,           -- from here on an execution is slow there; null if nobody said
     hook_errors BIGINT NOT NULL,        -- exceptions caught inside hooks
     patterns_folded BIGINT NOT NULL,    -- executions counted as `other`
+    scopes_folded BIGINT NOT NULL,      -- executions counted as of other scopes
     slow_queries_dropped BIGINT NOT NULL, -- slow executions the history pushed out
     alerts_dropped BIGINT NOT NULL,     -- alerts the queue pushed out
     snapshots_dropped BIGINT NOT NULL   -- snapshots that could not be kept

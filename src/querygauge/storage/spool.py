@@ -3,7 +3,8 @@ Snapshots as small files: in goes a `Snapshot`, out comes a file that a fold wil
 
 One file is newline-delimited JSON. Its first line is the header: format, id, number of the lines that follow and
 their checksum, whose numbers they are and which span they cover. Every further line is an object with one member,
-named for its kind: `pattern`, `query`, `slow`, `pool` or `repetition`. Times are microseconds since 1970-01-01 UTC.
+named for its kind: `pattern`, `query`, `scope`, `slow`, `pool` or `repetition`. Times are microseconds since 1970-01-01
+UTC.
 
 Deliberately not here: DuckDB, and any lock. A host process that only writes pays for neither.
 """

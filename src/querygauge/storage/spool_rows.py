@@ -11,7 +11,16 @@ from typing import Any, Final
 
 from querygauge.clock import microseconds_of
 from querygauge.histogram import Histogram
-from querygauge.values import Demand, Pattern, PoolWindow, QueryStats, Repetition, SlowQuery, Snapshot
+from querygauge.values import (
+    Demand,
+    Pattern,
+    PoolWindow,
+    QueryStats,
+    Repetition,
+    ScopeStats,
+    SlowQuery,
+    Snapshot,
+)
 from querygauge.values.plain import plain
 
 __all__ = ["line", "rows"]
@@ -34,6 +43,7 @@ def rows(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
     """What the lines after the header hold, each an object whose one member is named for its kind."""
     yield from ({"pattern": row} for row in _pattern_rows(snapshot))
     yield from ({"query": _query_row(stats)} for stats in snapshot.queries)
+    yield from ({"scope": _scope_row(stats)} for stats in snapshot.scopes)
     yield from ({"slow": _slow_row(slow)} for slow in snapshot.slow_queries)
     yield from ({"pool": _pool_row(window)} for window in snapshot.pools)
     yield from ({"repetition": _repetition_row(found)} for found in snapshot.repetitions)
@@ -59,6 +69,8 @@ def _query_row(stats: QueryStats) -> dict[str, Any]:
     return {
         "target": stats.target,
         "pattern_id": stats.pattern.id,
+        "scope": stats.scope,
+        "tags": dict(stats.tags),
         "ok": stats.outcomes.ok,
         "error": stats.outcomes.error,
         "timeout": stats.outcomes.timeout,
@@ -72,6 +84,20 @@ def _query_row(stats: QueryStats) -> dict[str, Any]:
         "lines": list(stats.lines),
         "line_counts": list(stats.lines.values()),
         "phases": {name: min(spent_ns, _LARGEST_COUNT) for name, spent_ns in asdict(stats.phases).items()},
+    }
+
+
+def _scope_row(stats: ScopeStats) -> dict[str, Any]:
+    return {
+        "scope": stats.scope,
+        "tags": dict(stats.tags),
+        "units": stats.unit_count,
+        "unit_ms": stats.unit_duration_ms,
+        **asdict(stats.outcomes),
+        "repeated": stats.repeated_count,
+        "total_ms": stats.total_duration_ms,
+        "max_executions": stats.max_executions,
+        "max_ms": stats.max_duration_ms,
     }
 
 

@@ -65,6 +65,10 @@ Store = Annotated[
     ),
 ]
 Since = Annotated[str, typer.Option(help="How far back: 30m, 24h, 7d.")]
+Scope = Annotated[
+    str | None,
+    typer.Option(help="Only this scope, by its name: a request, a job or a test.", show_default=False),
+]
 Service = Annotated[str | None, typer.Option(help="Only this service; by default all of them.", show_default=False)]
 
 
@@ -98,6 +102,7 @@ def report(
     store: Store = None,
     since: Since = "24h",
     service: Service = None,
+    scope: Scope = None,
     order_by: Annotated[
         str | None,
         typer.Option(help=f"One ranking in this order instead of three: {_ORDERS}.", show_default=False),
@@ -108,7 +113,7 @@ def report(
     """Print which queries cost most, which repeat, and what to change."""
     from querygauge.surfaces.stored import read_report
 
-    data = read_report(_store(store), since, service)
+    data = read_report(_store(store), since, service, scope)
     if format is Format.json:
         typer.echo(json.dumps(report_to_dict(data, order_by=order_by or "total_duration"), indent=2))
     elif format is Format.csv:
@@ -143,6 +148,7 @@ def list_patterns(
     store: Store = None,
     since: Since = "24h",
     service: Service = None,
+    scope: Scope = None,
     order_by: Annotated[str, typer.Option(help=f"Order of the queries: {_ORDERS}.")] = "total_duration",
     limit: Annotated[int, typer.Option(help="Queries at most.", min=1)] = 50,
 ) -> None:
@@ -150,7 +156,7 @@ def list_patterns(
     from querygauge.rendering.pattern_page import render_patterns
     from querygauge.surfaces.stored import read_report
 
-    data = read_report(_store(store), since, service)
+    data = read_report(_store(store), since, service, scope)
     show(render_patterns(ranked(data.stats, order_by), limit=limit, width=page_width()))
 
 

@@ -9,18 +9,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from querygauge.errors import StoreError
 from querygauge.rendering.pattern_page import PatternData
 from querygauge.rendering.report_data import ReportData
 from querygauge.storage.ranges import parse_range
 from querygauge.storage.reader import ProcessState, open_store
-from querygauge.values import OutcomeCounts, QueryStats, SelfMetrics
+from querygauge.values import OutcomeCounts, QueryStats, ScopeStats, SelfMetrics, by_name
 
 __all__ = ["read_pattern", "read_report"]
 
+_NAMED: Final = 10  # scopes that an error names, those with most database time first
 
-def read_report(root: Path, since: str, service: str | None) -> ReportData:
+
+def read_report(root: Path, since: str, service: str | None, scope: str | None = None) -> ReportData:
     """
     The report of a store over a span that ends now.
 
@@ -28,10 +31,11 @@ def read_report(root: Path, since: str, service: str | None) -> ReportData:
         root: Directory of the store.
         since: How far back, such as `24h`.
         service: One service, or None for all of them.
+        scope: Name of one scope, or None for everything.
 
     Raises:
         SettingsError: If the span is none.
-        StoreError: If the store cannot be read, or has never heard of the service.
+        StoreError: If the store cannot be read, has never heard of the service, or the span has nothing of the scope.
     """
     now = datetime.now(UTC)
     started = now - parse_range(since)
@@ -39,7 +43,10 @@ def read_report(root: Path, since: str, service: str | None) -> ReportData:
     services = store.services()
     if service is not None and service not in services:
         raise StoreError(f"no service {service!r} in store {str(root)!r}; it knows {', '.join(services) or 'none yet'}")
-    stats = store.query_stats(started, service=service)
+    stats = store.query_stats(started, service=service, scope=scope)
+    scopes = store.scopes(started, service, scope)
+    if scope is not None and not scopes:
+        raise StoreError(f"no scope {scope!r} in this span; it has {_names(store.scopes(started, service))}")
     processes = [process for process in store.processes() if service in {None, process.service}]
     seen = [process for process in processes if process.last_at >= started]
     return ReportData(
@@ -51,10 +58,12 @@ def read_report(root: Path, since: str, service: str | None) -> ReportData:
         outcomes=_outcomes(stats),
         slow_count=sum(entry.slow_count for entry in stats),
         stats=tuple(stats),
-        repetitions=tuple(store.repetitions(started, service)),
-        slow_queries=tuple(store.slow_queries(started, service=service)),
-        pools=tuple(store.pools(started, service)),
+        repetitions=tuple(store.repetitions(started, service, scope)),
+        slow_queries=tuple(store.slow_queries(started, service=service, scope=scope)),
+        pools=tuple(store.pools(started, service)) if scope is None else (),
         self_metrics=_self_metrics(seen),
+        scopes=tuple(scopes),
+        scope=scope,
     )
 
 
@@ -83,6 +92,10 @@ def read_pattern(root: Path, prefix: str, since: str) -> PatternData:
         slow_queries=history.slow_queries,
         repetitions=history.repetitions,
     )
+
+
+def _names(scopes: Iterable[ScopeStats]) -> str:
+    return ", ".join(repr(stats.scope) for stats in by_name(scopes)[:_NAMED]) or "none"
 
 
 def _outcomes(stats: Sequence[QueryStats]) -> OutcomeCounts:

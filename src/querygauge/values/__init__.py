@@ -34,11 +34,12 @@ from querygauge.values.queries import (
     Severity,
     SlowQuery,
     SlowQueryAlert,
+    by_pattern,
     severity_of,
 )
 from querygauge.values.repetitions import Repetition
 from querygauge.values.running import RunningQuery, RunningState, oldest_first
-from querygauge.values.scopes import ScopeLabel
+from querygauge.values.scopes import OTHER_SCOPES, OTHER_VALUE, ScopeLabel, ScopeStats, by_name, by_tag
 from querygauge.values.snapshots import SelfMetrics, Snapshot
 
 __all__ = [
@@ -52,6 +53,8 @@ __all__ = [
     "LOOP_LAG",
     "NO_DEMAND",
     "OK",
+    "OTHER_SCOPES",
+    "OTHER_VALUE",
     "OUTCOMES",
     "PHASES",
     "POOL_WAIT",
@@ -76,11 +79,15 @@ __all__ = [
     "RunningQuery",
     "RunningState",
     "ScopeLabel",
+    "ScopeStats",
     "SelfMetrics",
     "Severity",
     "SlowQuery",
     "SlowQueryAlert",
     "Snapshot",
+    "by_name",
+    "by_pattern",
+    "by_tag",
     "oldest_first",
     "severity_of",
 ]

@@ -2,8 +2,8 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, ClassVar, Final, Literal
 
@@ -27,6 +27,7 @@ __all__ = [
     "Severity",
     "SlowQuery",
     "SlowQueryAlert",
+    "by_pattern",
     "severity_of",
 ]
 
@@ -177,6 +178,8 @@ class QueryStats(Value):
         phases: Where time went before, within and after the executions.
         lines: Executions by the line that sent them, as `path:line in function`, of those for which it was looked for:
             first, slow, failed and repeated ones; at most `LINES_LIMIT` lines.
+        scope: Name of the scope that they belong to; None outside of every scope, or if it is about all of them.
+        tags: Tags of that scope.
     """
 
     pattern: Pattern
@@ -190,6 +193,8 @@ class QueryStats(Value):
     last_seen: datetime
     phases: PhaseTimes = field(default_factory=PhaseTimes)
     lines: Mapping[str, int] = field(default_factory=dict)
+    scope: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def query_pattern(self) -> str:
@@ -273,7 +278,7 @@ class QueryStats(Value):
         return {**before, "execute": self.execute_ms, **times}
 
     def merged(self, other: "QueryStats") -> "QueryStats":
-        """Both together; the same pattern and target are the caller's business."""
+        """Both together; that they have the pattern, target and scope in common is the caller's business."""
         return QueryStats(
             self.pattern,
             self.target,
@@ -286,6 +291,8 @@ class QueryStats(Value):
             max(self.last_seen, other.last_seen),
             self.phases.merged(other.phases),
             dict((Counter(self.lines) + Counter(other.lines)).most_common(LINES_LIMIT)),
+            self.scope,
+            self.tags,
         )
 
     @property
@@ -304,6 +311,8 @@ class QueryStats(Value):
             "dialect": self.pattern.dialect,
             "category": self.pattern.category,
             "target": self.target,
+            "scope": self.scope,
+            "tags": dict(self.tags),
             "execution_count": self.execution_count,
             **self.outcomes.to_dict(),
             "error_count": self.error_count,
@@ -323,6 +332,19 @@ class QueryStats(Value):
             "first_seen": self.first_seen.isoformat(),
             "last_seen": self.last_seen.isoformat(),
         }
+
+
+def by_pattern(stats: Iterable[QueryStats]) -> list[QueryStats]:
+    """One per pattern and target, whatever the scope."""
+    found: dict[tuple[str, str], QueryStats] = {}
+    for each in stats:
+        key = (each.target, each.pattern.id)
+        before = found.get(key)
+        if before is not None:
+            found[key] = before.merged(each)
+        else:
+            found[key] = each if each.scope is None else replace(each, scope=None, tags={})
+    return list(found.values())
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from querygauge.values.pools import PoolWindow
 from querygauge.values.queries import QueryStats, SlowQuery
 from querygauge.values.repetitions import Repetition
 from querygauge.values.running import RunningState
+from querygauge.values.scopes import ScopeStats
 
 __all__ = ["SelfMetrics", "Snapshot"]
 
@@ -20,6 +21,7 @@ class SelfMetrics(Value):
     Attributes:
         hook_errors: Exceptions caught inside hooks; each kind was logged once.
         patterns_folded: Executions counted under `other` because the limit on distinct patterns was reached.
+        scopes_folded: Executions counted under other scopes because the limit on distinct scopes was reached.
         slow_queries_dropped: Slow executions the bounded history pushed out; the counters still hold them.
         alerts_dropped: Alerts the bounded queue pushed out before a handler saw them.
         snapshots_dropped: Flushed snapshots that could not be kept.
@@ -27,6 +29,7 @@ class SelfMetrics(Value):
 
     hook_errors: int = 0
     patterns_folded: int = 0
+    scopes_folded: int = 0
     slow_queries_dropped: int = 0
     alerts_dropped: int = 0
     snapshots_dropped: int = 0
@@ -42,7 +45,7 @@ class Snapshot(Value):
         process: `host:pid`.
         started: Start of the span.
         ended: Its end.
-        queries: One per pattern and target that was executed in the span.
+        queries: One per pattern, target and scope that was executed in the span.
         slow_queries: Executions kept, oldest first.
         repetitions: Findings of the span.
         pools: One per pool.
@@ -50,6 +53,7 @@ class Snapshot(Value):
         slow_threshold_ms: From here on an execution was slow there; None if nobody said.
         running: What had not ended at the end of the span, one per target.
         flush_interval_s: Seconds until the next snapshot is due, if there is anything to tell; None if nobody said.
+        scopes: One per scope, by name and tags.
     """
 
     service: str
@@ -64,3 +68,4 @@ class Snapshot(Value):
     slow_threshold_ms: float | None = None
     running: tuple[RunningState, ...] = ()
     flush_interval_s: float | None = None
+    scopes: tuple[ScopeStats, ...] = ()
