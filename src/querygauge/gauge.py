@@ -29,6 +29,7 @@ from querygauge.monitors.fold_lock import FoldLock
 from querygauge.monitors.pool_monitor import ConnectionPoolMonitor
 from querygauge.monitors.query_monitor import QueryMonitor
 from querygauge.monitors.recorder import nanoseconds
+from querygauge.process_usage import ProcessWatch
 from querygauge.protocols import Clock, SnapshotSink
 from querygauge.rendering.report import render_report
 from querygauge.rendering.report_data import ReportData
@@ -93,6 +94,7 @@ class Instrumentation:
         self._has_told_running = False  # in the last snapshot
         self._is_unfinished = False  # closed by a signal handler that interrupted the counting
         self._started_us = self._window_us = clock.now_us()
+        self._process = ProcessWatch()
         self._outbox, self._ticks = _store_of(settings, clock)
         self._thread: FlushThread | None = None
         survive_forks(self)
@@ -200,8 +202,10 @@ class Instrumentation:
             PoolWindow(name, pool.get_current_snapshot(), pool.get_metrics())
             for name, pool in tuple(self.pools.items())
         )
+        data = self.queries.report_data()
+        process = self._process.window(data.service, _process_name(), data.started, data.ended)
         return replace(
-            self.queries.report_data(), pools=pools, running=self.running(), self_metrics=self._self_metrics()
+            data, pools=pools, processes=(process,), running=self.running(), self_metrics=self._self_metrics()
         )
 
     def snapshot(self) -> Snapshot:
@@ -219,6 +223,7 @@ class Instrumentation:
             self_metrics=data.self_metrics,
             slow_threshold_ms=data.threshold_ms,
             running=self._running(),
+            usage=self._process.look(),
             flush_interval_s=self.flush_interval_s,
             scopes=data.scopes,
         )
@@ -324,6 +329,7 @@ class Instrumentation:
         self._flushing = FoldLock()
         self._watched.after_fork_in_child()
         self._has_told_running = False
+        self._process.begin()
         self._started_us = self._window_us = self.clock.now_us()
         if self._outbox is not None:
             self._outbox.forget()
@@ -355,6 +361,7 @@ class Instrumentation:
             self_metrics=self._self_metrics(),
             slow_threshold_ms=self.settings.slow_query_threshold_ms,
             running=running,
+            usage=self._process.look(),
             flush_interval_s=self.flush_interval_s,
             scopes=window.scopes,
         )

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from querygauge.rendering.formats import age, duration, number, percent
+from querygauge.rendering.formats import age, duration, number, percent, size
 
 
 @pytest.mark.parametrize(
@@ -72,3 +72,15 @@ def test_a_share_is_never_rounded_to_nothing(x: float, expected: str) -> None:
 def test_an_age_names_its_two_largest_units(seconds: float, expected: str) -> None:
     """Ages read as people say them."""
     assert age(seconds) == expected
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 B"), (999, "999 B"), (1_000, "1.00 kB"), (999_999, "1.00 MB"), (44_711_936, "44.7 MB"),
+        (512_000_000, "512 MB"), (25_276_510_208, "25.3 GB"), (9e15, "9000 TB"),
+    ],
+)  # fmt: skip
+def test_sizes(count: int, text: str) -> None:
+    """Three significant digits in the first unit that takes them."""
+    assert size(count) == text

@@ -23,6 +23,7 @@ from querygauge.values import (
     PoolMetrics,
     PoolSnapshot,
     PoolWindow,
+    ProcessUsage,
     QueryStats,
     Repetition,
     ScopeStats,
@@ -229,6 +230,9 @@ def _metrics(draw: st.DrawFn) -> PoolMetrics:
     )
 
 
+_usages = st.builds(ProcessUsage, st.none() | _counts, st.none() | _counts, st.none() | _floats)
+
+
 @st.composite
 def snapshots(draw: st.DrawFn) -> Snapshot:
     """Any snapshot of one service and process, as a monitor could make it."""
@@ -245,6 +249,7 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
         tuple(draw(st.lists(pools, max_size=2, unique_by=lambda window: window.pool))),
         SelfMetrics(*(draw(_counts) for _ in fields(SelfMetrics))),
         scopes=tuple(draw(st.lists(_scopes, max_size=2, unique_by=_label))),
+        usage=draw(_usages),
     )
 
 

@@ -20,6 +20,7 @@ from querygauge.values import (
     PoolMetrics,
     PoolSnapshot,
     PoolWindow,
+    ProcessUsage,
     Repetition,
     SelfMetrics,
     SlowQuery,
@@ -293,3 +294,24 @@ def _store(paths: StorePaths, *given: Snapshot) -> Store:
     for one in given:
         sink.write(one)
     return open_store(paths.root)
+
+
+def test_what_processes_took_is_that_of_the_span(paths: StorePaths) -> None:
+    """The most memory that was seen, and CPU time since the span or the process began; most CPU time first."""
+
+    def seen(process: str, at_minutes: int, memory: int, cpu_s: float) -> Snapshot:
+        ended = NOON + at_minutes * MINUTE
+        return replace(snapshot(process=process, ended=ended), usage=ProcessUsage(memory, 900, cpu_s))
+
+    store = _store(
+        paths, seen("web:1", 0, 300, 10.0), seen("web:1", 2, 500, 12.0), seen("web:1", 3, 400, 15.0),
+        seen("web:2", 3, 70, 4.0), replace(snapshot(process="web:3"), usage=ProcessUsage()),
+    )  # fmt: skip
+    assert [(window.process, window.memory_bytes, window.cpu_s) for window in store.process_windows()] == [
+        ("web:1", 500, 15.0), ("web:2", 70, 4.0), ("web:3", None, None)
+    ]  # fmt: skip
+    late, other = store.process_windows(since=NOON + 2 * MINUTE)
+    # Of a process that is older than the span, what it had taken at its first flush within is left out.
+    assert (other.process, other.memory_bytes, other.cpu_s) == ("web:1", 500, 3.0)
+    assert (late.process, late.cpu_s) == ("web:2", 4.0)
+    assert store.process_windows(service="mail") == []

@@ -14,7 +14,16 @@ from querygauge.storage.folding import fold
 from querygauge.storage.paths import StorePaths
 from querygauge.storage.reader import Store, open_store
 from querygauge.storage.spool import SpoolSink
-from querygauge.values import PoolMetrics, QueryStats, Repetition, ScopeStats, SlowQuery, Snapshot, by_pattern
+from querygauge.values import (
+    PoolMetrics,
+    ProcessWindow,
+    QueryStats,
+    Repetition,
+    ScopeStats,
+    SlowQuery,
+    Snapshot,
+    by_pattern,
+)
 from storage.making import snapshots
 
 # A store is made anew for each example, which takes a tenth of a second; shrinking a failure would take minutes.
@@ -38,6 +47,9 @@ def test_a_snapshot_comes_back_as_it_was(snapshot: Snapshot) -> None:
         (process,) = store.processes()
         assert (process.first_at, process.last_at) == (snapshot.started, snapshot.ended)
         assert process.self_metrics == snapshot.self_metrics
+        assert store.process_windows() == [
+            ProcessWindow("shop", "web:1", snapshot.started, snapshot.ended, *asdict(snapshot.usage).values())
+        ]
 
 
 @_few

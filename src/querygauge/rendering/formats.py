@@ -8,11 +8,13 @@ In go plain numbers, out come short strings in one fixed style. Deliberately not
 import math
 from typing import Final
 
-__all__ = ["age", "duration", "number", "percent"]
+__all__ = ["age", "duration", "number", "percent", "size"]
 
 # Milliseconds in each unit, shortest first; a duration takes the first unit in which it stays below 1,000.
 _DURATION_UNITS: Final = ((1e-6, "ns"), (1e-3, "µs"), (1.0, "ms"), (1e3, "s"))
 _MINUTE_MS: Final = 60_000.0
+_SIZE_UNITS: Final = "kB", "MB", "GB", "TB"
+_SIZE_STEP: Final = 1_000.0
 _SIGNIFICANT: Final = 3
 _MINUTE_S: Final = 60
 _HOUR_S: Final = 3_600
@@ -51,6 +53,16 @@ def _significant(value: float) -> str:
 def number(n: float) -> str:
     """A count with thousands separators: `12,345`; fractions keep one decimal."""
     return f"{n:,.0f}" if float(n).is_integer() else f"{n:,.1f}"
+
+
+def size(count: float) -> str:
+    """A number of bytes with its unit and three significant digits: `512 B`, `44.7 MB`, `25.3 GB`."""
+    if count < _SIZE_STEP:
+        return f"{count:.0f} B"
+    place = 0
+    while round(count := count / _SIZE_STEP) >= _SIZE_STEP and place < len(_SIZE_UNITS) - 1:
+        place += 1
+    return f"{_significant(count)} {_SIZE_UNITS[place]}"
 
 
 def percent(x: float) -> str:

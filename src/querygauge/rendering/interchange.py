@@ -94,6 +94,7 @@ def report_to_dict(report: ReportData, *, order_by: str = "total_duration", limi
         "scopes": [scope.to_dict() for scope in report.scopes],
         "tags": [tag.to_dict() for tag in by_tag(report.scopes)],
         "repetitions": [repetition.to_dict() for repetition in report.repetitions],
+        "processes": [window.to_dict() for window in report.processes],
         "pools": [window.to_dict() for window in report.merged_pools()],
         "advice": [advice.to_dict() for advice in advise(report)],
         "self_metrics": report.self_metrics.to_dict(),

@@ -16,6 +16,7 @@ from querygauge.rendering.formats import age, duration, number, percent
 from querygauge.rendering.interchange import report_to_csv, report_to_dict
 from querygauge.rendering.phases import render_phases
 from querygauge.rendering.pool_demand import demand_of
+from querygauge.rendering.processes import render_processes
 from querygauge.rendering.ranking import ORDERS, Order, mean_rows, ranked
 from querygauge.rendering.repetitions import by_weight, seen, told
 from querygauge.rendering.report_data import ReportData
@@ -89,6 +90,7 @@ def render_report(
         page.tags(),
         page.repetitions(),
         page.pools(),
+        render_processes(report.processes, limit=limit, width=max(width, _MIN_WIDTH)),
         page.advice(),
         page.itself(),
     ]

@@ -7,6 +7,7 @@ from datetime import datetime
 from querygauge.values import (
     OutcomeCounts,
     PoolWindow,
+    ProcessWindow,
     QueryStats,
     Repetition,
     RunningQuery,
@@ -36,6 +37,7 @@ class ReportData:
         slow_queries: Executions kept one by one.
         pools: Windows of the pools; several of one pool are added up.
         running: Executions that had not ended when somebody last looked, oldest first.
+        processes: What each process took of its machine.
         self_metrics: What querygauge noticed about itself.
         scopes: What the units of work did, one per name and tags.
         stats_by_scope: One per pattern, target and scope; empty where nobody asks for it.
@@ -53,6 +55,7 @@ class ReportData:
     slow_queries: tuple[SlowQuery, ...] = ()
     pools: tuple[PoolWindow, ...] = ()
     running: tuple[RunningQuery, ...] = ()
+    processes: tuple[ProcessWindow, ...] = ()
     self_metrics: SelfMetrics = field(default_factory=SelfMetrics)
     scopes: tuple[ScopeStats, ...] = ()
     stats_by_scope: tuple[QueryStats, ...] = ()

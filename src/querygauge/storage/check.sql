@@ -106,6 +106,10 @@ found AS (
     FROM spooled
     WHERE header.slow_threshold_ms < 0
     UNION
+    SELECT file, 'what a process takes must be >= 0'
+    FROM spooled
+    WHERE header.usage.memory_bytes < 0 OR header.usage.memory_limit_bytes < 0 OR header.usage.cpu_s < 0
+    UNION
     SELECT file, 'the header must have the counters of querygauge itself'
     FROM spooled
     WHERE header IS NOT NULL AND NOT coalesce(

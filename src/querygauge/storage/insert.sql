@@ -4,6 +4,7 @@ INSERT INTO store.scope_stats BY NAME SELECT * FROM memory.new_scope_stats;
 INSERT INTO store.slow_queries BY NAME SELECT * FROM memory.new_slow_queries;
 INSERT INTO store.pool_stats BY NAME SELECT * FROM memory.new_pool_stats;
 INSERT INTO store.repetitions BY NAME SELECT * FROM memory.new_repetitions;
+INSERT INTO store.process_stats BY NAME SELECT * FROM memory.new_process_stats;
 
 UPDATE store.patterns AS known
 SET first_seen = least(known.first_seen, new.first_seen), last_seen = greatest(known.last_seen, new.last_seen)

@@ -5,7 +5,7 @@ CREATE OR REPLACE TABLE windows AS
 SELECT
     file, header.service, header.process, make_timestamp(header.started_us) AS started,
     make_timestamp(header.ended_us) AS ended, date_trunc('minute', make_timestamp(header.ended_us)) AS "minute",
-    header.self_metrics, header.slow_threshold_ms
+    header.self_metrics, header.slow_threshold_ms, header.usage
 FROM spooled
 WHERE header IS NOT NULL;
 
@@ -179,3 +179,12 @@ SELECT
     max_by(slow_threshold_ms, ended) AS slow_threshold_ms, unnest(max_by(self_metrics, ended))
 FROM windows
 GROUP BY service, process;
+
+CREATE OR REPLACE TABLE new_process_stats AS
+SELECT
+    "minute", service, process, min(started) AS started_at, max(ended) AS ended_at,
+    max(usage.memory_bytes) AS memory_bytes, max_by(usage.memory_limit_bytes, ended) AS memory_limit_bytes,
+    max(usage.cpu_s) AS cpu_s
+FROM windows
+GROUP BY "minute", service, process
+ORDER BY "minute", service, process;

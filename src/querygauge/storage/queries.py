@@ -11,6 +11,7 @@ __all__ = [
     "PATTERN_SERVICES",
     "POOLS",
     "PROCESSES",
+    "PROCESS_WINDOWS",
     "QUERY_STATS",
     "REPETITIONS",
     "SCOPES",
@@ -107,3 +108,16 @@ PATTERN_SERVICES: Final = "SELECT DISTINCT service FROM store.query_stats WHERE 
 SERVICES: Final = "SELECT DISTINCT service FROM store.processes ORDER BY service"
 SPAN: Final = "SELECT min(first_at) AS first_at, max(last_at) AS last_at FROM store.processes"
 PROCESSES: Final = "SELECT * FROM store.processes ORDER BY service, last_at DESC, process"
+# CPU seconds are those since a process began, so what it had taken before the span is the least of them; if it began
+# within the span, it had taken none.
+PROCESS_WINDOWS: Final = """
+SELECT
+    service, process, min(s.started_at) AS started, max(s.ended_at) AS ended, max(s.memory_bytes) AS memory_bytes,
+    max_by(s.memory_limit_bytes, s.ended_at) AS memory_limit_bytes,
+    max(s.cpu_s) - CASE WHEN min(s.started_at) <= min(p.first_at) THEN 0 ELSE min(s.cpu_s) END AS cpu_s
+FROM store.process_stats AS s JOIN store.processes AS p USING (service, process)
+WHERE ($since IS NULL OR s."minute" >= date_trunc('minute', make_timestamp($since)))
+    AND ($service IS NULL OR service = $service)
+GROUP BY service, process
+ORDER BY cpu_s DESC, service, process
+"""

@@ -26,6 +26,7 @@ from querygauge.storage.paths import StorePaths
 from querygauge.storage.rows import (
     pattern_of,
     pool_of,
+    process_window_of,
     query_stats_of,
     repetition_of,
     scope_stats_of,
@@ -33,7 +34,16 @@ from querygauge.storage.rows import (
     slow_query_of,
     utc,
 )
-from querygauge.values import Pattern, PoolWindow, QueryStats, Repetition, ScopeStats, SelfMetrics, SlowQuery
+from querygauge.values import (
+    Pattern,
+    PoolWindow,
+    ProcessWindow,
+    QueryStats,
+    Repetition,
+    ScopeStats,
+    SelfMetrics,
+    SlowQuery,
+)
 
 __all__ = ["PatternHistory", "PatternHour", "ProcessState", "Store", "open_store"]
 
@@ -212,6 +222,12 @@ class Store:
         with self._open() as connection:
             rows = _rows(connection, queries.POOLS, parameters)
         return [pool_of(list(group)) for _, group in groupby(rows, key=lambda row: (row["service"], row["pool"]))]
+
+    def process_windows(self, since: datetime | None = None, service: str | None = None) -> list[ProcessWindow]:
+        """What each process took in the span; most CPU time first."""
+        parameters = {"since": _microseconds(since), "service": service}
+        with self._open() as connection:
+            return [process_window_of(row) for row in _rows(connection, queries.PROCESS_WINDOWS, parameters)]
 
     def pattern(self, prefix: str, since: datetime | None = None) -> PatternHistory:
         """

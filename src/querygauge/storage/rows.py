@@ -23,6 +23,7 @@ from querygauge.values import (
     PoolMetrics,
     PoolSnapshot,
     PoolWindow,
+    ProcessWindow,
     QueryStats,
     Repetition,
     ScopeStats,
@@ -33,6 +34,7 @@ from querygauge.values import (
 __all__ = [
     "pattern_of",
     "pool_of",
+    "process_window_of",
     "query_stats_of",
     "repetition_of",
     "scope_stats_of",
@@ -151,6 +153,19 @@ def repetition_of(row: Row) -> Repetition:
 def self_metrics_of(row: Row) -> SelfMetrics:
     """What querygauge noticed about itself."""
     return SelfMetrics(**{field.name: row[field.name] for field in fields(SelfMetrics)})
+
+
+def process_window_of(row: Row) -> ProcessWindow:
+    """What one process took in a span."""
+    return ProcessWindow(
+        service=row["service"],
+        process=row["process"],
+        started=utc(row["started"]),
+        ended=utc(row["ended"]),
+        memory_bytes=row["memory_bytes"],
+        memory_limit_bytes=row["memory_limit_bytes"],
+        cpu_s=row["cpu_s"],
+    )
 
 
 def pool_of(rows: list[Row]) -> PoolWindow:

@@ -194,6 +194,18 @@ CREATE TABLE processes (
     snapshots_dropped BIGINT NOT NULL   -- snapshots that could not be kept
 );
 
+-- What one process took of its machine within one minute; NULL is what its system does not tell.
+CREATE TABLE process_stats (
+    minute TIMESTAMP NOT NULL,          -- minute in which the snapshots ended
+    service VARCHAR NOT NULL,           -- name of the application
+    process VARCHAR NOT NULL,           -- host:pid
+    started_at TIMESTAMP NOT NULL,      -- start of the first of these snapshots
+    ended_at TIMESTAMP NOT NULL,        -- end of the last of them
+    memory_bytes BIGINT,                -- the most resident memory
+    memory_limit_bytes BIGINT,          -- limit of its control groups, or memory of the machine
+    cpu_s DOUBLE                        -- CPU seconds since the process began
+);
+
 -- Spool files whose rows are in the tables above although the file may still exist: a fold killed between its commit
 -- and the removal of the files leaves them, and the next one must not count them again.
 CREATE TABLE folded_files (

@@ -213,6 +213,7 @@ def _file_content(snapshot: Snapshot) -> bytes:
         "ended_us": microseconds_of(snapshot.ended),
         "self_metrics": asdict(snapshot.self_metrics),
         "slow_threshold_ms": snapshot.slow_threshold_ms,
+        "usage": asdict(snapshot.usage),
     }
     return line({"header": header}) + rest
 

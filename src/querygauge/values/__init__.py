@@ -18,6 +18,7 @@ from querygauge.values.pools import (
     PoolSnapshot,
     PoolWindow,
 )
+from querygauge.values.processes import ProcessUsage, ProcessWindow
 from querygauge.values.queries import (
     CANCELLED,
     ERROR,
@@ -74,6 +75,8 @@ __all__ = [
     "PoolMetrics",
     "PoolSnapshot",
     "PoolWindow",
+    "ProcessUsage",
+    "ProcessWindow",
     "QueryStats",
     "Repetition",
     "RunningQuery",

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from querygauge.values.base import Value
 from querygauge.values.pools import PoolWindow
+from querygauge.values.processes import NO_USAGE, ProcessUsage
 from querygauge.values.queries import QueryStats, SlowQuery
 from querygauge.values.repetitions import Repetition
 from querygauge.values.running import RunningState
@@ -52,6 +53,7 @@ class Snapshot(Value):
         self_metrics: What querygauge noticed about itself, since the process began.
         slow_threshold_ms: From here on an execution was slow there; None if nobody said.
         running: What had not ended at the end of the span, one per target.
+        usage: What the process took of its machine, at the end of the span.
         flush_interval_s: Seconds until the next snapshot is due, if there is anything to tell; None if nobody said.
         scopes: One per scope, by name and tags.
     """
@@ -67,5 +69,6 @@ class Snapshot(Value):
     self_metrics: SelfMetrics = SelfMetrics()
     slow_threshold_ms: float | None = None
     running: tuple[RunningState, ...] = ()
+    usage: ProcessUsage = NO_USAGE
     flush_interval_s: float | None = None
     scopes: tuple[ScopeStats, ...] = ()
