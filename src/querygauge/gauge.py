@@ -88,6 +88,8 @@ class Instrumentation:
         self._watched = Watched(
             self.queries, settings, lambda name: _pool_monitor(settings, name, clock), is_lasting=is_lasting
         )
+        for guard in (GUARD, ENDINGS.guard):
+            self._watched.count_failures_of(guard)
         self._on_close = on_close
         self._flushing = FoldLock()
         self._closing = threading.Lock()  # taken once, never given back
@@ -147,7 +149,7 @@ class Instrumentation:
         return self._watched.uses(name)
 
     def count_failures_of(self, guard: Guard) -> None:
-        """Counts what a guard of more than one target catches."""
+        """Counts what a guard of more than one target catches from now on."""
         self._watched.count_failures_of(guard)
 
     def start(self) -> None:
@@ -370,7 +372,7 @@ class Instrumentation:
         metrics = self.queries.self_metrics()
         return replace(
             metrics,
-            hook_errors=metrics.hook_errors + self._watched.failures + GUARD.failures + ENDINGS.guard.failures,
+            hook_errors=metrics.hook_errors + self._watched.failures,
             alerts_dropped=metrics.alerts_dropped + self._watched.alerts_dropped,
             snapshots_dropped=0 if self._outbox is None else self._outbox.dropped,
         )

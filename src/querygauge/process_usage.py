@@ -53,9 +53,8 @@ def process_usage() -> ProcessUsage:
 
 def _memory_bytes() -> int | None:
     try:
-        pages = (_PROCESS / "statm").read_text(encoding="ascii").split()[1]
-        return int(pages) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, IndexError):  # no Linux, or no /proc
+        return int(_text(_PROCESS / "statm").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, IndexError):  # no Linux, or no /proc
         return None
 
 
@@ -92,6 +91,7 @@ def _limits_up_to(root: Path, group: str, name: str) -> Iterator[int]:
 
 
 def _text(path: Path) -> str:
+    # UTF-8 is built in; a codec that must be imported first cannot be by a process that gave up its rights.
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, ValueError):

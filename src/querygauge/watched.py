@@ -54,7 +54,7 @@ class Watched:
         self._attached: dict[int, Attachment] = {}
         self._by_name: dict[str, Attachment] = {}
         self._patterns: dict[str, PatternCache] = {}
-        self._guards: list[Guard] = []
+        self._guards: dict[Guard, int] = {}  # of more than one target, with what they had caught before
         self._failures_of_gone = self._alerts_dropped_of_gone = 0
         self._lock = threading.RLock()  # while somebody joins or leaves
 
@@ -62,6 +62,7 @@ class Watched:
         """Makes the lock anew, and leaves to the parent what the parent counted."""
         self._lock = threading.RLock()
         self._failures_of_gone = self._alerts_dropped_of_gone = 0
+        self._guards = dict.fromkeys(self._guards, 0)
 
     def attached(self) -> tuple[Attachment, ...]:
         """Everybody who is measured, in the order they joined."""
@@ -171,14 +172,14 @@ class Watched:
         return tuple(states.values())
 
     def count_failures_of(self, guard: Guard) -> None:
-        """Counts what `guard` catches among the failures."""
-        self._guards.append(guard)
+        """Counts what `guard` catches from now on among the failures."""
+        self._guards[guard] = guard.failures
 
     @property
     def failures(self) -> int:
         """Exceptions caught inside hooks."""
-        guards = [*self._guards, *(attached.guard for attached in self.attached())]
-        return self._failures_of_gone + sum(guard.failures for guard in guards)
+        shared = sum(guard.failures - before for guard, before in self._guards.items())
+        return self._failures_of_gone + shared + sum(attached.guard.failures for attached in self.attached())
 
     @property
     def alerts_dropped(self) -> int:
