@@ -150,6 +150,7 @@ class Driven:
         self.clock: Clock = clock
         self.flush_interval_s = interval_s
         self.told: list[str] = []
+        self.due_us: list[int] = []
         self.error: Exception | None = None
         self.polled = threading.Event()
 
@@ -158,8 +159,9 @@ class Driven:
         self._note("poll")
         self.polled.set()
 
-    def flush(self) -> None:
+    def flush(self, due_us: int) -> None:
         """As `Member.flush`."""
+        self.due_us.append(due_us)
         self._note("flush")
 
     def close(self) -> None:
@@ -211,6 +213,7 @@ def test_flushes_fall_on_full_multiples_of_the_interval(driver: FlushThread, clo
         driver.drive()
         assert member.flushes() == expected, seconds
     assert member.told.count("poll") == 8
+    assert [due_us % 10_000_000 for due_us in member.due_us] == [0] * 4, "the moment that was meant"
 
 
 def test_each_member_has_its_own_interval(driver: FlushThread, clock: FakeClock) -> None:

@@ -223,6 +223,39 @@ def test_a_disk_that_hangs_does_not_keep_a_host_from_closing(
     assert [entry["event"] for entry in logs] == ["flush_skipped"]
 
 
+def test_the_lag_of_a_flush_counts_from_when_it_was_due(
+    engine: Engine, make: Make, store: Path, clock: FakeClock
+) -> None:
+    """Until everything is written: a disk that fails makes it grow, and the first flush that succeeds ends it."""
+
+    def lag_ms() -> float:
+        return gauge.snapshot().self_metrics.flush_lag_ms
+
+    gauge = make(store=store, collector="off")
+    send(engine)
+    due_us = clock.now_us()
+    clock.advance(0.25)
+    gauge.flush(due_us)
+    assert lag_ms() == 250
+    clock.advance(60)
+    assert lag_ms() == 250, "none is due"
+    (store / "spool").rename(store / "elsewhere")
+    (store / "spool").write_text("in the way")
+    with capture_logs():
+        for _ in range(2):
+            send(engine)
+            gauge.flush()
+            clock.advance(10)
+    assert lag_ms() == 20_000
+    (store / "spool").unlink()
+    (store / "elsewhere").rename(store / "spool")
+    with capture_logs():
+        gauge.flush()
+    assert lag_ms() == 20_000, "so long it took"
+    gauge.flush()
+    assert lag_ms() == 0
+
+
 def test_a_store_that_fails_starts_no_tick(engine: Engine, make: Make, store: Path) -> None:
     """Where nothing can be written nothing can be folded: one warning is enough."""
     gauge = make(store=store, collector="inline")

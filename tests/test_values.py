@@ -18,6 +18,7 @@ from querygauge.values import (
     OutcomeCounts,
     PoolMetrics,
     PoolSnapshot,
+    SelfMetrics,
     SlowQueryAlert,
     Snapshot,
     severity_of,
@@ -171,3 +172,10 @@ def test_values_do_not_change(name: str) -> None:
     with pytest.raises((FrozenInstanceError, TypeError)):
         setattr(value, next(iter(kind.__dataclass_fields__)), 1)
     assert not hasattr(value, "__dict__")
+
+
+def test_of_several_processes_counts_add_up_and_times_do_not() -> None:
+    """A median has no sum; the worst of them is told."""
+    combined = SelfMetrics.of_all([SelfMetrics(added_us=2.0, hook_errors=3), SelfMetrics(1.5, 0.5, 9.0, hook_errors=4)])
+    assert combined == SelfMetrics(2.0, 0.5, 9.0, hook_errors=7)
+    assert SelfMetrics.of_all([]) == SelfMetrics()

@@ -22,7 +22,7 @@ from querygauge.logs import get_logger
 from querygauge.protocols import Clock, SnapshotSink
 from querygauge.values import Snapshot
 
-__all__ = ["FlushThread", "Member", "Outbox", "flush_thread"]
+__all__ = ["FlushLag", "FlushThread", "Member", "Outbox", "flush_thread"]
 
 log = get_logger(__name__)
 
@@ -42,11 +42,42 @@ class Member(Protocol):
     def poll(self) -> None:
         """Once a second, and when woken."""
 
-    def flush(self) -> None:
-        """Every `flush_interval_s`."""
+    def flush(self, due_us: int) -> None:
+        """Every `flush_interval_s`; `due_us` is when, in microseconds since 1970."""
 
     def close(self) -> None:
         """At the end of the process."""
+
+
+class FlushLag:
+    """How long a flush took from the moment it was due until everything was written."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.forget()
+
+    def forget(self) -> None:
+        """Begins anew, as if none had been due."""
+        self._last_us = 0
+        self._due_us: int | None = None
+
+    def due(self, since_us: int | None) -> None:
+        """One is due since then, in microseconds since 1970, or since now; of several that wait, the first counts."""
+        if self._due_us is None:
+            self._due_us = self._clock.now_us() if since_us is None else since_us
+
+    def written(self) -> None:
+        """Nothing waits any more."""
+        self._last_us, self._due_us = self._waited_us(), None
+
+    @property
+    def ms(self) -> float:
+        """Of the last flush, in milliseconds, or of the one that is late if that is longer."""
+        return max(self._last_us, self._waited_us()) / 1e3
+
+    def _waited_us(self) -> int:
+        # Somebody may have set the clock meanwhile.
+        return 0 if self._due_us is None else max(0, self._clock.now_us() - self._due_us)
 
 
 class Outbox:
@@ -165,10 +196,11 @@ class FlushThread:
         """One round: polls every member, and flushes those that are due."""
         for key, member in list(self._members.items()):
             self._guarded(key, member.poll)
-            if self._is_due(key, member):
-                self._guarded(key, member.flush)
+            due_us = self._since_when_due(key, member)
+            if due_us is not None:
+                self._guarded(key, member.flush, due_us)
 
-    def _is_due(self, key: int, member: Member) -> bool:
+    def _since_when_due(self, key: int, member: Member) -> int | None:
         # On full multiples of the interval, so that the windows of all processes line up with the minutes.
         now, interval = member.clock.now_us(), max(1, int(member.flush_interval_s * 1e6))
         due = self._due_us.get(key)
@@ -176,15 +208,15 @@ class FlushThread:
         # Due times further away than an interval come from a clock that was set back since.
         if due is None or due > following:
             self._due_us[key] = following
-            return False
+            return None
         if now < due:
-            return False
+            return None
         self._due_us[key] = following
-        return True
+        return due
 
-    def _guarded(self, key: int, step: Callable[[], None]) -> None:
+    def _guarded(self, key: int, step: Callable[..., None], *arguments: int) -> None:
         try:
-            step()
+            step(*arguments)
         except Exception:
             if key not in self._failed:
                 self._failed.add(key)

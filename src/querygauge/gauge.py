@@ -21,7 +21,7 @@ from querygauge.capture.guard import Guard
 from querygauge.capture.long_hold import long_hold
 from querygauge.clock import datetime_of
 from querygauge.errors import SettingsError, StoreError
-from querygauge.flush import FlushThread, Outbox, flush_thread
+from querygauge.flush import FlushLag, FlushThread, Outbox, flush_thread
 from querygauge.forking import survive_forks
 from querygauge.logs import get_logger
 from querygauge.middleware.request_scope import GUARD
@@ -97,6 +97,7 @@ class Instrumentation:
         self._is_unfinished = False  # closed by a signal handler that interrupted the counting
         self._started_us = self._window_us = clock.now_us()
         self._process = ProcessWatch()
+        self._lag = FlushLag(clock)
         self._outbox, self._ticks = _store_of(settings, clock)
         self._thread: FlushThread | None = None
         survive_forks(self)
@@ -248,10 +249,18 @@ class Instrumentation:
         if self._is_unfinished or (self._watched.are_gone() and not self.is_lasting):
             self.close()
 
-    def flush(self) -> None:
-        """Takes what was counted since the last flush to the store, and starts a fold if one is due."""
-        if self._take() and self._ticks is not None:
-            self._ticks.after_flush()
+    def flush(self, due_us: int | None = None) -> None:
+        """
+        Takes what was counted since the last flush to the store, and starts a fold if one is due.
+
+        Args:
+            due_us: Since when it is due, in microseconds since 1970; by default now.
+        """
+        self._lag.due(due_us)
+        if self._take():
+            self._lag.written()
+            if self._ticks is not None:
+                self._ticks.after_flush()
 
     def finish(self) -> bool:
         """
@@ -332,6 +341,7 @@ class Instrumentation:
         self._watched.after_fork_in_child()
         self._has_told_running = False
         self._process.begin()
+        self._lag.forget()
         self._started_us = self._window_us = self.clock.now_us()
         if self._outbox is not None:
             self._outbox.forget()
@@ -372,7 +382,8 @@ class Instrumentation:
         metrics = self.queries.self_metrics()
         return replace(
             metrics,
-            hook_errors=metrics.hook_errors + self._watched.failures,
+            flush_lag_ms=self._lag.ms,
+            hook_errors=self._watched.failures,
             alerts_dropped=metrics.alerts_dropped + self._watched.alerts_dropped,
             snapshots_dropped=0 if self._outbox is None else self._outbox.dropped,
         )

@@ -169,13 +169,13 @@ class QueryLedger(NamedTuple):
     Attributes:
         queue: Takes `(target, *what Record takes up to scope, trace_id, phases)`.
         fold_at: Executions in the queue from which `folds` is to be called.
-        folds: Empties the queue.
+        folds: Empties the queue; takes the moment at which the driver ended the last of them, to time its hook.
         phases: Takes `(target, pattern, phase, nanoseconds, scope)` for executions that ended before.
     """
 
     queue: deque[tuple[Any, ...]]
     fold_at: int
-    folds: Callable[[], None]
+    folds: Callable[[int | None], None]
     phases: deque[tuple[str, Pattern, int, int, Scope | None]]
 
 

@@ -548,7 +548,7 @@ def test_what_could_not_be_counted_is_said_once(monitor: QueryMonitor) -> None:
             record(None, 0, 0, 0, 0, None, None, None, None, None)  # type: ignore[arg-type]  # the mistake under test
             monitor.poll()
     assert [line["event"] for line in lines] == ["records_not_counted"]
-    assert monitor.self_metrics().hook_errors == 2
+    assert monitor.self_metrics().statements_dropped == 2
 
 
 @pytest.mark.parametrize(

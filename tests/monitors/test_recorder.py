@@ -14,6 +14,7 @@ from weakref import ref
 
 import pytest
 
+from conftest import FakeClock
 from monitors.executions import MS, SteppingClock, Work, execute, pattern, run_python, settings
 from querygauge.clock import SystemClock
 from querygauge.errors import SettingsError
@@ -235,11 +236,30 @@ def test_kept_executions_and_findings_are_exact_too(eager_switching: None) -> No
 
 
 def test_the_queue_stays_short_without_readers(recorder: Recorder) -> None:
-    """Whoever records folds 256 at a time, so nothing piles up when nobody reads."""
+    """Whoever records folds 257 at a time, so nothing piles up when nobody reads."""
     record = recorder.recorder("primary")
     for _ in range(1_000):
         execute(record)
-    assert len(recorder._queue) < 256
+    assert len(recorder._queue) < 257
+
+
+def test_the_hook_that_fills_the_queue_is_timed() -> None:
+    """From the end of the driver's call; the median says what that adds to a statement, whatever one was held up."""
+    clock = FakeClock()
+    recorder = Recorder(clock, settings())
+    queue, fold_at, fold, _ = recorder.ledger()
+    record = recorder.recorder("primary")
+    for added_us in (2.0, 2.5, 9_000.0):
+        for _ in range(fold_at - 1):
+            execute(record)
+        ended_ns = clock.monotonic_ns()
+        clock.advance(added_us / 1e6)
+        fold(ended_ns)
+        assert not queue
+    assert recorder.cost.added_us == 2.5
+    assert 0 < recorder.cost.fold_us < 1_000
+    recorder.after_fork_in_child()
+    assert (recorder.cost.added_us, recorder.cost.fold_us) == (0, 0)
 
 
 def test_recording_does_not_wait_for_a_reader(recorder: Recorder) -> None:
@@ -561,7 +581,7 @@ def execute(times):
 execute(100); monitor.drain(); execute(300)
 forked, folding = threading.Event(), threading.Event()
 def fold():
-    with monitor._recorder._lock:
+    with monitor._recorder._lock.held():
         folding.set()
         forked.wait(20)
 holder = threading.Thread(target=fold)

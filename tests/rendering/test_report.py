@@ -19,7 +19,7 @@ ORDER_OF_SECTIONS = (
     "REPETITIONS",
     "POOLS",
     "ADVICE",
-    "WHAT QUERYGAUGE NOTICED ABOUT ITSELF",
+    "QUERYGAUGE ITSELF",
     "Full text, history and slow executions of one query: querygauge patterns show ID",
 )
 
@@ -43,7 +43,7 @@ def full_report(make: Make) -> str:
             repetitions=(make.repetition(),),
             slow_queries=(slow,),
             pools=(make.pool(),),
-            self_metrics=SelfMetrics(patterns_folded=12_345),
+            self_metrics=SelfMetrics(2.31, 0.52, 12.3, patterns_folded=12_345),
         )
     )
 
@@ -208,6 +208,19 @@ def test_every_line_keeps_to_the_width(make: Make, width: int) -> None:
     texts = [render_report(report, width=width, order_by=order) for order in (None, *ORDERS)]
     texts.append(render_report(make.report(), width=width))
     assert [line for text in texts for line in text.splitlines() if len(line) > width] == []
+
+
+def test_what_it_costs_is_said_in_words(make: Make) -> None:
+    """Times that are known, and counts that are not zero; nothing of it without either."""
+    text = render_report(make.report(self_metrics=SelfMetrics(2.31, 0.52, 12.3, statements_dropped=7)), width=200)
+    costs, dropped = section(text, "QUERYGAUGE ITSELF").splitlines()[1:]
+    assert costs.strip().split("; ") == [
+        "2.31 µs added to a statement, the median of one in 257",
+        "520 ns of CPU time later to count it",
+        "12.3 ms from when the last flush was due until it was written",
+    ]
+    assert dropped == "  7  executions that could not be counted; please report it: this is a bug"
+    assert "QUERYGAUGE ITSELF" not in render_report(make.report(self_metrics=SelfMetrics()))
 
 
 def test_a_narrow_page_leaves_shares_out_first(make: Make) -> None:

@@ -230,6 +230,9 @@ def _metrics(draw: st.DrawFn) -> PoolMetrics:
     )
 
 
+_self_metrics = st.builds(
+    SelfMetrics, **{field.name: _floats if field.type is float else _counts for field in fields(SelfMetrics)}
+)
 _usages = st.builds(ProcessUsage, st.none() | _counts, st.none() | _counts, st.none() | _floats)
 
 
@@ -247,7 +250,7 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
         tuple(draw(st.lists(_slow_queries, max_size=3))),
         tuple(draw(st.lists(_repetitions, max_size=3, unique_by=lambda r: (r.pattern.id, r.target, r.call_site)))),
         tuple(draw(st.lists(pools, max_size=2, unique_by=lambda window: window.pool))),
-        SelfMetrics(*(draw(_counts) for _ in fields(SelfMetrics))),
+        draw(_self_metrics),
         scopes=tuple(draw(st.lists(_scopes, max_size=2, unique_by=_label))),
         usage=draw(_usages),
     )

@@ -227,14 +227,14 @@ def test_a_process_that_ended_holds_no_connections(paths: StorePaths) -> None:
 
 def test_what_querygauge_noticed_about_itself_is_the_latest(paths: StorePaths) -> None:
     """Counters that a process reports again and again are not added up; those of late files do not set them back."""
-    noticed = [SelfMetrics(hook_errors=errors) for errors in (1, 3, 2)]
+    noticed = [SelfMetrics(added_us=errors / 2, flush_lag_ms=9.0 - errors, hook_errors=errors) for errors in (1, 3, 2)]
     ends = (NOON, NOON + 2 * MINUTE, NOON + MINUTE)
     sink = SpoolSink(paths.root, 10)
     for metrics, ended in zip(noticed, ends, strict=True):
         sink.write(replace(snapshot(ended=ended), self_metrics=metrics))
         store = open_store(paths.root)
     (process,) = store.processes()
-    assert process.self_metrics == SelfMetrics(hook_errors=3)
+    assert process.self_metrics == SelfMetrics(added_us=1.5, flush_lag_ms=6.0, hook_errors=3)
     assert store.span() == (NOON - timedelta(seconds=10), NOON + 2 * MINUTE)
 
 

@@ -248,7 +248,7 @@ class ConnectionStatements:
                     site = streak.call_site
                 append((target, pattern, started, elapsed, count, OK, None, site, streak, None, scope, None, phases))
                 if len(queue) >= fold_at:
-                    fold()
+                    fold(started + elapsed)
             except Exception as error:  # noqa: BLE001  # the host must not notice
                 guard.caught("statement", error)
             return result

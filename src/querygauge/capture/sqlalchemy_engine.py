@@ -225,7 +225,7 @@ class Statements:
                         return result
                 append((target, pattern, started, elapsed, rows, OK, None, site, streak, None, scope, None, phases))
                 if len(queue) >= fold_at:
-                    fold()
+                    fold(started + elapsed)
             except Exception as error:  # noqa: BLE001  # the host must not notice
                 guard.caught("statement", error)
             return result
@@ -355,7 +355,7 @@ class Statements:
                         scope = None
                     phases.append((target, holder[LAST_PATTERN], COMMIT, ended - started, scope))
                     if len(phases) >= fold_at:
-                        fold()
+                        fold(None)
             except AttributeError:
                 pass  # no pooled connection
             except Exception as error:  # noqa: BLE001  # the host must not notice

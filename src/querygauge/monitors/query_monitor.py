@@ -390,10 +390,12 @@ class QueryMonitor:
         return render_report(self.report_data())
 
     def self_metrics(self) -> SelfMetrics:
-        """What this monitor had to leave out."""
+        """What this monitor costs, and what it had to leave out."""
         patterns_folded, scopes_folded = self._recorder.folded_counts()
         return SelfMetrics(
-            hook_errors=self._recorder.fold_errors,
+            added_us=self._recorder.cost.added_us,
+            fold_us=self._recorder.cost.fold_us,
+            statements_dropped=self._recorder.fold_errors,
             patterns_folded=patterns_folded,
             scopes_folded=scopes_folded,
             slow_queries_dropped=self._recorder.kept.history_dropped,

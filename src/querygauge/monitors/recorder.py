@@ -1,5 +1,5 @@
 """
-Executions from any thread to counters: one queue for all of them, folded 256 at a time.
+Executions from any thread to counters: one queue for all of them, folded some 256 at a time.
 
 In goes one `record` call per execution, which appends a tuple and no more; out come windows (for the flush), views (for
 whoever reads) and slow executions (for alerts and logs). One queue is the scheme that neither loses nor repeats
@@ -10,6 +10,7 @@ Deliberately not here: threads, logging, handlers; nothing foreign is called whi
 """
 
 import math
+import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from querygauge.interruptions import is_of_signal_handler
 from querygauge.monitors import query_table, repetition, scope_table
 from querygauge.monitors.fold_lock import FoldLock
 from querygauge.monitors.kept_executions import KeptExecutions, slow_query_of
+from querygauge.monitors.own_cost import OwnCost
 from querygauge.monitors.scope_table import UnitCounts
 from querygauge.protocols import Clock, QueryLedger, Record, Scope, Unit
 from querygauge.settings import Settings
@@ -41,7 +43,9 @@ from querygauge.values import (
 
 __all__ = ["Recorder", "View", "Window", "nanoseconds"]
 
-_FOLD_SIZE: Final = 256  # one call in so many pays the fold; smaller folds cost more each, larger ones stall longer
+# One call in so many pays the fold; smaller folds cost more each, larger ones stall longer. A prime number, so that in
+# requests that are all alike it is not always the same statement, whose cost is taken as a sample.
+_FOLD_SIZE: Final = 257
 # So long an execution waits for the name of its scope: a web framework looks for the route after its first middlewares.
 _NAMELESS_NS: Final = 100_000_000
 _EARLY_LIMIT: Final = 256  # phases that wait for an execution of their pattern; beyond it the oldest are given up
@@ -101,6 +105,7 @@ class Recorder:
         slow_threshold_ns: From here on an execution is slow.
         kept: Executions that are kept one by one.
         fold_errors: Records that could not be counted.
+        cost: What counting takes.
     """
 
     def __init__(self, clock: Clock, settings: Settings) -> None:
@@ -108,6 +113,7 @@ class Recorder:
         self.slow_threshold_ns = nanoseconds("slow_query_threshold_ms", settings.slow_query_threshold_ms)
         history_ns = nanoseconds("history_threshold_ms", settings.effective_history_threshold_ms)
         self.kept = KeptExecutions(self.slow_threshold_ns, history_ns, settings.max_history_size)
+        self.cost = OwnCost()
         self._lock = FoldLock()
         self._queue: deque[tuple[Any, ...]] = deque()
         self._unnamed: list[tuple[Any, ...]] = []  # executions that wait for the name of their scope
@@ -127,6 +133,7 @@ class Recorder:
         self._scopes.clear()
         self._repetitions.clear()
         self.kept.clear()
+        self.cost.clear()
         self.fold_errors = 0
 
     def after_fork_in_child(self) -> None:
@@ -260,7 +267,9 @@ class Recorder:
                 self._fold()
             yield
 
-    def _fold_if_free(self) -> None:
+    def _fold_if_free(self, ended_ns: int | None = None) -> None:
+        if ended_ns is not None:
+            self.cost.sample(self._clock.monotonic_ns() - ended_ns)
         # Whoever holds the lock folds; nobody waits for it on the way of a query.
         lock = self._lock
         if lock.acquire(timeout_s=0):
@@ -269,7 +278,17 @@ class Recorder:
             finally:
                 lock.release()
 
-    def _fold(self, *, is_last: bool = False) -> None:  # noqa: C901, PLR0912, PLR0915  # see below
+    def _fold(self, *, is_last: bool = False) -> None:
+        began_ns = time.thread_time_ns()
+        ended = len(self._ended)  # before the queue is looked at, so that what a unit executed is counted first
+        executions = self._fold_queue(is_last=is_last)
+        if self._phases:
+            self._fold_phases()
+        for _ in range(ended):
+            self._fold_ended(*self._ended.popleft())
+        self.cost.folded(executions, began_ns)
+
+    def _fold_queue(self, *, is_last: bool) -> int:  # noqa: C901, PLR0912, PLR0915  # see below
         # In one body and over local names, as every execution of the host passes through here. What is appended
         # meanwhile is left to the next fold, or a busy host would keep this thread folding for ever.
         take, table, repeat, keep = self._queue.popleft, self._table, self._repetitions.add, self.kept.keep
@@ -283,10 +302,10 @@ class Recorder:
         name: str | None = None
         executed = spent_ns = repeated = 0
         window = outside
-        ended = len(self._ended)  # before the queue is looked at, so that what a unit executed is counted first
         self._queue.extend(self._unnamed)
         self._unnamed.clear()
-        for _ in range(len(self._queue)):
+        waiting = len(self._queue)
+        for _ in range(waiting):
             execution = take()
             try:
                 target, pattern, started_ns, duration_ns, rows, outcome, _, call_site, unit, _, scope, _, phases = (
@@ -365,10 +384,7 @@ class Recorder:
             counts.executions += executed
             counts.duration_ns += spent_ns
             counts.repeated += repeated
-        if self._phases:
-            self._fold_phases()
-        for _ in range(ended):
-            self._fold_ended(*self._ended.popleft())
+        return waiting
 
     def _fold_phases(self) -> None:
         """Adds what was told apart of executions that ended before; in a new window it waits for the next of them."""

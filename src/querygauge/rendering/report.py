@@ -7,7 +7,7 @@ coloured, and the forms for machines, which are `rendering.interchange`.
 
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Final
 
 from querygauge.errors import SettingsError
@@ -43,8 +43,14 @@ _TO_CHECK: Final = (
     "the first numbers were written already: every 10 s by default, and when the application ends",
 )
 _FOOTER: Final = "Full text, history and slow executions of one query:"
+_COSTS: Final = {
+    "added_us": "{} added to a statement, the median of one in 257",
+    "fold_us": "{} of CPU time later to count it",
+    "flush_lag_ms": "{} from when the last flush was due until it was written",
+}
 _SELF_NOTES: Final = {
     "hook_errors": "errors inside querygauge's own hooks; the log names each kind once",
+    "statements_dropped": "executions that could not be counted; please report it: this is a bug",
     "patterns_folded": "executions counted as `other`, because max_patterns was reached",
     "scopes_folded": "executions counted as of other scopes, because max_scopes was reached",
     "slow_queries_dropped": "slow executions pushed out of the history by newer ones; raise max_history_size",
@@ -347,15 +353,16 @@ class _Page:
 
     def itself(self) -> list[str]:
         metrics = self._report.self_metrics
-        counts = {field.name: getattr(metrics, field.name) for field in fields(metrics)}
-        noticed = {_SELF_NOTES[name]: number(count) for name, count in counts.items() if count}
+        times = {name: getattr(metrics, name) / (1e3 if name.endswith("_us") else 1) for name in _COSTS}
+        costs = "; ".join(_COSTS[name].format(duration(ms)) for name, ms in times.items() if ms)
+        noticed = {note: number(getattr(metrics, name)) for name, note in _SELF_NOTES.items() if getattr(metrics, name)}
         width = max(map(len, noticed.values()), default=0)
         lines = [
             line
             for note, count in noticed.items()
             for line in self._wrapped(note, f"  {count:>{width}}  ", " " * (width + 4))
         ]
-        return ["WHAT QUERYGAUGE NOTICED ABOUT ITSELF", *lines] if noticed else []
+        return ["QUERYGAUGE ITSELF", *self._wrapped(costs, "  ", "  "), *lines] if costs or lines else []
 
     def footer(self, command: str) -> list[str]:
         """Where to look next; a command is not folded, because it is there to be copied."""

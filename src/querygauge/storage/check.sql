@@ -113,8 +113,10 @@ found AS (
     SELECT file, 'the header must have the counters of querygauge itself'
     FROM spooled
     WHERE header IS NOT NULL AND NOT coalesce(
-        header.self_metrics.hook_errors >= 0 AND header.self_metrics.patterns_folded >= 0
-        AND header.self_metrics.scopes_folded >= 0 AND header.self_metrics.slow_queries_dropped >= 0 AND header.self_metrics.alerts_dropped >= 0
+        header.self_metrics.added_us >= 0 AND header.self_metrics.fold_us >= 0 AND header.self_metrics.flush_lag_ms >= 0
+        AND header.self_metrics.hook_errors >= 0 AND header.self_metrics.statements_dropped >= 0
+        AND header.self_metrics.patterns_folded >= 0 AND header.self_metrics.scopes_folded >= 0
+        AND header.self_metrics.slow_queries_dropped >= 0 AND header.self_metrics.alerts_dropped >= 0
         AND header.self_metrics.snapshots_dropped >= 0, false)
     UNION
     SELECT file, 'a time must lie between the years 1970 and 9999'

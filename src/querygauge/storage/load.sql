@@ -9,8 +9,9 @@ FROM read_json(
     columns = {
         file: 'INTEGER',
         header: 'STRUCT(service VARCHAR, process VARCHAR, started_us BIGINT, ended_us BIGINT,
-            self_metrics STRUCT(hook_errors BIGINT, patterns_folded BIGINT, scopes_folded BIGINT,
-                slow_queries_dropped BIGINT, alerts_dropped BIGINT, snapshots_dropped BIGINT), slow_threshold_ms DOUBLE,
+            self_metrics STRUCT(added_us DOUBLE, fold_us DOUBLE, flush_lag_ms DOUBLE, hook_errors BIGINT,
+                statements_dropped BIGINT, patterns_folded BIGINT, scopes_folded BIGINT, slow_queries_dropped BIGINT,
+                alerts_dropped BIGINT, snapshots_dropped BIGINT), slow_threshold_ms DOUBLE,
             usage STRUCT(memory_bytes BIGINT, memory_limit_bytes BIGINT, cpu_s DOUBLE))',
         pattern: 'STRUCT(id VARCHAR, text VARCHAR, summary VARCHAR, operation VARCHAR, tables VARCHAR[],
             dialect VARCHAR, category VARCHAR)',

@@ -186,7 +186,11 @@ CREATE TABLE processes (
     first_at TIMESTAMP NOT NULL,        -- start of its first snapshot
     last_at TIMESTAMP NOT NULL,         -- end of its last snapshot
     slow_threshold_ms DOUBLE,           -- from here on an execution is slow there; null if nobody said
+    added_us DOUBLE NOT NULL,           -- what a hook adds to a statement, median of the sampled ones of late
+    fold_us DOUBLE NOT NULL,            -- CPU time of counting one execution, on average
+    flush_lag_ms DOUBLE NOT NULL,       -- how late its last flush was
     hook_errors BIGINT NOT NULL,        -- exceptions caught inside hooks
+    statements_dropped BIGINT NOT NULL, -- executions that could not be counted
     patterns_folded BIGINT NOT NULL,    -- executions counted as `other`
     scopes_folded BIGINT NOT NULL,      -- executions counted as of other scopes
     slow_queries_dropped BIGINT NOT NULL, -- slow executions the history pushed out

@@ -6,7 +6,6 @@ SQL, and any layout.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -62,7 +61,7 @@ def read_report(root: Path, since: str, service: str | None, scope: str | None =
         slow_queries=tuple(store.slow_queries(started, service=service, scope=scope)),
         pools=tuple(store.pools(started, service)) if scope is None else (),
         processes=tuple(store.process_windows(started, service)) if scope is None else (),
-        self_metrics=_self_metrics(seen),
+        self_metrics=SelfMetrics.of_all(process.self_metrics for process in seen),
         scopes=tuple(scopes),
         scope=scope,
     )
@@ -110,8 +109,3 @@ def _threshold_ms(processes: Iterable[ProcessState]) -> float | None:
     """The slow threshold of all of them; None if they have several."""
     thresholds = {process.slow_threshold_ms for process in processes}
     return thresholds.pop() if len(thresholds) == 1 else None
-
-
-def _self_metrics(processes: Iterable[ProcessState]) -> SelfMetrics:
-    metrics = [process.self_metrics for process in processes]
-    return SelfMetrics(**{field.name: sum(getattr(m, field.name) for m in metrics) for field in fields(SelfMetrics)})
