@@ -36,7 +36,16 @@ from querygauge.rendering.report_data import ReportData
 from querygauge.settings import Settings
 from querygauge.storage.spool import SpoolSink
 from querygauge.ticks import Ticks
-from querygauge.values import PoolMetrics, PoolWindow, RunningQuery, RunningState, SelfMetrics, Snapshot, oldest_first
+from querygauge.values import (
+    PoolMetrics,
+    PoolWindow,
+    ProcessRunning,
+    RunningQuery,
+    RunningState,
+    SelfMetrics,
+    Snapshot,
+    oldest_first,
+)
 from querygauge.watched import Watched
 
 __all__ = ["Instrumentation", "also_write"]
@@ -205,15 +214,16 @@ class Instrumentation:
             PoolWindow(name, pool.get_current_snapshot(), pool.get_metrics())
             for name, pool in tuple(self.pools.items())
         )
+        states = self._running()
         data = self.queries.report_data()
         process = self._process.window(data.service, _process_name(), data.started, data.ended)
-        return replace(
-            data, pools=pools, processes=(process,), running=self.running(), self_metrics=self._self_metrics()
-        )
+        running = ProcessRunning(data.service, process.process, data.ended, states)
+        return replace(data, pools=pools, processes=(process,), running=(running,), self_metrics=self._self_metrics())
 
     def snapshot(self) -> Snapshot:
         """Everything counted since the gauge was made."""
         data = self.report_data()
+        (running,) = data.running
         return Snapshot(
             service=self.settings.service,
             process=_process_name(),
@@ -225,7 +235,7 @@ class Instrumentation:
             pools=data.pools,
             self_metrics=data.self_metrics,
             slow_threshold_ms=data.threshold_ms,
-            running=self._running(),
+            running=running.states,
             usage=self._process.look(),
             flush_interval_s=self.flush_interval_s,
             scopes=data.scopes,

@@ -26,10 +26,13 @@ from querygauge.values import (
     ProcessUsage,
     QueryStats,
     Repetition,
+    RunningQuery,
+    RunningState,
     ScopeStats,
     SelfMetrics,
     SlowQuery,
     Snapshot,
+    oldest_first,
 )
 
 NOON = datetime(2026, 1, 1, 12, 0, 30, tzinfo=UTC)
@@ -54,6 +57,11 @@ def snapshot(
     """The ten seconds before `ended`, with one pattern."""
     queries = (stats(executions, number=number, at=ended),)
     return Snapshot(service, process, ended - timedelta(seconds=10), ended, queries)
+
+
+def running(age_ms: float = 5_000.0, *, number: int = 1, at: datetime = NOON, **members: str) -> RunningQuery:
+    """An execution of pattern `number` on the target `main` that has run for so long at a moment."""
+    return RunningQuery(pattern(number), "main", age_ms, at - timedelta(milliseconds=age_ms), age_ms + 1, **members)
 
 
 def total(found: list[QueryStats]) -> int:
@@ -233,6 +241,24 @@ def _metrics(draw: st.DrawFn) -> PoolMetrics:
 _self_metrics = st.builds(
     SelfMetrics, **{field.name: _floats if field.type is float else _counts for field in fields(SelfMetrics)}
 )
+# Executions begin in whole microseconds, as a clock tells them.
+_running_queries = st.builds(
+    RunningQuery,
+    pattern=_patterns(),
+    target=st.just("main"),
+    age_ms=_floats,
+    started=_moments,
+    held_ms=_floats,
+    call_site=_optional_texts,
+    scope=_optional_texts,
+    reason=_optional_texts,
+)
+_running = st.builds(
+    lambda queries, more, oldest_ms: (RunningState("main", len(queries) + more, oldest_ms, oldest_first(queries)),),
+    st.lists(_running_queries, max_size=3),
+    _counts,
+    _floats,
+)
 _usages = st.builds(ProcessUsage, st.none() | _counts, st.none() | _counts, st.none() | _floats)
 
 
@@ -253,6 +279,8 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
         draw(_self_metrics),
         scopes=tuple(draw(st.lists(_scopes, max_size=2, unique_by=_label))),
         usage=draw(_usages),
+        running=draw(_running),
+        flush_interval_s=draw(st.none() | _floats),
     )
 
 

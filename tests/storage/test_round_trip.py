@@ -16,6 +16,7 @@ from querygauge.storage.reader import Store, open_store
 from querygauge.storage.spool import SpoolSink
 from querygauge.values import (
     PoolMetrics,
+    ProcessRunning,
     ProcessWindow,
     QueryStats,
     Repetition,
@@ -50,6 +51,9 @@ def test_a_snapshot_comes_back_as_it_was(snapshot: Snapshot) -> None:
         assert store.process_windows() == [
             ProcessWindow("shop", "web:1", snapshot.started, snapshot.ended, *asdict(snapshot.usage).values())
         ]
+        states = tuple(state for state in snapshot.running if state.count)
+        running = [ProcessRunning("shop", "web:1", snapshot.ended, states)] if states else []
+        assert store.running(snapshot.ended) == running
 
 
 @_few

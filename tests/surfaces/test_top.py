@@ -1,13 +1,15 @@
 """What `top` shows follows from the statistics and the moment."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from querygauge.rendering.tables import text_width
-from querygauge.surfaces.top import Picture, picture_of, render_picture
-from querygauge.values import QueryStats
+from querygauge.storage.spool import SpoolSink
+from querygauge.surfaces.top import Picture, View, picture_of, render_picture
+from querygauge.values import QueryStats, RunningQuery, RunningState, Snapshot
 from rendering.making import ENDED, STARTED, Make
 
 
@@ -66,6 +68,40 @@ def test_a_narrow_terminal_loses_what_tells_least(make: Make) -> None:
     assert titles[100] == ["Total", "Share", "Exec/s", "Avg", "P95", "Executions", "Errors", "Pattern"]
     assert titles[80] == ["Total", "Avg", "Executions", "Errors", "Pattern"]
     assert titles[60] == ["Total", "Avg", "Executions", "Pattern"]
+
+
+def hanging(make: Make, count: int, now: datetime) -> Snapshot:
+    """A snapshot in which so many executions have not ended, and a table's worth of queries have."""
+    started = now - timedelta(seconds=9)
+    long = [
+        RunningQuery(make.pattern(f"SELECT {n} FROM t"), "shop", 9e3 - n, started, 1.0, "a.py:1 in f")
+        for n in range(count)
+    ]
+    stats = tuple(replace(make.stats(f"SELECT a FROM t{n}"), first_seen=started, last_seen=now) for n in range(30))
+    running = (RunningState("shop", count, 9e3, tuple(long)),)
+    return Snapshot("shop", "host:1", started, now, stats, running=running, flush_interval_s=10.0)
+
+
+@pytest.mark.parametrize(("height", "running", "queries"), [(24, 1, 10), (40, 4, 17), (None, 5, 30)])
+def test_what_runs_leaves_room_for_the_queries(
+    make: Make, tmp_path: Path, height: int | None, running: int, queries: int
+) -> None:
+    """It takes half of a terminal at most; each has its pattern and line, and the last says that there are more."""
+    SpoolSink(tmp_path / "store", max_mb=1.0).write(hanging(make, 9, datetime.now(UTC)))
+    shown = View(tmp_path / "store", "5m", None, "total_duration", 99).picture(80, height)
+    assert sum("from  a.py:1 in f" in line for line in shown.running) == running
+    assert shown.running[3] == "     SELECT 0 FROM t"
+    assert shown.running[-1] == "    and younger ones"
+    assert len(shown.rows) == queries
+    lines = render_picture(shown, 80).splitlines()
+    assert height is None or len(lines) < height
+    assert lines[3] == "RUNNING NOW (9 under way; those that are slow already, oldest first)"
+
+
+def test_of_another_service_nothing_runs(make: Make, tmp_path: Path) -> None:
+    """Whoever looks at one service sees that of it."""
+    SpoolSink(tmp_path / "store", max_mb=1.0).write(hanging(make, 1, datetime.now(UTC)))
+    assert View(tmp_path / "store", "5m", "jobs", "total_duration", 99).picture(80).running == ()
 
 
 def test_what_the_queries_are_ordered_by_stays(make: Make) -> None:

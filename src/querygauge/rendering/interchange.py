@@ -89,6 +89,7 @@ def report_to_dict(report: ReportData, *, order_by: str = "total_duration", limi
             "unique_patterns": report.unique_patterns,
             "total_duration_ms": report.total_duration_ms,
         },
+        "running": [process.to_dict() for process in report.running],
         "queries": [stats.to_dict() for stats in ranked(report.stats, order_by, limit)],
         "slow_queries": [slow.to_dict() for slow in report.slow_queries],
         "scopes": [scope.to_dict() for scope in report.scopes],

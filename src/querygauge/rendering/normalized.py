@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from querygauge.rendering.formats import duration, number, percent
+from querygauge.rendering.names import named
 from querygauge.rendering.normalized_data import NormalizedData, Source
-from querygauge.rendering.report import ID_DIGITS
 from querygauge.rendering.statements import fold_statement
 from querygauge.rendering.tables import Column, render_table, text_width, visible
 from querygauge.values import Pattern, QueryStats
@@ -140,7 +140,7 @@ def _cell(title: str, entry: QueryStats, data: NormalizedData) -> str:
 
 
 def _name(pattern: Pattern) -> str:
-    return f"{pattern.id[:ID_DIGITS]}  {pattern.summary}"
+    return named(pattern.id, pattern.summary)
 
 
 def _text_of(entry: QueryStats, width: int) -> list[str]:

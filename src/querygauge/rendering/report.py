@@ -14,22 +14,21 @@ from querygauge.errors import SettingsError
 from querygauge.rendering.advice import Advice, advise
 from querygauge.rendering.formats import age, duration, number, percent
 from querygauge.rendering.interchange import report_to_csv, report_to_dict
+from querygauge.rendering.names import name_cells, name_columns, named
 from querygauge.rendering.phases import render_phases
 from querygauge.rendering.pool_demand import demand_of
 from querygauge.rendering.processes import render_processes
 from querygauge.rendering.ranking import ORDERS, Order, mean_rows, ranked
 from querygauge.rendering.repetitions import by_weight, seen, told
 from querygauge.rendering.report_data import ReportData
+from querygauge.rendering.running import render_running
 from querygauge.rendering.scopes import render_scopes, render_tags
 from querygauge.rendering.statements import fold_statement
 from querygauge.rendering.tables import Column, render_table, shortened, visible
-from querygauge.values import QueryStats, Repetition, SlowQuery
+from querygauge.values import QueryStats, Repetition, RunningQuery, SlowQuery
 
-__all__ = ["ID_DIGITS", "ReportData", "name_cells", "name_columns", "render_report", "report_to_csv", "report_to_dict"]
+__all__ = ["ReportData", "render_report", "report_to_csv", "report_to_dict"]
 
-ID_DIGITS: Final = 8  # of 16: enough to tell patterns apart, and `patterns show` takes a prefix
-_NAME_WIDTHS: Final = 24, 32  # an id, and a summary such as `SELECT orders` or `SELECT customer_orders`
-_TARGET_WIDTH: Final = 16  # `@ replica`, or both ends of a host
 _MIN_WIDTH: Final = 60
 _MOMENT: Final = "%Y-%m-%d %H:%M:%S"
 _TEXT_INDENT: Final = "     "
@@ -86,7 +85,7 @@ def render_report(
     if order_by is not None and order_by not in ORDERS:
         raise SettingsError(f"order_by must be one of {', '.join(ORDERS)}; got {order_by!r}")
     page = _Page(report, limit, max(width, _MIN_WIDTH))
-    parts = [page.heading(), page.overall()]
+    parts = [page.heading(), page.overall(), page.running()]
     parts += [page.ranking(_RANKINGS[order]) for order in ((order_by,) if order_by else _DEFAULT_ORDERS)]
     parts += [
         page.phases(),
@@ -102,24 +101,6 @@ def render_report(
     ]
     parts.append(page.footer(show_command))
     return "\n\n".join("\n".join(part) for part in parts if part)
-
-
-def name_columns(width: int, *, with_target: bool) -> list[Column]:
-    """
-    Where a table tells which query a row is about.
-
-    Args:
-        width: Characters of a line; two fifths of them, from 24 to 32, go to the name before numbers have any.
-        with_target: Whether the database is told as well.
-    """
-    name = Column("Pattern", "left", min(max(width * 2 // 5, _NAME_WIDTHS[0]), _NAME_WIDTHS[1]))
-    return [name, Column("Target", "left", _TARGET_WIDTH)] if with_target else [name]
-
-
-def name_cells(stats: QueryStats, *, with_target: bool) -> list[str]:
-    """The cells of a row for `name_columns`: the id in short with the summary, and the target."""
-    name = _named(stats.pattern_id, stats.pattern.summary)
-    return [name, f"@ {stats.target}"] if with_target else [name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +162,7 @@ class _Page:
 
     def overall(self) -> list[str]:
         report, outcomes = self._report, self._report.outcomes
-        if not outcomes.total:
+        if not outcomes.total and not any(process.count for process in report.running):
             checks = [line for check in _TO_CHECK for line in self._wrapped(check, "- ", "  ")]
             return ["OVERALL METRICS", "  Total Queries   0", "", _NOTHING_SEEN, *checks]
         facts = [
@@ -210,6 +191,10 @@ class _Page:
             " reads; the lists below leave them out."
         )
         return ["", *self._wrapped(sentence, "  ", "  ")]
+
+    def running(self) -> list[str]:
+        """What no statistics know yet, because it has not ended."""
+        return render_running(self._report.running, limit=self._limit, width=self._width, text_of=self._text_of)
 
     def ranking(self, ranking: _Ranking) -> list[str]:
         members = [stats for stats in self._report.queries if ranking.belongs(stats)]
@@ -240,11 +225,11 @@ class _Page:
             return percent(100.0 * stats.total_duration_ms / total if total else 0.0)
         return _CELLS[title](stats)
 
-    def _text_of(self, stats: QueryStats) -> list[str]:
-        if stats.pattern_id in self._shown:
+    def _text_of(self, query: QueryStats | RunningQuery) -> list[str]:
+        if query.pattern_id in self._shown:
             return []
-        self._shown.add(stats.pattern_id)
-        return [_TEXT_INDENT + line for line in fold_statement(stats.query_pattern, self._width - len(_TEXT_INDENT))]
+        self._shown.add(query.pattern_id)
+        return [_TEXT_INDENT + line for line in fold_statement(query.query_pattern, self._width - len(_TEXT_INDENT))]
 
     def phases(self) -> list[str]:
         """Before, within and after the queries; an application may wait for more than its database."""
@@ -265,7 +250,7 @@ class _Page:
             *name_columns(self._width, with_target=False),
         ]
         rows = [
-            [duration(slow.duration_ms), slow.timestamp.strftime(_MOMENT), _named(slow.pattern_id, slow.summary)]
+            [duration(slow.duration_ms), slow.timestamp.strftime(_MOMENT), named(slow.pattern_id, slow.summary)]
             for slow in slowest
         ]
         head, *lines = render_table(columns, rows, width=self._width)
@@ -304,7 +289,7 @@ class _Page:
             f" {duration(repetition.total_duration_ms)}"
         )
         call_site = repetition.call_site or "an unknown line (call_sites is off)"
-        name = visible(_named(repetition.pattern.id, repetition.pattern.summary))
+        name = visible(named(repetition.pattern.id, repetition.pattern.summary))
         yield shortened(f"  {place:>2}  {name}", self._width)
         yield from self._wrapped(told(repetition), "      ", "      ")
         yield from self._wrapped(counts, "      ", "      ")
@@ -417,12 +402,8 @@ def _other_ends(report: ReportData) -> str:
 
 
 def _evidence(advice: Advice) -> str:
-    subject = _named(advice.pattern_id, advice.summary) if advice.pattern_id else advice.summary
+    subject = named(advice.pattern_id, advice.summary) if advice.pattern_id else advice.summary
     return f"{subject}: {advice.evidence}"
-
-
-def _named(pattern_id: str, summary: str) -> str:
-    return f"{pattern_id[:ID_DIGITS]}  {summary}"
 
 
 def _capitalized(text: str) -> str:

@@ -7,10 +7,10 @@ from datetime import datetime
 from querygauge.values import (
     OutcomeCounts,
     PoolWindow,
+    ProcessRunning,
     ProcessWindow,
     QueryStats,
     Repetition,
-    RunningQuery,
     ScopeStats,
     SelfMetrics,
     SlowQuery,
@@ -36,7 +36,7 @@ class ReportData:
         repetitions: Findings of the span.
         slow_queries: Executions kept one by one.
         pools: Windows of the pools; several of one pool are added up.
-        running: Executions that had not ended when somebody last looked, oldest first.
+        running: What had not ended in each process when it was last seen.
         processes: What each process took of its machine.
         self_metrics: What querygauge noticed about itself.
         scopes: What the units of work did, one per name and tags.
@@ -54,7 +54,7 @@ class ReportData:
     repetitions: tuple[Repetition, ...]
     slow_queries: tuple[SlowQuery, ...] = ()
     pools: tuple[PoolWindow, ...] = ()
-    running: tuple[RunningQuery, ...] = ()
+    running: tuple[ProcessRunning, ...] = ()
     processes: tuple[ProcessWindow, ...] = ()
     self_metrics: SelfMetrics = field(default_factory=SelfMetrics)
     scopes: tuple[ScopeStats, ...] = ()

@@ -6,10 +6,15 @@ WITH histograms AS (
     UNION ALL
     SELECT file, 'pool', unnest([pool.wait, pool.use, pool."create"]) FROM spooled WHERE pool IS NOT NULL
 ),
+running_queries AS (
+    SELECT file, unnest(running.queries) AS query FROM spooled WHERE running IS NOT NULL
+),
 named AS (
     SELECT file, query.pattern_id AS pattern_id FROM spooled WHERE query IS NOT NULL
     UNION
     SELECT file, repetition.pattern_id FROM spooled WHERE repetition IS NOT NULL
+    UNION
+    SELECT file, query.pattern_id FROM running_queries
 ),
 moments AS (
     SELECT file, unnest([header.started_us, header.ended_us]) AS us FROM spooled WHERE header IS NOT NULL
@@ -19,6 +24,8 @@ moments AS (
     SELECT file, slow.at_us FROM spooled WHERE slow IS NOT NULL
     UNION ALL
     SELECT file, pool.at_us FROM spooled WHERE pool IS NOT NULL
+    UNION ALL
+    SELECT file, query.started_us FROM running_queries
 ),
 found AS (
     SELECT file, 'the buckets of a ' || kind || ' must be >= 0 and add up to its count' AS reason
@@ -43,7 +50,7 @@ found AS (
         least(query.phases.pool_wait_ns, query.phases.connect_ns, query.phases.begin_ns,
             query.phases.prepare_ns, query.phases.fetch_ns, query.phases.commit_ns, query.phases.loop_lag_ns) >= 0, false)
     UNION
-    SELECT file, 'a query or repetition must name a pattern of its file'
+    SELECT file, 'a query, repetition or running query must name a pattern of its file'
     FROM named
     WHERE NOT coalesce((file, pattern_id) IN (SELECT (file, pattern.id) FROM spooled WHERE pattern IS NOT NULL), false)
     UNION
@@ -102,9 +109,19 @@ found AS (
         AND coalesce(repetition.cause, 'lazy') IN
             ('lazy', 'immediate', 'expired', 'refreshed', 'deferred', 'partial'), false)
     UNION
-    SELECT file, 'slow_threshold_ms must be >= 0'
+    SELECT file, 'what runs must have a target, and its number and age be >= 0'
     FROM spooled
-    WHERE header.slow_threshold_ms < 0
+    WHERE running IS NOT NULL AND NOT coalesce(
+        running.target IS NOT NULL AND running.queries IS NOT NULL
+        AND running.executions >= 0 AND running.oldest_ms >= 0, false)
+    UNION
+    SELECT file, 'the ages of a running query must be >= 0'
+    FROM running_queries
+    WHERE NOT coalesce(query.age_ms >= 0 AND query.held_ms >= 0, false)
+    UNION
+    SELECT file, 'slow_threshold_ms and flush_interval_s must be >= 0'
+    FROM spooled
+    WHERE header.slow_threshold_ms < 0 OR header.flush_interval_s < 0
     UNION
     SELECT file, 'what a process takes must be >= 0'
     FROM spooled
@@ -126,6 +143,6 @@ found AS (
     SELECT file, 'a row must be of a known kind'
     FROM spooled
     WHERE coalesce(header IS NULL AND pattern IS NULL AND query IS NULL AND slow IS NULL AND pool IS NULL
-        AND repetition IS NULL AND scope IS NULL, true)
+        AND repetition IS NULL AND scope IS NULL AND running IS NULL, true)
 )
 SELECT file, string_agg(reason, '; ' ORDER BY reason) AS reason FROM found GROUP BY file;

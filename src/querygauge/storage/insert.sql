@@ -6,6 +6,13 @@ INSERT INTO store.pool_stats BY NAME SELECT * FROM memory.new_pool_stats;
 INSERT INTO store.repetitions BY NAME SELECT * FROM memory.new_repetitions;
 INSERT INTO store.process_stats BY NAME SELECT * FROM memory.new_process_stats;
 
+-- What is older than what is known came late, and says nothing about now.
+DELETE FROM store.running AS known USING memory.new_running AS new
+WHERE known.service = new.service AND known.process = new.process AND known.target = new.target
+    AND known.seen_at <= new.seen_at;
+INSERT INTO store.running BY NAME
+SELECT * FROM memory.new_running ANTI JOIN store.running USING (service, process, target);
+
 UPDATE store.patterns AS known
 SET first_seen = least(known.first_seen, new.first_seen), last_seen = greatest(known.last_seen, new.last_seen)
 FROM memory.new_patterns AS new

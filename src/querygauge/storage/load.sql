@@ -12,7 +12,7 @@ FROM read_json(
             self_metrics STRUCT(added_us DOUBLE, fold_us DOUBLE, flush_lag_ms DOUBLE, hook_errors BIGINT,
                 statements_dropped BIGINT, patterns_folded BIGINT, scopes_folded BIGINT, slow_queries_dropped BIGINT,
                 alerts_dropped BIGINT, snapshots_dropped BIGINT), slow_threshold_ms DOUBLE,
-            usage STRUCT(memory_bytes BIGINT, memory_limit_bytes BIGINT, cpu_s DOUBLE))',
+            usage STRUCT(memory_bytes BIGINT, memory_limit_bytes BIGINT, cpu_s DOUBLE), flush_interval_s DOUBLE)',
         pattern: 'STRUCT(id VARCHAR, text VARCHAR, summary VARCHAR, operation VARCHAR, tables VARCHAR[],
             dialect VARCHAR, category VARCHAR)',
         query: 'STRUCT(target VARCHAR, pattern_id VARCHAR, scope VARCHAR, tags MAP(VARCHAR, VARCHAR), ok BIGINT, error BIGINT, timeout BIGINT, cancelled BIGINT,
@@ -39,6 +39,9 @@ FROM read_json(
         repetition: 'STRUCT(target VARCHAR, pattern_id VARCHAR, call_site VARCHAR, scope VARCHAR, scopes BIGINT,
             executions BIGINT, max_per_scope BIGINT, total_ms DOUBLE, compared BIGINT, parameters BIGINT,
             parents BIGINT, tasks BIGINT, overlapping BIGINT, parallel_scopes BIGINT, cause VARCHAR, attribute VARCHAR,
-            kind VARCHAR, confidence VARCHAR)'
+            kind VARCHAR, confidence VARCHAR)',
+        running: 'STRUCT(target VARCHAR, executions BIGINT, oldest_ms DOUBLE,
+            queries STRUCT(pattern_id VARCHAR, started_us BIGINT, age_ms DOUBLE, held_ms DOUBLE, call_site VARCHAR,
+                scope VARCHAR, reason VARCHAR)[])'
     }
 );

@@ -5,7 +5,7 @@ CREATE OR REPLACE TABLE windows AS
 SELECT
     file, header.service, header.process, make_timestamp(header.started_us) AS started,
     make_timestamp(header.ended_us) AS ended, date_trunc('minute', make_timestamp(header.ended_us)) AS "minute",
-    header.self_metrics, header.slow_threshold_ms, header.usage
+    header.self_metrics, header.slow_threshold_ms, header.usage, header.flush_interval_s
 FROM spooled
 WHERE header IS NOT NULL;
 
@@ -70,6 +70,9 @@ WITH uses AS (
     FROM spooled WHERE query IS NOT NULL
     UNION ALL
     SELECT repetition.pattern_id, started, ended FROM spooled JOIN windows USING (file) WHERE repetition IS NOT NULL
+    UNION ALL
+    SELECT query.pattern_id, make_timestamp(query.started_us), make_timestamp(query.started_us)
+    FROM (SELECT unnest(running.queries) AS query FROM spooled)
 ),
 spans AS (
     SELECT pattern_id, min(first_seen) AS first_seen, max(last_seen) AS last_seen FROM uses GROUP BY pattern_id
@@ -188,3 +191,17 @@ SELECT
 FROM windows
 GROUP BY "minute", service, process
 ORDER BY "minute", service, process;
+
+CREATE OR REPLACE TABLE new_running AS
+SELECT
+    service, process, running.target AS target, max(ended) AS seen_at,
+    unnest(max_by({'flush_interval_s': flush_interval_s, 'executions': running.executions,
+        'oldest_ms': running.oldest_ms,
+        'queries': [
+            {'pattern_id': one.pattern_id, 'started_at': make_timestamp(one.started_us), 'age_ms': one.age_ms,
+                'held_ms': one.held_ms, 'call_site': one.call_site, 'scope': one.scope, 'reason': one.reason}
+            for one in running.queries
+        ]}, ended))
+FROM spooled JOIN windows USING (file)
+WHERE running IS NOT NULL
+GROUP BY service, process, running.target;

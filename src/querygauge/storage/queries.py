@@ -14,6 +14,8 @@ __all__ = [
     "PROCESS_WINDOWS",
     "QUERY_STATS",
     "REPETITIONS",
+    "RUNNING",
+    "RUNNING_PATTERNS",
     "SCOPES",
     "SERVICES",
     "SLOW_QUERIES",
@@ -102,6 +104,18 @@ SELECT * FROM store.pool_stats
 WHERE ($since IS NULL OR "minute" >= date_trunc('minute', make_timestamp($since)))
     AND ($service IS NULL OR service = $service)
 ORDER BY service, pool
+"""
+# As long as anything is slow, each flush says so: who missed two, and ten seconds more, has ended or was stopped.
+RUNNING: Final = """
+SELECT * FROM store.running
+WHERE executions > 0
+    AND epoch(make_timestamp($now)) - epoch(seen_at) <= 2 * coalesce(flush_interval_s, 0) + 10
+    AND ($service IS NULL OR service = $service)
+ORDER BY service, process, target
+"""
+RUNNING_PATTERNS: Final = """
+SELECT * FROM store.patterns
+WHERE pattern_id IN (SELECT query.pattern_id FROM (SELECT unnest(queries) AS query FROM store.running))
 """
 PATTERNS: Final = "SELECT * FROM store.patterns WHERE starts_with(pattern_id, $prefix) ORDER BY pattern_id LIMIT 10"
 PATTERN_SERVICES: Final = "SELECT DISTINCT service FROM store.query_stats WHERE pattern_id = $pattern_id ORDER BY 1"

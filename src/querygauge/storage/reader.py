@@ -29,6 +29,7 @@ from querygauge.storage.rows import (
     process_window_of,
     query_stats_of,
     repetition_of,
+    running_of,
     scope_stats_of,
     self_metrics_of,
     slow_query_of,
@@ -37,6 +38,7 @@ from querygauge.storage.rows import (
 from querygauge.values import (
     Pattern,
     PoolWindow,
+    ProcessRunning,
     ProcessWindow,
     QueryStats,
     Repetition,
@@ -228,6 +230,15 @@ class Store:
         parameters = {"since": _microseconds(since), "service": service}
         with self._open() as connection:
             return [process_window_of(row) for row in _rows(connection, queries.PROCESS_WINDOWS, parameters)]
+
+    def running(self, now: datetime, service: str | None = None) -> list[ProcessRunning]:
+        """What has not ended in each process that still reports, as far as its last snapshot tells, by their names."""
+        parameters = {"now": microseconds_of(now), "service": service}
+        with self._open() as connection:
+            rows = _rows(connection, queries.RUNNING, parameters)
+            patterns = {row["pattern_id"]: pattern_of(row) for row in _rows(connection, queries.RUNNING_PATTERNS, {})}
+        groups = groupby(rows, key=lambda row: (row["service"], row["process"]))
+        return [running_of(list(group), patterns) for _, group in groups]
 
     def pattern(self, prefix: str, since: datetime | None = None) -> PatternHistory:
         """

@@ -23,9 +23,12 @@ from querygauge.values import (
     PoolMetrics,
     PoolSnapshot,
     PoolWindow,
+    ProcessRunning,
     ProcessWindow,
     QueryStats,
     Repetition,
+    RunningQuery,
+    RunningState,
     ScopeStats,
     SelfMetrics,
     SlowQuery,
@@ -37,6 +40,7 @@ __all__ = [
     "process_window_of",
     "query_stats_of",
     "repetition_of",
+    "running_of",
     "scope_stats_of",
     "self_metrics_of",
     "slow_query_of",
@@ -166,6 +170,29 @@ def process_window_of(row: Row) -> ProcessWindow:
         memory_limit_bytes=row["memory_limit_bytes"],
         cpu_s=row["cpu_s"],
     )
+
+
+def running_of(rows: list[Row], patterns: Mapping[str, Pattern]) -> ProcessRunning:
+    """What runs in one process, from a row for each of its targets."""
+    states = tuple(_running_state_of(row, patterns) for row in rows)
+    return ProcessRunning(rows[0]["service"], rows[0]["process"], utc(max(row["seen_at"] for row in rows)), states)
+
+
+def _running_state_of(row: Row, patterns: Mapping[str, Pattern]) -> RunningState:
+    queries = tuple(
+        RunningQuery(
+            pattern=patterns[query["pattern_id"]],
+            target=row["target"],
+            age_ms=query["age_ms"],
+            started=utc(query["started_at"]),
+            held_ms=query["held_ms"],
+            call_site=query["call_site"],
+            scope=query["scope"],
+            reason=query["reason"],
+        )
+        for query in row["queries"]
+    )
+    return RunningState(row["target"], row["executions"], row["oldest_ms"], queries)
 
 
 def pool_of(rows: list[Row]) -> PoolWindow:

@@ -210,6 +210,26 @@ CREATE TABLE process_stats (
     cpu_s DOUBLE                        -- CPU seconds since the process began
 );
 
+-- What had not ended on one target of one process at its last snapshot; the next one takes its place.
+CREATE TABLE running (
+    service VARCHAR NOT NULL,           -- name of the application
+    process VARCHAR NOT NULL,           -- host:pid
+    target VARCHAR NOT NULL,            -- name of the database; empty if it has none
+    seen_at TIMESTAMP NOT NULL,         -- end of that snapshot; every age is as of then
+    flush_interval_s DOUBLE,            -- when the next one is due, if anything runs for long; NULL if nobody said
+    executions BIGINT NOT NULL,         -- under way, however young
+    oldest_ms DOUBLE NOT NULL,          -- age of the oldest of them; 0 if there are none
+    queries STRUCT(                     -- those that were slow already, oldest first
+        pattern_id VARCHAR,             -- its row in patterns
+        started_at TIMESTAMP,           -- when it started
+        age_ms DOUBLE,                  -- how long it had run
+        held_ms DOUBLE,                 -- how long its connection had been checked out
+        call_site VARCHAR,              -- path:line in function; NULL if unknown
+        scope VARCHAR,                  -- request, job or test it belongs to, if that is known
+        reason VARCHAR                  -- why its connection may be held for long, if somebody said
+    )[] NOT NULL                        -- at most 20
+);
+
 -- Spool files whose rows are in the tables above although the file may still exist: a fold killed between its commit
 -- and the removal of the files leaves them, and the next one must not count them again.
 CREATE TABLE folded_files (

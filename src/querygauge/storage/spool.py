@@ -3,8 +3,8 @@ Snapshots as small files: in goes a `Snapshot`, out comes a file that a fold wil
 
 One file is newline-delimited JSON. Its first line is the header: format, id, number of the lines that follow and
 their checksum, whose numbers they are and which span they cover. Every further line is an object with one member,
-named for its kind: `pattern`, `query`, `scope`, `slow`, `pool` or `repetition`. Times are microseconds since 1970-01-01
-UTC.
+named for its kind: `pattern`, `query`, `scope`, `slow`, `pool`, `repetition` or `running`. Times are microseconds since
+1970-01-01 UTC.
 
 Deliberately not here: DuckDB, and any lock. A host process that only writes pays for neither.
 """
@@ -214,6 +214,7 @@ def _file_content(snapshot: Snapshot) -> bytes:
         "self_metrics": asdict(snapshot.self_metrics),
         "slow_threshold_ms": snapshot.slow_threshold_ms,
         "usage": asdict(snapshot.usage),
+        "flush_interval_s": snapshot.flush_interval_s,
     }
     return line({"header": header}) + rest
 

@@ -17,6 +17,8 @@ from querygauge.values import (
     PoolWindow,
     QueryStats,
     Repetition,
+    RunningQuery,
+    RunningState,
     ScopeStats,
     SlowQuery,
     Snapshot,
@@ -47,12 +49,14 @@ def rows(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
     yield from ({"slow": _slow_row(slow)} for slow in snapshot.slow_queries)
     yield from ({"pool": _pool_row(window)} for window in snapshot.pools)
     yield from ({"repetition": _repetition_row(found)} for found in snapshot.repetitions)
+    yield from ({"running": _running_row(state)} for state in snapshot.running)
 
 
 def _pattern_rows(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
     """Each pattern once, whoever speaks of it."""
     patterns: dict[str, Pattern] = {found.pattern.id: found.pattern for found in snapshot.repetitions}
     patterns |= {stats.pattern.id: stats.pattern for stats in snapshot.queries}
+    patterns |= {query.pattern.id: query.pattern for state in snapshot.running for query in state.queries}
     for pattern in patterns.values():
         yield {
             "id": pattern.id,
@@ -209,4 +213,25 @@ def _repetition_row(found: Repetition) -> dict[str, Any]:
         "attribute": found.attribute,
         "kind": found.kind,
         "confidence": found.confidence,
+    }
+
+
+def _running_row(state: RunningState) -> dict[str, Any]:
+    return {
+        "target": state.target,
+        "executions": state.count,
+        "oldest_ms": state.oldest_ms,
+        "queries": [_running_query_row(query) for query in state.queries],
+    }
+
+
+def _running_query_row(query: RunningQuery) -> dict[str, Any]:
+    return {
+        "pattern_id": query.pattern.id,
+        "started_us": microseconds_of(query.started),
+        "age_ms": query.age_ms,
+        "held_ms": query.held_ms,
+        "call_site": query.call_site,
+        "scope": query.scope,
+        "reason": query.reason,
     }

@@ -17,8 +17,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sqlalchemy import make_url
 
 from querygauge.rendering.formats import duration, number
+from querygauge.rendering.names import ID_DIGITS, named
 from querygauge.rendering.ranking import Order, ranked
-from querygauge.rendering.report import ID_DIGITS, ReportData, render_report
+from querygauge.rendering.report import ReportData, render_report
 from querygauge.surfaces.console import page_width, show
 from querygauge.surfaces.demo import DEMO_SERVICE, run_study
 from querygauge.surfaces.program import command_line
@@ -94,7 +95,7 @@ def _what_it_shows(data: ReportData) -> str:
     ]
     if data.repetitions:
         most = max(data.repetitions, key=lambda repetition: repetition.max_per_scope)
-        name = f"{most.pattern.id[:ID_DIGITS]}  {most.pattern.summary}"
+        name = named(most.pattern.id, most.pattern.summary)
         lines += [
             f"  most repeated   {name}: up to {number(most.max_per_scope)} times in one {most.scope or 'transaction'},",
             f"                  from {most.call_site or 'an unknown line'}",
@@ -107,7 +108,7 @@ def _first(data: ReportData, order: Order) -> QueryStats:
 
 
 def _named(stats: QueryStats) -> str:
-    return f"{stats.pattern_id[:ID_DIGITS]}  {stats.pattern.summary}"
+    return named(stats.pattern_id, stats.pattern.summary)
 
 
 def _how_to_look_further(data: ReportData, root: Path) -> str:

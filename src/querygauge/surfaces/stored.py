@@ -60,6 +60,7 @@ def read_report(root: Path, since: str, service: str | None, scope: str | None =
         repetitions=tuple(store.repetitions(started, service, scope)),
         slow_queries=tuple(store.slow_queries(started, service=service, scope=scope)),
         pools=tuple(store.pools(started, service)) if scope is None else (),
+        running=tuple(store.running(now, service)) if scope is None else (),
         processes=tuple(store.process_windows(started, service)) if scope is None else (),
         self_metrics=SelfMetrics.of_all(process.self_metrics for process in seen),
         scopes=tuple(scopes),

@@ -1,14 +1,14 @@
 """
-The queries of the last minutes, refreshed while somebody watches.
+The queries of the last minutes, and what has not ended, refreshed while somebody watches.
 
-Comes in: a store, read anew for every picture, so that waiting snapshots are folded first; goes out: one table on a
+Comes in: a store, read anew for every picture, so that waiting snapshots are folded first; goes out: two tables on a
 terminal, or plain text once. Deliberately not here: any history beyond the window.
 """
 
 import textwrap
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -19,13 +19,15 @@ from rich.live import Live
 from rich.text import Text
 
 from querygauge.rendering.formats import duration, number, percent
+from querygauge.rendering.names import name_cells, name_columns
 from querygauge.rendering.ranking import ranked
-from querygauge.rendering.report import name_cells, name_columns
+from querygauge.rendering.running import render_running
+from querygauge.rendering.statements import one_line
 from querygauge.rendering.tables import Column, render_table, visible
 from querygauge.storage.ranges import parse_range
 from querygauge.storage.reader import open_store
 from querygauge.surfaces.console import page_width
-from querygauge.values import OutcomeCounts, QueryStats
+from querygauge.values import OutcomeCounts, ProcessRunning, QueryStats, RunningQuery
 
 __all__ = ["Picture", "View", "picture_of", "render_picture", "watch"]
 
@@ -40,6 +42,8 @@ _MEASURES: Final = {
     "error_rate": "Errors",
 }
 _LINES_AROUND: Final = 7  # of a terminal: two above the table, which may be folded, its titles, two below
+_MOST_RUNNING: Final = 5
+_TEXT_INDENT: Final = "     "
 _MIN_SPAN_S: Final = 1.0
 
 
@@ -55,6 +59,7 @@ class Picture:
         hidden: Queries for which there was no room.
         order_by: What the rows are ordered by, one of `ranking.ORDERS`.
         with_target: Whether the last cell of a row is its target.
+        running: What had not ended when it was last seen, as lines; empty if nothing is slow.
     """
 
     title: str
@@ -63,6 +68,7 @@ class Picture:
     hidden: int
     order_by: str
     with_target: bool
+    running: tuple[str, ...] = ()
 
     def table(self, width: int) -> list[str]:
         """The titles of the columns that fit in a width, and a line for each query."""
@@ -135,7 +141,8 @@ def render_picture(picture: Picture, width: int = 100) -> str:
     """A picture as plain text of a width."""
     heading = [line for text in (picture.title, picture.totals) for line in textwrap.wrap(text, width)]
     more = [f"and {number(picture.hidden)} more queries"] if picture.hidden else []
-    return "\n".join([*heading, "", *picture.table(width), *more])
+    running = [*picture.running, ""] if picture.running else []
+    return "\n".join([*heading, "", *running, *picture.table(width), *more])
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,13 +164,40 @@ class View:
     order_by: str
     limit: int
 
-    def picture(self, room: int) -> Picture:
-        """The picture of this moment, with at most `room` queries."""
+    def picture(self, width: int, height: int | None = None) -> Picture:
+        """The picture of this moment, as wide as a page, and no higher than a terminal."""
         now = datetime.now(UTC)
         since = (now - parse_range(self.window)).replace(second=0, microsecond=0)
-        stats = open_store(self.store).query_stats(since, service=self.service)
-        limit = max(1, min(self.limit, room))
-        return picture_of(stats, since, now, service=self.service, order_by=self.order_by, limit=limit)
+        store = open_store(self.store)
+        stats = store.query_stats(since, service=self.service)
+        room = None if height is None else height - _LINES_AROUND
+        running = _running(store.running(now, self.service), width, room)
+        limit = self.limit if room is None else max(1, min(self.limit, room - len(running) - 1))
+        picture = picture_of(stats, since, now, service=self.service, order_by=self.order_by, limit=limit)
+        return replace(picture, running=tuple(running))
+
+
+def _running(windows: Sequence[ProcessRunning], width: int, room: int | None) -> list[str]:
+    """As much of what runs as half of the room takes, and one query at least."""
+    lines: list[str] = []
+    for limit in range(_MOST_RUNNING, 0, -1):
+        lines = render_running(windows, limit=limit, width=width, indent=0, text_of=_text_once(width))
+        if room is None or len(lines) <= room // 2:
+            break
+    return lines
+
+
+def _text_once(width: int) -> Callable[[RunningQuery], list[str]]:
+    """Gives the text of a pattern on one line, the first time it is asked for."""
+    shown: set[str] = set()
+
+    def text_of(query: RunningQuery) -> list[str]:
+        if query.pattern_id in shown:
+            return []
+        shown.add(query.pattern_id)
+        return [_TEXT_INDENT + one_line(query.query_pattern, width - len(_TEXT_INDENT))]
+
+    return text_of
 
 
 def watch(view: View, console: Console, *, interval_s: float, once: bool) -> None:
@@ -181,18 +215,27 @@ def watch(view: View, console: Console, *, interval_s: float, once: bool) -> Non
         SettingsError: If the window or the order is none.
     """
     if once or not console.is_terminal:
-        typer.echo(render_picture(view.picture(view.limit), page_width()))
+        width = page_width()
+        typer.echo(render_picture(view.picture(width), width))
         return
     with Live(console=console, screen=True, auto_refresh=False) as live:
         while True:
-            picture = view.picture(console.height - _LINES_AROUND)
+            picture = view.picture(console.width, console.height)
             live.update(_styled(picture, console.width), refresh=True)
             time.sleep(interval_s)
 
 
 def _styled(picture: Picture, width: int) -> Group:
-    head, *rows = (Text(line, no_wrap=True) for line in picture.table(width))
-    head.stylize("bold")
+    tables = [_titled(picture.table(width))]
+    if picture.running:
+        title, *under_way = picture.running
+        tables.insert(0, Group(Text(title, style="bold red", no_wrap=True), _titled(under_way), Text()))
     more = f"  and {number(picture.hidden)} more" if picture.hidden else ""
     foot = Text(f"Ctrl-C ends{more}", style="dim")
-    return Group(Text(picture.title, style="bold"), Text(picture.totals), Text(), head, *rows, Text(), foot)
+    return Group(Text(picture.title, style="bold"), Text(picture.totals), Text(), *tables, Text(), foot)
+
+
+def _titled(lines: Sequence[str]) -> Group:
+    head, *rows = (Text(line, no_wrap=True) for line in lines)
+    head.stylize("bold")
+    return Group(head, *rows)

@@ -39,7 +39,7 @@ from querygauge.values.queries import (
     severity_of,
 )
 from querygauge.values.repetitions import Repetition
-from querygauge.values.running import RunningQuery, RunningState, oldest_first
+from querygauge.values.running import ProcessRunning, RunningQuery, RunningState, oldest_first
 from querygauge.values.scopes import OTHER_SCOPES, OTHER_VALUE, ScopeLabel, ScopeStats, by_name, by_tag
 from querygauge.values.snapshots import SelfMetrics, Snapshot
 
@@ -75,6 +75,7 @@ __all__ = [
     "PoolMetrics",
     "PoolSnapshot",
     "PoolWindow",
+    "ProcessRunning",
     "ProcessUsage",
     "ProcessWindow",
     "QueryStats",

@@ -1,4 +1,4 @@
-"""Values about executions that have not ended: one of them, and all on one target."""
+"""Values about executions that have not ended: one of them, all on one target, all of one process."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from typing import ClassVar
 from querygauge.values.base import Value
 from querygauge.values.queries import Pattern
 
-__all__ = ["RunningQuery", "RunningState", "oldest_first"]
+__all__ = ["ProcessRunning", "RunningQuery", "RunningState", "oldest_first"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,35 @@ class RunningState(Value):
             max(self.oldest_ms, other.oldest_ms),
             oldest_first(self.queries, other.queries),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessRunning(Value):
+    """
+    What had not ended in one process when it was last seen.
+
+    Attributes:
+        service: Name of the application.
+        process: `host:pid`.
+        seen: When that was; every age is as of then.
+        states: One per target on which anything ran.
+    """
+
+    service: str
+    process: str
+    seen: datetime
+    states: tuple[RunningState, ...] = ()
+    _derived: ClassVar[tuple[str, ...]] = ("count",)
+
+    @property
+    def count(self) -> int:
+        """Executions under way, however young."""
+        return sum(state.count for state in self.states)
+
+    @property
+    def queries(self) -> tuple[RunningQuery, ...]:
+        """Those that were slow already, oldest first."""
+        return oldest_first(*(state.queries for state in self.states))
 
 
 def oldest_first(*several: Iterable[RunningQuery]) -> tuple[RunningQuery, ...]:
