@@ -61,6 +61,10 @@ async def _execute(connection: Any) -> None:
     await connection.execute("INSERT INTO t VALUES (9, 'ann')")
 
 
+async def _execute_a_select(connection: Any) -> None:
+    await connection.execute("SELECT a FROM t")
+
+
 async def _execute_with_arguments(connection: Any) -> None:
     await connection.execute("INSERT INTO t VALUES ($1, $2)", 9, "ann")
 
@@ -125,6 +129,7 @@ async def _copy_from(connection: Any) -> None:
     ("work", "expected"),
     [
         (_execute, {"INSERT INTO t VALUES (?)": (1, 1)}),
+        (_execute_a_select, {"SELECT a FROM t": (1, 4)}),
         (_execute_with_arguments, {"INSERT INTO t VALUES (?)": (1, 1)}),
         (_executemany, {"INSERT INTO t VALUES (?)": (1, None)}),
         (_fetch, {"SELECT a FROM t WHERE a > ?": (1, 3)}),
@@ -147,10 +152,36 @@ async def test_every_way_to_send_a_statement_is_one_execution(
     gauge = watch(connection)
     await work(connection)
     assert counted(gauge) == expected
-    await work(connection)
+    # As a repetition it is looked at, and in more than one way.
+    for _ in range(8):
+        await work(connection)
     assert [executions for executions, _ in counted(gauge).values()] == [
-        2 * executions for executions, _ in expected.values()
+        9 * executions for executions, _ in expected.values()
     ]
+    assert gauge.report_data().self_metrics.hook_errors == 0
+
+
+async def test_a_statement_that_asyncpg_sends_again_is_counted_each_time(connection: Any) -> None:
+    """A table that was changed makes PostgreSQL refuse what was prepared, and asyncpg prepare it anew."""
+    gauge = watch(connection)
+    for column in ("c", "d"):
+        assert len(await connection.fetch("SELECT * FROM t")) == 4
+        await connection.execute(f"ALTER TABLE t ADD COLUMN {column} int")
+        assert len(await connection.fetch("SELECT * FROM t")) == 4
+    (stats,) = [stats for stats in gauge.queries.get_query_stats() if stats.operation == "SELECT"]
+    assert (stats.outcomes.ok, stats.outcomes.error, stats.rows) == (4, 2, 16)
+    assert gauge.report_data().self_metrics.hook_errors == 0
+
+
+async def test_what_returns_nothing_is_counted_whatever_asyncpg_has_forgotten(connection: Any) -> None:
+    """Once it has forgotten the types of a database, it cannot say what a statement that was prepared returns."""
+    await connection.execute("CREATE TYPE mood AS (a int); CREATE TABLE moods (m mood)")
+    gauge = watch(connection)
+    statement = await connection.prepare("SELECT m FROM moods")
+    await connection.reload_schema_state()
+    assert await statement.fetch() == []
+    assert counted(gauge) == {"SELECT m FROM moods": (1, 0)}
+    assert gauge.report_data().self_metrics.hook_errors == 0
 
 
 async def test_what_was_prepared_before_is_seen(connection: Any) -> None:

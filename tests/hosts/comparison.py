@@ -98,7 +98,8 @@ class Verdict:
             for one in self.differing
         ]
         faults += [f"{test}: no difference; take it out of differences.toml" for test in self.outdated]
-        faults += [f"a hook failed: {failure}" for failure in self.watched.failures]
+        for failure, count in Counter(self.watched.failures).items():
+            faults.append(f"a hook failed{f', {count} times' if count > 1 else ''}: {failure}")
         if not self.watched.statements:
             faults.append("no statement was seen")
         return faults

@@ -81,6 +81,8 @@ def test_a_hook_that_failed_is_a_fault() -> None:
     """Though no test noticed."""
     verdict = verdict_on([run(a=P)], [Run({"a": P}, statements=1, failures=("connect: TypeError",))], {})
     assert verdict.faults == ["a hook failed: connect: TypeError"]
+    verdict = verdict_on([run(a=P)], [Run({"a": P}, statements=1, failures=("connect: TypeError",) * 3)], {})
+    assert verdict.faults == ["a hook failed, 3 times: connect: TypeError"]
 
 
 def test_the_table_names_what_is_different() -> None:

@@ -348,7 +348,7 @@ class ConnectionStatements:
             self._closed(session, execution.portal)
 
     def _begin_query(self, session: _Session, query: str, *_: Any, **__: Any) -> _Execution:
-        return self._begun(session, query, None)
+        return self._begun(session, query, ())
 
     def _end_query(self, session: _Session, execution: _Execution, result: Any) -> None:
         query = execution.query
@@ -475,7 +475,14 @@ class ConnectionStatements:
 def _rows_of(result: Any, state: Any) -> int:
     """Rows returned; those affected where there is none to return, if the driver was asked for the status."""
     rows, status, _ = result if isinstance(result, tuple) else (result, None, True)
-    return len(rows) if rows or state._get_attributes() else _rows_told_by(status)  # noqa: SLF001
+    return len(rows) if rows or _returns_rows(state) else _rows_told_by(status)
+
+
+def _returns_rows(state: Any) -> bool:
+    try:
+        return bool(state._get_attributes())  # noqa: SLF001
+    except Exception:  # noqa: BLE001  # asyncpg has forgotten the type of a column, so there is one
+        return True
 
 
 def _rows_told_by(status: Any) -> int:
