@@ -8,6 +8,7 @@ Deliberately not here: which executions are looked at, and what the evidence mea
 """
 
 import os
+import re
 from asyncio import _get_running_loop, current_task
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
@@ -34,6 +35,7 @@ _TASKS: Final = 3  # that overlap: two may be a task and the one that waits for 
 _DEEPEST: Final = 4  # lists within lists that are read
 # Hashes of small numbers would tell the numbers.
 SALT: Final = os.urandom(16)
+_LISTS: Final = re.compile(r"(?i)\bIN ?\(([^()]*)\)").finditer
 # Equal values of these have one hash.
 _COMPARABLE: Final = frozenset({bool, bytes, float, int, str, type(None)})
 _NONE: Final[frozenset[int]] = frozenset()
@@ -69,6 +71,7 @@ class Evidence:
     _shared_flushes = 0  # those that the same flush sent as the one before
     _flush: "ref[Any] | None" = None
     _pages = 0
+    _are_sorted = False
     _chunks = 0
     _rests: AbstractSet[int] = _NONE
     _parents: AbstractSet[int] = _NONE
@@ -107,7 +110,7 @@ class Evidence:
             pass
         try:
             values = tuple(parameters.values()) if isinstance(parameters, dict) else tuple(parameters or ())
-            if traits.is_simple and len(values) < LONG and _are_comparable(values):
+            if traits.is_simple and 0 < len(values) < LONG and _are_comparable(values):
                 self.is_plain = not self._is_load
                 self.parameters.add(hash((SALT, statement, values)))
             else:
@@ -121,7 +124,7 @@ class Evidence:
         self.parameters.add(_digest(statement, values))
         if self._traits.may_walk:
             self._add_page(statement, tuple(parameters) if isinstance(parameters, dict) else range(len(values)), values)
-        members = _members(values)
+        members = _members(values) or _members_within(statement)
         if members is not None:
             self._add_chunk(members)
 
@@ -153,6 +156,7 @@ class Evidence:
         kept = tuple(value for key, value in zip(keys, values, strict=True) if key not in moving.keys)
         self._rests |= {_digest(moving.rest, kept)}
         self._pages += 1
+        self._are_sorted |= moving.is_sorted
 
     def _add_chunk(self, members: Sequence[Any]) -> None:
         step = max(1, len(members) // _MEMBERS_TAKEN)
@@ -184,14 +188,20 @@ class Evidence:
         if traits.is_part:
             return True
         if traits.is_write:
-            return self._is_most(self._batches) or 2 * self._shared_flushes > self._flushes
+            return self._is_most(self._batches) or 2 * self._shared_flushes > self._flushes or self._is_walk(threshold)
         if self.cause is not None:
             # One object that is asked for its state again and again.
             return self.cause not in {"lazy", "immediate"} and len(self._parents) == 1
-        if self._is_most(self._chunks) or (self._pages == self.looked and len(self._rests) < max(2, threshold - 1)):
+        if self._is_most(self._chunks) or self._is_walk(threshold):
             return True
         is_same = len(self.parameters) == 1
         return is_same and (traits.is_answered_anew or 2 * self.pauses > self._neighbours)
+
+    def _is_walk(self, threshold: int) -> bool:
+        """Whether each is the next page, of one walk or a few."""
+        if self._pages < self.looked or len(self._rests) >= max(2, threshold - 1):
+            return False
+        return not self._are_sorted or 2 * len(self.parameters) > self.looked
 
     def _is_most(self, count: int) -> bool:
         """Whether `count` is all of them, but for the last part of a whole."""
@@ -229,6 +239,17 @@ def _members(values: tuple[Any, ...]) -> Sequence[Any] | None:
     for value in values:
         if value.__class__ is tuple and len(value) >= LONG:
             return value
+    return None
+
+
+def _members_within(statement: str) -> Sequence[Any] | None:
+    """The values of a long list that is written into the statement."""
+    if len(statement) < 2 * LONG:
+        return None
+    for listed in _LISTS(statement):
+        members: list[str] = listed[1].split(",")
+        if len(members) >= LONG:
+            return members
     return None
 
 

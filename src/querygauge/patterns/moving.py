@@ -2,8 +2,9 @@
 Which values of a statement move on from page to page, or from window to window: a walk through a table, and no loop.
 
 In goes a statement as it was sent, out come the places of the values that a walk changes, and a hash of the rest.
-Recognised are `OFFSET`, a key that a page continues after (`id > ? … ORDER BY … LIMIT ?`), and a range of one column
-with both its ends. In doubt nothing moves. Deliberately not here: the values themselves, which are read and not kept.
+Recognised are `OFFSET`, a key that a page continues after (`id > ? … ORDER BY … LIMIT ?`), a range of one column with
+both its ends, and a limit without an order, whose rows are gone by the next time. In doubt nothing moves. Deliberately
+not here: the values themselves, which are read and not kept.
 """
 
 import re
@@ -34,6 +35,7 @@ _VALUES: Final = frozenset({"named", "numbered", "anonymous", "literal"})
 _UPPER: Final = frozenset({"<", "<="})
 _LOWER: Final = frozenset({">", ">="})
 _LIMITS: Final = frozenset({"LIMIT", "FIRST", "NEXT"})
+_OF_MANY: Final = frozenset({"AVG", "COUNT", "MAX", "MIN", "SUM"})  # make one row of a window
 
 
 class _Value(NamedTuple):
@@ -58,11 +60,13 @@ class Moving(NamedTuple):
         keys: Parameters that move.
         rest: The statement without the literals that move.
         limit: The parameter that says how long a page is; None if none does.
+        is_sorted: Whether the same values have the same rows, unless somebody writes.
     """
 
     keys: frozenset[Key]
     rest: str
     limit: Key | None
+    is_sorted: bool
 
 
 @lru_cache(_TEXTS_REMEMBERED)
@@ -111,6 +115,8 @@ class _Reading:
     def _place(self, place: int, value: _Value) -> None:
         """What the value at `place` is there for."""
         before = self._word(place - 1)
+        if before == "(" and self._word(place - 2) in {"OFFSET", *_LIMITS}:
+            before = self._word(place - 2)
         if before == "OFFSET":
             self._offsets.append(value)
         elif before in _LIMITS:
@@ -141,12 +147,15 @@ class _Reading:
         """What moves, if anything does."""
         if self._is_page_of_one():
             return None
-        if self._offsets:
-            return self._made_of(self._offsets)
-        if self._bounds and self._limits and "ORDER" in self._words:
+        is_sorted = "ORDER" in self._words
+        if self._limits and is_sorted:
             columns = {bound.column for bound in self._bounds}
-            # `a > ? OR (a = ? AND b > ?)` is how a pair is compared where rows cannot be.
-            return self._made_of(bound.value for bound in self._bounds + self._equal if bound.column in columns)
+            # `a > ? OR (a = ? AND b > ?)` is how a pair is compared where rows cannot be. An offset may stand beside
+            # it: SQLAlchemy gives SQLite one of 0.
+            values = [bound.value for bound in self._bounds + self._equal if bound.column in columns]
+            return self._made_of(values + self._offsets) if values or self._offsets else None
+        if self._offsets or self._limits:
+            return self._made_of(self._offsets, is_sorted=is_sorted)
         if self._is_window():
             return self._made_of(bound.value for bound in self._bounds)
         return None
@@ -155,10 +164,12 @@ class _Reading:
         return any(limit.key is None and self._statement[limit.start : limit.end] == "1" for limit in self._limits)
 
     def _is_window(self) -> bool:
+        if self._words[0] == "SELECT" and self._words[1] in _OF_MANY and "GROUP" not in self._words:
+            return False
         signs = {bound.sign[0] for bound in self._bounds}
         return len({bound.column for bound in self._bounds}) == 1 and signs == {"<", ">"}
 
-    def _made_of(self, values: Iterable[_Value]) -> Moving:
+    def _made_of(self, values: Iterable[_Value], *, is_sorted: bool = True) -> Moving:
         rest, keys, end = [], set(), 0
         for value in sorted(values, key=lambda value: value.start):
             if value.key is None:
@@ -167,4 +178,4 @@ class _Reading:
             else:
                 keys.add(value.key)
         limit = self._limits[0].key if self._limits else None
-        return Moving(frozenset(keys), "".join([*rest, self._statement[end:]]), limit)
+        return Moving(frozenset(keys), "".join([*rest, self._statement[end:]]), limit, is_sorted)
