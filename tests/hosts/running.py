@@ -84,17 +84,22 @@ class Runner:
 
 
 @contextmanager
-def runner(suites: Iterable[Suite], cache: Path) -> Iterator[Runner]:
-    """What runs these suites: their sources are unpacked, and a server runs if one is needed, until the end."""
-    cache.mkdir(exist_ok=True)
+def runner(suites: Iterable[Suite], results: Path) -> Iterator[Runner]:
+    """
+    What runs these suites: their sources are unpacked, and a server runs if one is needed, until the end.
+
+    Args:
+        suites: What is going to be run.
+        results: Where each run leaves a directory.
+    """
     with TemporaryDirectory(prefix="querygauge-hosts-") as made, ExitStack() as stack:
         directory = Path(made)
         directory.chmod(0o755)  # root's server runs as another user, and reads certificates of asyncpg's tests
         found = programs(directory)
         needs_server = any(suite.driver for suite in suites)
         yield Runner(
-            results=cache / "runs",
-            sources={name: unpacked(name, cache, directory) for name in {suite.library for suite in suites}},
+            results=results,
+            sources={name: unpacked(name, directory) for name in {suite.library for suite in suites}},
             programs=found,
             server=stack.enter_context(sqlalchemy_server(found)) if needs_server else "",
         )

@@ -13,7 +13,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-__all__ = ["SUITES", "Suite", "unpacked"]
+from project import ROOT
+
+__all__ = ["CACHE", "SUITES", "NoSourceError", "Suite", "unpacked"]
+
+CACHE: Final = ROOT / ".hosts"
+
+
+class NoSourceError(RuntimeError):
+    """A library whose tests cannot be had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +33,7 @@ class Suite:
         name: What the table calls it.
         library: As the package index calls it.
         paths: Files and folders of its source distribution.
-        quick: Those of them that tell most in a minute; none if the suite is left out of a quick run.
+        quick: What of them tells most in half a minute; nothing if the suite is left out of a quick run.
         driver: The dialect of PostgreSQL that they run on; None for what they choose themselves.
     """
 
@@ -39,7 +47,12 @@ class Suite:
 _POSTGRESQL: Final = ("test/engine", "test/dialect/postgresql")
 
 SUITES: Final = (
-    Suite("sqlite-engine", "sqlalchemy", ("test/engine",), quick=("test/engine",)),
+    Suite(
+        "sqlite-engine",
+        "sqlalchemy",
+        ("test/engine",),
+        quick=tuple(f"test/engine/test_{name}.py" for name in ("execute", "pool", "transaction")),
+    ),
     Suite("sqlite-sql", "sqlalchemy", ("test/sql",)),
     Suite("sqlite-orm", "sqlalchemy", ("test/orm",)),
     Suite("postgresql-psycopg", "sqlalchemy", _POSTGRESQL, driver="postgresql+psycopg"),
@@ -48,19 +61,31 @@ SUITES: Final = (
         "asyncpg",
         "asyncpg",
         ("tests",),
-        quick=("tests/test_pool.py", "tests/test_cursor.py", "tests/test_prepare.py", "tests/test_copy.py"),
+        quick=(
+            "tests/test_pool.py::TestPool",  # and not those that have a standby server
+            *(f"tests/test_{name}.py" for name in ("prepare", "cursor", "copy", "execute", "cache_invalidation")),
+        ),
     ),
 )
 
 
-def unpacked(library: str, cache: Path, into: Path) -> Path:
-    """The source tree of a library at the version that is installed, unpacked anew; its archive stays in `cache`."""
+def unpacked(library: str, into: Path) -> Path:
+    """
+    The source tree of a library at the version that is installed, unpacked anew; its archive stays in `CACHE`.
+
+    Raises:
+        NoSourceError: If the package index does not give the archive.
+    """
     name = f"{library}-{version(library)}"
-    archive = cache / f"{name}.tar.gz"
+    archive = CACHE / f"{name}.tar.gz"
     if not archive.exists():
+        CACHE.mkdir(exist_ok=True)
         pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet"]
-        wanted = ["--no-deps", "--no-binary", library, "--dest", str(cache), f"{library}=={version(library)}"]
-        subprocess.run([*pip, *wanted], check=True)
+        wanted = ["--no-deps", "--no-binary", library, "--dest", str(CACHE), f"{library}=={version(library)}"]
+        try:
+            subprocess.run([*pip, *wanted], check=True)
+        except subprocess.CalledProcessError as error:
+            raise NoSourceError(f"the package index does not give the sources of {name}") from error
     with tarfile.open(archive) as packed:
         packed.extractall(into, filter="data")
     return into / name
