@@ -82,8 +82,8 @@ class Evidence(Protocol):
     def tasks(self) -> int:
         """Tasks or threads seen."""
 
-    def counts(self) -> tuple[int, int, int, int, int]:
-        """Executions compared, distinct parameters, distinct parents, overlaps, and 1 if several tasks overlapped."""
+    def counts(self) -> tuple[int, int, int, int, int, int]:
+        """Executions compared, distinct parameters, parents, origins, overlaps, and 1 if several tasks overlapped."""
 
     def is_innocent(self, threshold: int) -> bool:
         """Whether repeating is in the nature of the thing; `threshold` is how many executions are too many."""

@@ -46,7 +46,8 @@ THRESHOLD: Final = Settings().repetition_threshold
 Program = Callable[[Any], Any]
 
 _ROOMS: Final = (
-    "eager_loads", "lazy_loads", "loops", "many_at_once", "once_each", "refreshes", "same_again", "walks", "writes",
+    "batches", "eager_loads", "lazy_loads", "loops", "many_at_once", "on_purpose", "once_each", "refreshes",
+    "same_again", "walks", "writes",
 )  # fmt: skip
 _FILLS: Final = {"aiosqlite": "sqlite3", "asyncpg": "psycopg", "aiomysql": "pymysql", "pool": "psycopg"}
 _POOL: Final = "pool"
@@ -84,7 +85,7 @@ class Scenario:
         on: A driver of `databases.engines`, or `pool` for asyncpg without SQLAlchemy.
         is_scoped: Whether all of it is one scope.
         expected: What is to be found.
-        flagged: What is found in an innocent one although it should not be.
+        found: What is found where that is something else.
         exemption: Why nothing is to be found; empty if something is.
     """
 
@@ -92,7 +93,7 @@ class Scenario:
     on: str
     is_scoped: bool
     expected: tuple[Expected, ...]
-    flagged: tuple[Expected, ...] = ()
+    found: tuple[Expected, ...] | None = None
     exemption: str = ""
 
     @property
@@ -116,18 +117,20 @@ def finds(
     *and_too: Expected,
     on: str = "sqlite3",
     is_scoped: bool = True,
+    is_missed: bool = False,
 ) -> Callable[[Program], Program]:
-    """Enters a program in which exactly this is to be found."""
+    """Enters a program in which exactly this is to be found; `is_missed` says that nothing is."""
 
     def enter(program: Program) -> Program:
-        _SCENARIOS.append(Scenario(program, on, is_scoped, (Expected(kind, confidence, fix), *and_too)))
+        expected = (Expected(kind, confidence, fix), *and_too)
+        _SCENARIOS.append(Scenario(program, on, is_scoped, expected, () if is_missed else None))
         return program
 
     return enter
 
 
 def innocent(
-    exemption: str, *, on: str = "sqlite3", is_scoped: bool = True, flagged: tuple[Expected, ...] = ()
+    exemption: str, *, on: str = "sqlite3", is_scoped: bool = True, flagged: tuple[Expected, ...] | None = None
 ) -> Callable[[Program], Program]:
     """Enters a program in which nothing is to be found; `flagged` is what still is."""
 

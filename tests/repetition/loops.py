@@ -238,3 +238,28 @@ async def execute_for_each_asynchronously(engine: AsyncEngine) -> None:
     async with engine.connect() as connection:
         for number in range(1, 9):
             await connection.execute(select(User.name).where(User.id == number))
+
+
+@finds("loop", "likely", "IN (…)", is_scoped=False, is_missed=True)
+def a_session_for_each_outside_of_a_scope(engine: Engine) -> None:
+    """Nothing says that these belong together."""
+    for number in range(1, 9):
+        with Session(engine) as session:
+            session.get_one(User, number)
+
+
+@finds("loop", "likely", "IN (…)", is_missed=True)
+def a_long_list_for_each(engine: Engine) -> None:
+    """Each has so many that their ids look like a part of a whole."""
+    with engine.connect() as connection:
+        for number in range(8):
+            ids = range(number * 60, (number + 1) * 60)
+            connection.execute(select(Job.id).where(Job.id.in_(ids))).all()
+
+
+@finds("loop", "likely", "IN (…)", is_missed=True)
+def a_month_for_each_line_of_a_chart(engine: Engine) -> None:
+    """The rows of a window are as those of a walk."""
+    with engine.connect() as connection:
+        for first in range(1, 200, 25):
+            connection.execute(select(Job.state).where(Job.id.between(first, first + 24))).all()

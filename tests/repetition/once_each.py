@@ -1,19 +1,13 @@
-"""Programs that send the same again for a reason, or too seldom to matter."""
+"""Programs that send the same too seldom to matter, or not for themselves."""
 
 import asyncpg  # type: ignore[import-untyped]  # it has no stubs
-from sqlalchemy import Engine, MetaData, Sequence, func, insert, inspect, select, text, update
+from sqlalchemy import Engine, MetaData, insert, inspect, select, text, update
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session
 
 from querygauge import scope
 from repetition.corpus import Expected, innocent, wait
-from repetition.shop import Base, Comment, Job, Post, Setting, Team, User
-
-ONE_JOB = (
-    "UPDATE jobs SET is_done = true WHERE id ="
-    " (SELECT id FROM jobs WHERE NOT is_done LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING id"
-)
+from repetition.shop import Base, Comment, Job, Node, Post, Setting, Tag, Team, User
 
 
 @innocent("transaction control")
@@ -59,167 +53,6 @@ def settings_of_a_transaction(engine: Engine) -> None:
         with engine.begin() as connection:
             connection.execute(text("SELECT set_config('app.tenant', :tenant, true)"), {"tenant": str(tenant)})
             connection.execute(text("SET LOCAL lock_timeout = '1s'"))
-
-
-@innocent("polling")
-def a_job_that_is_waited_for(engine: Engine) -> None:
-    """Once a second, within one scope."""
-    for _ in range(8):
-        with engine.connect() as connection:
-            connection.execute(select(Job.is_done).where(Job.id == 1)).scalar_one()
-        wait(1)
-
-
-@innocent("polling", is_scoped=False)
-def on_a_connection_of_its_own(engine: Engine) -> None:
-    """For hours, without a scope."""
-    with engine.connect() as connection:
-        for _ in range(8):
-            connection.execute(text("SELECT count(*) FROM jobs WHERE is_done = 0")).scalar_one()
-            wait(5)
-
-
-@innocent("polling", is_scoped=False)
-def a_scope_for_each_look(engine: Engine) -> None:
-    """A job of a scheduler."""
-    for _ in range(8):
-        with scope("look for jobs"), Session(engine) as session:
-            session.scalars(select(Job).where(Job.is_done.is_(False)).limit(1)).first()
-
-
-@innocent("polling", on="pool")
-async def asyncpg_polls(pool: asyncpg.Pool) -> None:
-    """Ten times a second."""
-    for _ in range(8):
-        await pool.fetchval("SELECT is_done FROM jobs WHERE id = $1", 1)
-        wait(0.1)
-
-
-@innocent("polling")
-def one_object_that_changes(engine: Engine) -> None:
-    """Refreshed until somebody has done it."""
-    with Session(engine) as session:
-        job = session.get_one(Job, 1)
-        for _ in range(8):
-            session.refresh(job)
-
-
-@innocent("polling")
-def one_object_after_each_commit(engine: Engine) -> None:
-    """The progress of a job: one object, expired by each commit."""
-    with Session(engine) as session:
-        job = session.get_one(Job, 1)
-        for _ in range(8):
-            session.commit()
-            assert job.is_done is False
-
-
-@innocent("polling", on="asyncpg")
-async def asynchronously_read_again(engine: AsyncEngine) -> None:
-    """An endpoint that tells what happens, while somebody listens."""
-    async with AsyncSession(engine) as session:
-        for _ in range(8):
-            await session.scalars(select(Job).where(Job.id == 1).execution_options(populate_existing=True))
-            wait(0.5)
-
-
-@innocent("queues, sequences and locks", on="psycopg")
-def one_job_after_the_other(engine: Engine) -> None:
-    """A worker takes the next that nobody has locked."""
-    query = select(Job.id).where(~Job.is_done).limit(1).with_for_update(skip_locked=True)
-    with engine.connect() as connection:
-        for _ in range(8):
-            connection.execute(query).scalar_one()
-            connection.commit()
-
-
-@innocent("queues, sequences and locks", on="psycopg")
-def jobs_that_are_due(engine: Engine) -> None:
-    """As above, with the time of now."""
-    query = text("SELECT id FROM jobs WHERE id > :now ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED")
-    with engine.connect() as connection:
-        for now in range(100, 108):
-            connection.execute(query, {"now": now}).scalar_one()
-            connection.commit()
-
-
-@innocent("queues, sequences and locks", on="pool")
-async def asyncpg_takes_jobs(pool: asyncpg.Pool) -> None:
-    """Taken and marked by one statement."""
-    for _ in range(8):
-        await pool.fetchval(ONE_JOB)
-
-
-@innocent("queues, sequences and locks", on="psycopg")
-def the_next_number(engine: Engine) -> None:
-    """A sequence has another each time."""
-    numbers = Sequence("numbers")
-    with engine.begin() as connection:
-        numbers.create(connection)
-        assert len({connection.execute(numbers.next_value()).scalar_one() for _ in range(8)}) == 8
-
-
-@innocent("queues, sequences and locks", on="pool")
-async def asyncpg_next_number(pool: asyncpg.Pool) -> None:
-    """By name."""
-    async with pool.acquire() as connection:
-        for _ in range(8):
-            await connection.fetchval("SELECT nextval($1::regclass)", "comments_id_seq")
-
-
-@innocent("queues, sequences and locks", on="psycopg")
-def locks_by_number(engine: Engine) -> None:
-    """One lock after the other; the order matters."""
-    with engine.begin() as connection:
-        for number in range(8):
-            connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": number})
-
-
-@innocent("queues, sequences and locks", on="pool")
-async def a_lock_that_is_free(pool: asyncpg.Pool) -> None:
-    """Tried until one is."""
-    async with pool.acquire() as connection:
-        for number in range(8):
-            assert await connection.fetchval("SELECT pg_try_advisory_lock($1)", number)
-
-
-@innocent("queues, sequences and locks", on="pool")
-async def told_to_others(pool: asyncpg.Pool) -> None:
-    """A notification for each event."""
-    async with pool.acquire() as connection:
-        for number in range(8):
-            await connection.execute("SELECT pg_notify('events', $1)", f"event {number}")
-
-
-@innocent("health checks")
-def before_each_use(engine: Engine) -> None:
-    """An application that trusts no connection."""
-    for _ in range(8):
-        with engine.connect() as connection:
-            connection.execute(text("SELECT 1")).scalar_one()
-
-
-@innocent("health checks", is_scoped=False)
-def asked_by_an_orchestrator(engine: Engine) -> None:
-    """An endpoint that says whether the database is there."""
-    for _ in range(20):
-        with scope("GET /health"), engine.connect() as connection:
-            connection.execute(select(1)).scalar_one()
-
-
-@innocent("health checks", on="pool")
-async def asyncpg_is_asked(pool: asyncpg.Pool) -> None:
-    """Whether it is there."""
-    for _ in range(8):
-        await pool.fetchval("SELECT 1")
-
-
-@innocent("health checks", on="psycopg")
-def the_clock_of_the_database(engine: Engine) -> None:
-    """Another answer each time."""
-    with engine.connect() as connection:
-        for _ in range(8):
-            connection.execute(select(func.clock_timestamp(), func.random())).one()
 
 
 @innocent("the catalogue")
@@ -392,3 +225,22 @@ async def asyncpg_repository(pool: asyncpg.Pool) -> None:
     assert await name_of(3)
     assert await name_of(4)
     assert await name_of(5)
+
+
+@innocent("below the threshold")
+def four_inserts(engine: Engine) -> None:
+    """One less than it takes."""
+    with engine.begin() as connection:
+        for number in range(4):
+            connection.execute(insert(Comment).values(post_id=1, text=f"comment {number}"))
+
+
+@innocent("below the threshold")
+def one_insert_for_each_table(engine: Engine) -> None:
+    """Eight statements, none of them twice."""
+    with Session(engine) as session:
+        team = Team(name="new")
+        user = User(name="new", team=team, visits=0, bio="")
+        post = Post(title="new", author=user, comments=[Comment(text="new")], tags=[Tag(name="new")])
+        session.add_all([post, Setting(name="new", value="on"), Job(is_done=False), Node()])
+        session.commit()

@@ -5,7 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session, load_only
 
 from repetition.corpus import Expected, finds
-from repetition.shop import Employee, Job, Manager, Post, User
+from repetition.shop import Comment, Employee, Job, Manager, Post, User
 
 WRITES_ONE_BY_ONE = Expected("write-loop", "likely", "one statement for all rows")
 
@@ -36,6 +36,33 @@ def a_commit_for_each(engine: Engine) -> None:
         for user in session.scalars(select(User)).all():
             user.name = user.name.upper()
             session.commit()
+
+
+@finds("refresh", "likely", "expire_on_commit=False", Expected("write-loop", "likely", "add_all()"))
+def made_and_read_again(engine: Engine) -> None:
+    """A session and a commit for each, and its id is read afterwards."""
+    for number in range(8):
+        with Session(engine) as session:
+            comment = Comment(post_id=1, text=f"comment {number % 2}")
+            session.add(comment)
+            session.commit()
+            assert comment.id
+
+
+@finds("refresh", "likely", "undefer(User.bio)", Expected("loop", "likely"))
+def deferred_columns_of_single_objects(engine: Engine) -> None:
+    """Seven requests that are one scope; each wants the column of one object."""
+    for number in range(1, 8):
+        with Session(engine) as session:
+            assert session.get_one(User, number).bio == ""
+
+
+@finds("refresh", "likely", "populate_existing", Expected("lazy-load", "likely", "selectinload(User.posts)"))
+def a_collection_refreshed_for_each(engine: Engine) -> None:
+    """`refresh` of one attribute, as asynchronous code has to."""
+    with Session(engine) as session:
+        for user in session.scalars(select(User)).all():
+            session.refresh(user, ["posts"])
 
 
 @finds("refresh", "certain", "select them again in one query")

@@ -171,6 +171,7 @@ _repetitions = st.builds(
     max_per_scope=_counts,
     total_duration_ms=_floats,
     parents_count=_counts,
+    origins_count=_counts,
     tasks_count=_counts,
     overlap_count=_counts,
     parallel_scopes_count=_counts,

@@ -75,6 +75,7 @@ class Evidence:
     _chunks = 0
     _rests: AbstractSet[int] = _NONE
     _parents: AbstractSet[int] = _NONE
+    _origins: AbstractSet[int] = _NONE  # queries that brought the parents
     _workers: AbstractSet[int] = _NONE
     _members: AbstractSet[int] = _NONE
 
@@ -137,6 +138,7 @@ class Evidence:
         if self.cause is None:
             self.cause, self.attribute = described(load, context)
         self._parents |= {_digest(loaded.key or id(loaded))}
+        self._origins |= {_digest(loaded.runid, loaded.session_id)}
         return True
 
     def _add_write(self, parameters: Any, context: Any, rows: int) -> None:
@@ -165,13 +167,13 @@ class Evidence:
         if len(self._members) < _MEMBERS_KEPT:
             self._members |= taken
 
-    def counts(self) -> tuple[int, int, int, int, int]:
-        """Executions compared, distinct parameters, distinct parents, overlaps, and 1 if several tasks overlapped."""
+    def counts(self) -> tuple[int, int, int, int, int, int]:
+        """Executions compared, distinct parameters, parents, origins, overlaps, and 1 if several tasks overlapped."""
         parameters = len(self.parameters)
         is_parallel = len(self._workers) >= _TASKS and 2 * self.overlaps >= self._neighbours
         # Of two threads that count at the same time one may be lost.
         compared = max(self.looked - self.uncompared, parameters)
-        return compared, parameters, len(self._parents), self.overlaps, int(is_parallel)
+        return compared, parameters, len(self._parents), len(self._origins), self.overlaps, int(is_parallel)
 
     @property
     def _neighbours(self) -> int:
@@ -190,8 +192,9 @@ class Evidence:
         if traits.is_write:
             return self._is_most(self._batches) or 2 * self._shared_flushes > self._flushes or self._is_walk(threshold)
         if self.cause is not None:
-            # One object that is asked for its state again and again.
-            return self.cause not in {"lazy", "immediate"} and len(self._parents) == 1
+            # One object or two that are asked for their state again and again.
+            are_few = len(self._parents) == 1 or 2 * len(self._parents) <= self.looked
+            return are_few and self.cause != "lazy"
         if self._is_most(self._chunks) or self._is_walk(threshold):
             return True
         is_same = len(self.parameters) == 1

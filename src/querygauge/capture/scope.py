@@ -64,7 +64,7 @@ class Streak:
 
     def __init__(self, key: str, first_ns: int, first_duration_ns: int, last_ns: int) -> None:
         self.repeats: dict[tuple[str, str | None], list[Any]] = {
-            (key, None): [1, first_duration_ns, None, (0, 0, 0, 0, 0), False]
+            (key, None): [1, first_duration_ns, None, (0, 0, 0, 0, 0, 0), False]
         }
         self.evidence: dict[str | None, Evidence] = {}
         self.count = self.due = 2

@@ -31,7 +31,7 @@ _NS: Final = 1
 _FOUND: Final = 2
 _TAKEN: Final = 3
 _IS_WAITING: Final = 4
-_NOTHING: Final = (0, 0, 0, 0, 0)
+_NOTHING: Final = (0, 0, 0, 0, 0, 0)
 
 
 class RepetitionTable:
@@ -172,7 +172,7 @@ class _Counts:
 
     __slots__ = (
         "_call_site", "_pattern", "_target", "_waiting", "attribute", "cause", "compared", "executions", "is_open",
-        "max", "overlaps", "parallel", "parameters", "parents", "scope", "scopes", "tasks", "total_ns",
+        "max", "origins", "overlaps", "parallel", "parameters", "parents", "scope", "scopes", "tasks", "total_ns",
     )  # fmt: skip
 
     def __init__(self, pattern: Pattern, target: str, call_site: str | None) -> None:
@@ -182,7 +182,7 @@ class _Counts:
         self._waiting: list[tuple[Evidence, list[Any]]] = []
         self.scope: str | None = None
         self.scopes = self.executions = self.max = self.total_ns = 0
-        self.compared = self.parameters = self.parents = self.tasks = self.overlaps = self.parallel = 0
+        self.compared = self.parameters = self.parents = self.origins = self.tasks = self.overlaps = self.parallel = 0
         self.cause: Cause | None = None
         self.attribute: str | None = None
         self.is_open = True
@@ -204,8 +204,9 @@ class _Counts:
             self.compared += now[0] - taken[0]
             self.parameters += now[1] - taken[1]
             self.parents += now[2] - taken[2]
-            self.overlaps += now[3] - taken[3]
-            self.parallel += now[4] - taken[4]
+            self.origins += now[3] - taken[3]
+            self.overlaps += now[4] - taken[4]
+            self.parallel += now[5] - taken[5]
             self.tasks = max(self.tasks, evidence.tasks)
             self.cause, self.attribute = evidence.cause or self.cause, evidence.attribute or self.attribute
             tally[_TAKEN] = now
@@ -226,6 +227,7 @@ class _Counts:
             compared_count=self.compared,
             parameters_count=self.parameters,
             parents_count=self.parents,
+            origins_count=self.origins,
             tasks_count=self.tasks,
             overlap_count=self.overlaps,
             parallel_scopes_count=max(self.parallel, 0),
@@ -253,6 +255,7 @@ def _both(before: Repetition, later: Repetition) -> Repetition:
         compared_count=before.compared_count + later.compared_count,
         parameters_count=before.parameters_count + later.parameters_count,
         parents_count=before.parents_count + later.parents_count,
+        origins_count=before.origins_count + later.origins_count,
         tasks_count=max(before.tasks_count, later.tasks_count),
         overlap_count=before.overlap_count + later.overlap_count,
         parallel_scopes_count=before.parallel_scopes_count + later.parallel_scopes_count,

@@ -102,7 +102,7 @@ found AS (
         repetition.target IS NOT NULL AND repetition.scopes >= 0
         AND repetition.executions >= 0 AND repetition.max_per_scope >= 0 AND repetition.total_ms >= 0
         AND repetition.parameters BETWEEN 0 AND repetition.compared AND repetition.parents >= 0
-        AND repetition.tasks >= 0 AND repetition.overlapping >= 0 AND repetition.parallel_scopes >= 0
+        AND repetition.origins >= 0 AND repetition.tasks >= 0 AND repetition.overlapping >= 0 AND repetition.parallel_scopes >= 0
         AND repetition.kind IN
             ('lazy-load', 'refresh', 'loop', 'repeat-same-parameters', 'fan-out', 'write-loop')
         AND repetition.confidence IN ('certain', 'likely', 'possible')

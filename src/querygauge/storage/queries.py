@@ -88,8 +88,9 @@ SELECT
     p.*, r.target, r.call_site, max_by(struct_pack(name := r.scope), r.found_at).name AS scope,
     sum(r.scopes) AS scopes, sum(r.executions) AS executions, max(r.max_per_scope) AS max_per_scope,
     sum(r.total_ms ORDER BY r.found_at, r.total_ms) AS total_ms,
-    sum(r.compared) AS compared, sum(r.parameters) AS parameters, sum(r.parents) AS parents, max(r.tasks) AS tasks,
-    sum(r.overlapping) AS overlapping, sum(r.parallel_scopes) AS parallel_scopes,
+    sum(r.compared) AS compared, sum(r.parameters) AS parameters, sum(r.parents) AS parents,
+    sum(r.origins) AS origins, max(r.tasks) AS tasks, sum(r.overlapping) AS overlapping,
+    sum(r.parallel_scopes) AS parallel_scopes,
     max_by(r.cause, r.found_at) AS cause, max_by(r.attribute, r.found_at) AS attribute
 FROM store.repetitions AS r JOIN store.patterns AS p ON p.pattern_id = r.pattern_id
 WHERE ($since IS NULL OR r.found_at >= make_timestamp($since))

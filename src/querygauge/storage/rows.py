@@ -146,6 +146,7 @@ def repetition_of(row: Row) -> Repetition:
         compared_count=row["compared"],
         parameters_count=row["parameters"],
         parents_count=row["parents"],
+        origins_count=row["origins"],
         tasks_count=row["tasks"],
         overlap_count=row["overlapping"],
         parallel_scopes_count=row["parallel_scopes"],

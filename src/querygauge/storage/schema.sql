@@ -170,6 +170,7 @@ CREATE TABLE repetitions (
     compared BIGINT NOT NULL,           -- executions whose parameters were compared within their scope
     parameters BIGINT NOT NULL,         -- distinct sets of parameters among those, each scope's own
     parents BIGINT NOT NULL,            -- distinct objects that something was loaded for, among those looked at
+    origins BIGINT NOT NULL,            -- queries that had brought these objects
     tasks BIGINT NOT NULL,              -- most tasks or threads seen in one scope
     overlapping BIGINT NOT NULL,        -- executions seen to begin before the one ahead of them had ended
     parallel_scopes BIGINT NOT NULL,    -- scopes in which that was the rule, over several tasks

@@ -206,6 +206,7 @@ def _repetition_row(found: Repetition) -> dict[str, Any]:
         "compared": found.compared_count,
         "parameters": found.parameters_count,
         "parents": found.parents_count,
+        "origins": found.origins_count,
         "tasks": found.tasks_count,
         "overlapping": found.overlap_count,
         "parallel_scopes": found.parallel_scopes_count,

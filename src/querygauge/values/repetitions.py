@@ -55,6 +55,8 @@ class Repetition(Value):
             scope, then a few, then one in 32, and none whose parameters cannot be compared.
         parameters_count: Distinct sets of parameters among those, each scope's own.
         parents_count: Distinct objects that SQLAlchemy loaded something for, among those looked at.
+        origins_count: Queries that had brought these objects; those that the application made count as of one for
+            each session.
         tasks_count: Most tasks or threads seen within one scope; 0 without a named scope.
         overlap_count: Executions seen to begin before the one ahead of them had ended.
         parallel_scopes_count: Scopes in which that was the rule, over several tasks.
@@ -75,6 +77,7 @@ class Repetition(Value):
     compared_count: int = 0
     parameters_count: int = 0
     parents_count: int = 0
+    origins_count: int = 0
     tasks_count: int = 0
     overlap_count: int = 0
     parallel_scopes_count: int = 0
@@ -102,13 +105,16 @@ class Repetition(Value):
         """
         How sure it is.
 
-        `certain` is what SQLAlchemy itself says the statements were for, and for several objects; `likely` what their
-        parameters, tasks and times show; `possible` what too little was seen of.
+        `certain` is what SQLAlchemy itself says the statements were for, and for several objects that came together;
+        `likely` what their parameters, tasks and times show; `possible` what too little was seen of.
         """
         if self.cause is not None:
             if self.parents_count <= max(self.scopes_count, 1):
                 return "possible"
-            return "likely" if self.cause in {"immediate", "refreshed"} else "certain"
+            is_meant = self.cause in {"immediate", "refreshed"}
+            came_singly = 2 * self.origins_count > self.parents_count
+            are_few = 2 * self.parents_count <= self.compared_count
+            return "likely" if is_meant or came_singly or are_few else "certain"
         if self.call_site is None or not self.compared_count:
             return "possible"
         kind = self.kind
@@ -141,6 +147,6 @@ class Repetition(Value):
         )
 
     def _fix_of_write(self) -> str:
-        if self._is_same:
+        if self._is_same and self.pattern.operation != "INSERT":
             return "it is the same row each time: add up in the application, and write once"
         return _ONE_ROW_EACH if self.pattern.operation in {"INSERT", "REPLACE", "UPSERT"} else _CHANGES
