@@ -34,7 +34,7 @@ check: $(VENV)/.installed-development ## lint, format, types, import rules, snip
 	$(BIN)/python -m pytest -q -rP tests/guards/test_docs.py
 
 bench: $(VENV)/.installed-bench ## measure what querygauge costs; SCRIPT names another script of benchmarks/
-	$(BIN)/python benchmarks/$(SCRIPT) $(ARGS)
+	PYTHONPATH=tests $(BIN)/python benchmarks/$(SCRIPT) $(ARGS)
 
 format: $(VENV)/.installed-development ## rewrite the code as the checks want it
 	$(BIN)/ruff format

@@ -1,156 +1,129 @@
 """
-What querygauge adds to a statement and to a unit of work, in CPU time, beside an empty listener pair.
+What querygauge adds to a statement and to a unit of work, in CPU time, beside an empty listener and tracing products.
 
-Four arms, interleaved round by round in one process: bare, bare again (the spread of the measuring itself), an empty
-`before_cursor_execute`/`after_cursor_execute` pair, and querygauge with everything on that is on by default. Each arm
-has an engine of its own over in-memory SQLite, so that the database is as small a part as it can be. Figures are the
-medians of the rounds' differences to bare. Two kinds of work:
+Every arm works in a process of its own, one at a time, in turn from a different first arm, so that all of them meet the
+same machine; `bare` stands twice, and what its second adds is how far two equal things differ here. A figure is the
+median of the differences to `bare` within a round. All processes are started anew a few times, as the layout of one may
+favour it: `from … to` are the medians of each start.
 
-- statement: `connection.execute(select)` on one connection, in one transaction, 500 a round;
-- unit of work: connect, one select, commit, give back.
-
-Run with `make bench`; `--json` prints the figures for machines, `--rounds` sets how many.
+Run with `make bench`; `--json` prints the figures for machines, `--rounds` sets how many, `--arms` and `--work` choose.
+asyncpg's statements need PostgreSQL: one is started, unless QUERYGAUGE_TEST_POSTGRES names it.
 """
 
 import argparse
 import json
 import statistics
-import time
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
 
-from sqlalchemy import Column, Engine, Integer, MetaData, String, Table, create_engine, event, insert, select
-from sqlalchemy.pool import QueuePool
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
 
-import querygauge
+from costs.arms import ARMS, BARE, PAIR, version_of
+from costs.work import WORK
+from databases.postgres import running_postgres
 
-_ROWS = 10
-_STATEMENTS = 500
-_UNITS = 200
-
-metadata = MetaData()
-items = Table("items", metadata, Column("id", Integer, primary_key=True), Column("name", String(20)))
-ONE_ITEM = select(items.c.id, items.c.name).where(items.c.id == 5)
-
-Arm = Callable[[Engine], object]
+_HERE: Final = Path(__file__).parent
+_ON_POSTGRES: Final = "asyncpg fetch"
 
 
 @dataclass(frozen=True)
 class Figure:
-    """Median over the rounds, in microseconds of CPU time per operation, and its middle half."""
+    """Medians in microseconds of CPU time per operation, and the lowest and highest of several starts."""
 
     arm: str
+    version: str
     total_us: float
     added_us: float
-    low_us: float
-    high_us: float
+    from_us: float
+    to_us: float
 
 
-def _engine() -> Engine:
-    # One connection in a queue pool, as an application has; a memory database lives as long as its connection.
-    engine = create_engine("sqlite://", poolclass=QueuePool, pool_size=1, max_overflow=0)
-    metadata.create_all(engine)
-    with engine.begin() as connection:
-        connection.execute(insert(items), [{"id": number, "name": f"item {number}"} for number in range(_ROWS)])
-    return engine
+@contextmanager
+def _worker(arm: str, work: str, url: str) -> Iterator["subprocess.Popen[str]"]:
+    command = [sys.executable, "-m", "costs.worker", arm, work, url]
+    with subprocess.Popen(command, cwd=_HERE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None and process.stdout is not None  # noqa: PT018  # pipes were asked for
+        if process.stdout.readline() != "ready\n":
+            raise SystemExit(f"{arm} could not do its work ({work}); see above")
+        yield process
+        process.stdin.close()
 
 
-def _nothing(_engine: Engine) -> None:
-    """Leaves the engine as it is."""
+def _round(process: "subprocess.Popen[str]") -> float:
+    assert process.stdin is not None and process.stdout is not None  # noqa: PT018
+    process.stdin.write("\n")
+    process.stdin.flush()
+    return float(process.stdout.readline()) / 1e3
 
 
-def _empty_pair(engine: Engine) -> None:
-    @event.listens_for(engine, "before_cursor_execute")
-    def before(*_arguments: object) -> None:
-        """Does nothing."""
-
-    @event.listens_for(engine, "after_cursor_execute")
-    def after(*_arguments: object) -> None:
-        """Does nothing."""
-
-
-def _querygauge(engine: Engine) -> querygauge.Instrumentation:
-    return querygauge.instrument(engine, store=None)
+def _start(arms: Sequence[str], work: str, url: str, rounds: int, label: str) -> dict[str, list[float]]:
+    """The figures of each arm, round by round, of processes that were started for it."""
+    with ExitStack() as stack:
+        workers = {arm: stack.enter_context(_worker(arm, work, url)) for arm in arms}
+        samples: dict[str, list[float]] = {arm: [] for arm in arms}
+        for number in track(range(rounds), label, console=Console(stderr=True), transient=True):
+            first = number % len(arms)
+            for arm in (*arms[first:], *arms[:first]):
+                samples[arm].append(_round(workers[arm]))
+    return samples
 
 
-ARMS: dict[str, Arm] = {
-    "bare": _nothing,
-    "bare again": _nothing,
-    "empty listener pair": _empty_pair,
-    "querygauge": _querygauge,
-}
+def measure(arms: Sequence[str], work: str, url: str, starts: int, rounds: int) -> list[Figure]:
+    """Figures of all arms for one kind of work."""
+    runs = [_start(arms, work, url, rounds, f"{work}, {number + 1} of {starts}") for number in range(starts)]
+    return [_figure(arm, runs) for arm in arms]
 
 
-def statements(engine: Engine) -> float:
-    """CPU microseconds per statement, on one open connection."""
-    with engine.connect() as connection:
-        connection.execute(ONE_ITEM).all()
-        started = time.process_time_ns()
-        for _ in range(_STATEMENTS):
-            connection.execute(ONE_ITEM).all()
-        return (time.process_time_ns() - started) / _STATEMENTS / 1e3
+def _figure(arm: str, runs: Sequence[dict[str, list[float]]]) -> Figure:
+    added = [[value - bare for value, bare in zip(run[arm], run[BARE], strict=True)] for run in runs]
+    by_start = [statistics.median(start) for start in added]
+    total = statistics.median(value for run in runs for value in run[arm])
+    median = statistics.median(value for start in added for value in start)
+    return Figure(arm, version_of(arm) or "", total, median, min(by_start), max(by_start))
 
 
-def units_of_work(engine: Engine) -> float:
-    """CPU microseconds per connect, select, commit and return."""
-    started = time.process_time_ns()
-    for _ in range(_UNITS):
-        with engine.connect() as connection:
-            connection.execute(ONE_ITEM).all()
-            connection.commit()
-    return (time.process_time_ns() - started) / _UNITS / 1e3
-
-
-def measure(work: Callable[[Engine], float], rounds: int) -> list[Figure]:
-    """Runs every arm once a round, in turn from a different first arm, and compares within the round."""
-    engines = {name: _engine() for name in ARMS}
-    for name, prepare in ARMS.items():
-        prepare(engines[name])
-        for _ in range(3):
-            work(engines[name])
-    samples: dict[str, list[float]] = {name: [] for name in ARMS}
-    names = list(ARMS)
-    for number in range(rounds):
-        first = number % len(names)
-        for name in names[first:] + names[:first]:
-            samples[name].append(work(engines[name]))
-    for engine in engines.values():
-        querygauge.uninstrument(engine)
-        engine.dispose()
-    return [_figure(name, samples[name], samples["bare"]) for name in names]
-
-
-def _figure(name: str, values: list[float], bare: list[float]) -> Figure:
-    added = [value - base for value, base in zip(values, bare, strict=True)]
-    low, _, high = statistics.quantiles(added, n=4)
-    return Figure(name, statistics.median(values), statistics.median(added), low, high)
-
-
-def _print(title: str, figures: list[Figure]) -> None:
-    pair = next(figure.added_us for figure in figures if figure.arm == "empty listener pair")
-    print(f"\n{title}")
-    print(f"{'arm':<22}{'CPU µs':>10}{'added µs':>10}{'middle half':>18}{'of the pair':>13}")
+def _print(title: str, figures: Sequence[Figure], console: Console) -> None:
+    pair = next((figure.added_us for figure in figures if figure.arm == PAIR), None)
+    table = Table(title=title, title_justify="left")
+    for heading in ("arm", "CPU µs", "added µs", "from … to", "of the empty listener"):
+        table.add_column(heading, justify="left" if heading == "arm" else "right")
     for figure in figures:
-        middle = f"{figure.low_us:+.2f} … {figure.high_us:+.2f}"
-        of_pair = figure.added_us / pair
-        print(f"{figure.arm:<22}{figure.total_us:>10.2f}{figure.added_us:>+10.2f}{middle:>18}{of_pair:>13.2f}")
+        of_pair = f"{figure.added_us / pair:.2f}" if pair else ""
+        spread = f"{figure.from_us:+.2f} … {figure.to_us:+.2f}"
+        name = f"{figure.arm} {figure.version}".strip()
+        table.add_row(name, f"{figure.total_us:.2f}", f"{figure.added_us:+.2f}", spread, of_pair)
+    console.print(table)
 
 
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
-    parser.add_argument("--rounds", type=int, default=60, help="rounds per kind of work")
+    parser.add_argument("--starts", type=int, default=5, help="how often all processes are started anew")
+    parser.add_argument("--rounds", type=int, default=30, help="rounds of each start")
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS), help="`bare` is always among them")
+    parser.add_argument("--work", nargs="+", choices=WORK, default=list(WORK))
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     arguments = parser.parse_args()
-    found = {
-        "statement": measure(statements, arguments.rounds),
-        "unit of work": measure(units_of_work, arguments.rounds),
-    }
+    arms = list(dict.fromkeys([BARE, *(arm for arm in arguments.arms if version_of(arm) is not None)]))
+    for arm in arguments.arms:
+        if arm not in arms:
+            print(f"{arm} is left out: it is not installed", file=sys.stderr)
+    with ExitStack() as stack:
+        url = stack.enter_context(running_postgres()) if _ON_POSTGRES in arguments.work else None
+        at = "" if url is None else url.render_as_string(hide_password=False)
+        found = {work: measure(arms, work, at, arguments.starts, arguments.rounds) for work in arguments.work}
     if arguments.json:
         print(json.dumps({title: [asdict(figure) for figure in figures] for title, figures in found.items()}, indent=1))
         return
     for title, figures in found.items():
-        _print(title, figures)
+        _print(title, figures, Console())
 
 
 if __name__ == "__main__":

@@ -20,7 +20,14 @@ import pytest
 from filelock import FileLock
 from sqlalchemy import URL, make_url
 
-__all__ = ["OwnServer", "mortal_postgres", "new_postgres_database", "postgres_server", "postgres_url"]
+__all__ = [
+    "OwnServer",
+    "mortal_postgres",
+    "new_postgres_database",
+    "postgres_server",
+    "postgres_url",
+    "running_postgres",
+]
 
 _VARIABLE = "QUERYGAUGE_TEST_POSTGRES"
 _RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID", uuid.uuid4().hex)[:12]
@@ -34,6 +41,13 @@ _SPEED = ("fsync", "full_page_writes", "synchronous_commit")
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[URL]:
     """A PostgreSQL server on which databases may be created."""
+    with running_postgres() as url:
+        yield url
+
+
+@contextmanager
+def running_postgres() -> Iterator[URL]:
+    """The same, for whoever has no fixtures: benchmarks do."""
     named = os.environ.get(_VARIABLE)
     if named:
         yield make_url(named).set(drivername="postgresql")
