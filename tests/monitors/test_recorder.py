@@ -13,6 +13,8 @@ from functools import partial
 from weakref import ref
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from conftest import FakeClock
 from monitors.executions import MS, SteppingClock, Work, execute, pattern, run_python, settings
@@ -28,6 +30,7 @@ from querygauge.values import (
     TIMEOUT,
     Failure,
     OutcomeCounts,
+    Pattern,
     QueryStats,
     Repetition,
     ScopeLabel,
@@ -260,6 +263,51 @@ def test_the_hook_that_fills_the_queue_is_timed() -> None:
     assert 0 < recorder.cost.fold_us < 1_000
     recorder.after_fork_in_child()
     assert (recorder.cost.added_us, recorder.cost.fold_us) == (0, 0)
+
+
+_ROWS = st.lists(
+    st.tuples(
+        st.sampled_from(["primary", "replica"]),
+        st.sampled_from([pattern("SELECT ?"), pattern("SELECT b"), pattern("COMMIT", "transaction")]),
+        st.sampled_from([None, "a.py:1"]),
+        st.sampled_from([None, 0, 1, 2, 3]),  # a unit of work
+        st.integers(1, 3),  # times
+    ),
+    min_size=2,
+    max_size=40,
+)
+
+
+@given(_ROWS, st.integers(1, 40))
+def test_where_folds_cut_a_row_does_not_matter(
+    rows: list[tuple[str, Pattern, str | None, int | None, int]], cut: int
+) -> None:
+    """Executions that are alike and follow each other are added up, to what counting each of them alone gives."""
+
+    def counted(every: int) -> tuple[object, ...]:
+        recorder = Recorder(FakeClock(), settings(repetition_threshold=2))
+        units = [Work(), Work(), Work("GET /"), Work("GET /", tenant="a")]
+        number = 0
+        for target, what, line, unit, times in rows:
+            for _ in range(times):
+                number += 1
+                within = None if unit is None else units[unit]
+                execute(recorder.recorder(target), number, what, call_site=line, unit=within)
+                if number % every == 0:
+                    recorder.view()
+        view = recorder.view()
+        assert recorder.fold_errors == 0
+        return (
+            {
+                (one.target, one.pattern_id, one.scope, one.tags["tenant"] if one.tags else ""): one
+                for one in view.queries
+            },
+            {(one.target, one.pattern.id, one.call_site): one for one in view.repetitions},
+            {(one.scope, *one.tags.items()): one for one in view.scopes},
+            view.outcomes,
+        )
+
+    assert counted(cut) == counted(1)
 
 
 def test_recording_does_not_wait_for_a_reader(recorder: Recorder) -> None:

@@ -21,7 +21,7 @@ def repeat(
     what = what or pattern()
     scope = None if unit.label is None else unit.label.name
     for _ in range(times):
-        table.add(target, what, call_site, unit, ms * MS, f"{target} {what.id}", scope)
+        table.add(target, what, call_site, unit, f"{target} {what.id}", scope, 1, ms * MS)
 
 
 def found(table: RepetitionTable) -> list[Repetition]:

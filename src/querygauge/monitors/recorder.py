@@ -12,7 +12,7 @@ Deliberately not here: threads, logging, handlers; nothing foreign is called whi
 import math
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -285,7 +285,7 @@ class Recorder:
         if self._phases:
             self._fold_phases()
         for _ in range(ended):
-            self._fold_ended(*self._ended.popleft())
+            self._guarded(self._fold_ended, *self._ended.popleft())
         self.cost.folded(executions, began_ns)
 
     def _fold_queue(self, *, is_last: bool) -> int:  # noqa: C901, PLR0912, PLR0915  # see below
@@ -302,6 +302,11 @@ class Recorder:
         name: str | None = None
         executed = spent_ns = repeated = 0
         window = outside
+        # So is a row of one pattern from one line: what repeats comes in rows, and costs a third less for it.
+        counted: Pattern | None = None
+        row: tuple[str, Pattern, str | None, Unit, str, str | None] | None = None
+        at = line = streak = of = None
+        again = again_ns = 0
         self._queue.extend(self._unnamed)
         self._unnamed.clear()
         waiting = len(self._queue)
@@ -322,10 +327,12 @@ class Recorder:
                     else:
                         counts = scope.tallies.get(in_window) or enter(scope, started_ns + duration_ns, is_last=is_last)
                         name, window = counts.scope.name, counts.scope.patterns
-                    running = scope
-                counters = window.get((target, pattern.id)) or table.open(
-                    None if counts is None else counts.scope.label, target, pattern, started_ns, duration_ns
-                )
+                    running, counted = scope, None
+                if pattern is not counted or target is not at:
+                    counters = window.get((target, pattern.id)) or table.open(
+                        None if counts is None else counts.scope.label, target, pattern, started_ns, duration_ns
+                    )
+                    counted, at = pattern, target
                 counters.total_ns += duration_ns
                 bucket = ceil(log2(duration_ns or 1) * PER_OCTAVE + SECONDS_OFFSET)  # bucket_of() without the call
                 buckets = counters.buckets
@@ -373,7 +380,19 @@ class Recorder:
                     else:
                         counters.add_line(call_site)
                 if unit is not None and counters.unit_key is not None:
-                    repeat(target, pattern, call_site, unit, duration_ns, counters.unit_key, name)
+                    if unit is streak and call_site is line and counters is of:
+                        again += 1
+                        again_ns += duration_ns
+                    else:
+                        ended, times, ended_ns = row, again, again_ns
+                        row, again, again_ns = (
+                            (target, pattern, call_site, unit, counters.unit_key, name),
+                            1,
+                            duration_ns,
+                        )
+                        streak, line, of = unit, call_site, counters
+                        if ended is not None:
+                            repeat(*ended, times, ended_ns)
             except _NotNamedYetError:
                 self._unnamed.append(execution)
             except Exception as error:  # one malformed record must neither stop the others nor reach the query
@@ -384,6 +403,8 @@ class Recorder:
             counts.executions += executed
             counts.duration_ns += spent_ns
             counts.repeated += repeated
+        if row is not None:
+            self._guarded(repeat, *row, again, again_ns)
         return waiting
 
     def _fold_phases(self) -> None:
@@ -400,9 +421,12 @@ class Recorder:
         self._phases.extend(early[-_EARLY_LIMIT:])
 
     def _fold_ended(self, scope: Scope, duration_ns: int) -> None:
+        label = scope.label or scope.find_label(is_last=True)
+        self._scopes.end(scope, label or OTHER_SCOPES, duration_ns)
+
+    def _guarded(self, count: Callable[..., None], *counted: Any) -> None:
         try:
-            label = scope.label or scope.find_label(is_last=True)
-            self._scopes.end(scope, label or OTHER_SCOPES, duration_ns)
+            count(*counted)
         except Exception as error:  # as for executions
             self.fold_errors += 1
             if is_of_signal_handler(error):

@@ -62,21 +62,23 @@ class RepetitionTable:
         pattern: Pattern,
         call_site: str | None,
         unit: Unit,
-        duration_ns: int,
         unit_key: str,
         scope: str | None,
+        times: int,
+        total_ns: int,
     ) -> None:
         """
-        Counts one execution within its unit, and in the finding once the threshold is reached.
+        Counts executions within their unit, and in the finding once the threshold is reached.
 
         Args:
             target: Name of the database.
             pattern: What was executed.
             call_site: The sending line.
             unit: What it is repeated within.
-            duration_ns: How long it took.
             unit_key: What the unit counts it under.
             scope: Name of the scope it belongs to.
+            times: How often, in a row.
+            total_ns: How long they took together.
         """
         repeats = unit.repeats
         tally = repeats.get((unit_key, call_site))
@@ -86,22 +88,21 @@ class RepetitionTable:
             # A line is looked for from the second execution on; the first one belongs to the first line that is known.
             first = repeats.get((unit_key, None)) if call_site is not None else None
             if first is None or first[_COUNT] != 1:
-                repeats[unit_key, call_site] = [1, duration_ns, None, _NOTHING, False]
-                return
-            tally = repeats[unit_key, call_site] = repeats.pop((unit_key, None))
-        count = tally[_COUNT] = tally[_COUNT] + 1
-        tally[_NS] += duration_ns
+                tally = repeats[unit_key, call_site] = [0, 0, None, _NOTHING, False]
+            else:
+                tally = repeats[unit_key, call_site] = repeats.pop((unit_key, None))
+        count = tally[_COUNT] = tally[_COUNT] + times
+        tally[_NS] += total_ns
         found = tally[_FOUND]
         if found is not None and found.is_open:
-            found.executions += 1
-            found.total_ns += duration_ns
+            found.executions += times
+            found.total_ns += total_ns
             found.scope = scope
-            if count > found.max:  # noqa: PLR1730  # this runs with every repeated statement, and max() is a call
-                found.max = count
+            found.max = max(found.max, count)
             if not tally[_IS_WAITING]:
                 found.wait(unit, call_site, tally)
         elif count >= self._threshold:
-            self._find(target, pattern, call_site, unit, duration_ns, tally, scope)
+            self._find(target, pattern, call_site, unit, tally, scope, times, total_ns)
 
     def _find(
         self,
@@ -109,9 +110,10 @@ class RepetitionTable:
         pattern: Pattern,
         call_site: str | None,
         unit: Unit,
-        duration_ns: int,
         tally: list[Any],
         scope: str | None,
+        times: int,
+        total_ns: int,
     ) -> None:
         """Enters a tally into its finding in this window, all of it if it is in none yet."""
         is_new = tally[_FOUND] is None
@@ -121,12 +123,12 @@ class RepetitionTable:
                 return
         found = tally[_FOUND] = self._counts(target, pattern, call_site)
         if found is None:
-            self.dropped += 1
+            self.dropped += times
             return
         found.scope = scope
         found.scopes += is_new
-        found.executions += tally[_COUNT] if is_new else 1
-        found.total_ns += tally[_NS] if is_new else duration_ns
+        found.executions += tally[_COUNT] if is_new else times
+        found.total_ns += tally[_NS] if is_new else total_ns
         found.max = max(found.max, tally[_COUNT])
         found.wait(unit, call_site, tally)
 
