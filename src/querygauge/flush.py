@@ -2,14 +2,15 @@
 The host's one thread: polls the gauges of this process, and takes what they counted to a sink every interval.
 
 It survives a fork (the child gets a thread of its own), a sink that fails (snapshots wait, in bounded number), a member
-that raises (logged once), and a clock that is set. At the end of the process every member is closed, by `atexit` and
-by multiprocessing's finalizers, whose children run no `atexit`; never from a signal handler, which may interrupt the
-very code it would call.
+that raises (logged once), and a clock that is set. At the end of the process every member is closed: by `atexit`, by
+multiprocessing's finalizers, whose children run no `atexit`, and in a worker of Celery, which runs neither, when Celery
+says that it ends; never from a signal handler, which may interrupt the very code it would call.
 
 Deliberately not here: what is counted, and what the sink does with it.
 """
 
 import atexit
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -235,6 +236,7 @@ class FlushThread:
             log.warning("flush_thread_not_started", error=str(error), effect="nothing is kept on disk until close()")
             return
         self._thread = thread
+        _finish_with_celery(self)
 
     def _start_again(self) -> None:
         with self._lock:
@@ -273,6 +275,13 @@ def flush_thread() -> FlushThread:
         _finish_with_worker(_thread)
         multiprocessing_util.register_after_fork(_thread, _finish_with_worker)
     return _thread
+
+
+def _finish_with_celery(thread: FlushThread) -> None:
+    """Has Celery tell when a worker that it forked is about to end by `os._exit`; elsewhere it never tells."""
+    shutdown = getattr(sys.modules.get("celery.signals"), "worker_process_shutdown", None)
+    if shutdown is not None:
+        shutdown.connect(lambda **_: thread.finish(), weak=False, dispatch_uid="querygauge")
 
 
 def _finish_with_worker(thread: FlushThread) -> None:
