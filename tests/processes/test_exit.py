@@ -132,7 +132,7 @@ def test_a_killed_process_leaves_a_store_that_reads(tmp_path: Path) -> None:
     assert least <= stored <= least + 3
 
 
-# The signal arrives while the 256th execution is folded, and its handler wants the numbers that are being counted.
+# The signal arrives while the 257th execution is folded, and its handler wants the numbers that are being counted.
 _IN_A_FOLD = """
 import signal
 engine = create_engine("sqlite://")
@@ -166,6 +166,6 @@ def test_a_signal_handler_that_interrupts_the_counting_waits_for_nothing(tmp_pat
     """Whatever it asks of a gauge, it ends, the host goes on, and what was sent until then reaches the store once."""
     said = run(_IN_A_FOLD.format(body=textwrap.indent(body, "    ")), tmp_path / "store", folder=tmp_path)
     stored = executions(tmp_path / "store")["before"]
-    # A gauge that is closed while the 256th is counted has no more; one that a handler never let count it has it not.
-    assert stored == (255 if "exit" in body else 256 if "close" in body else 300)
+    # A gauge that is closed while the 257th is counted has no more; one that a handler never let count it has it not.
+    assert stored == (256 if "exit" in body else 257 if "close" in body else 300)
     assert "flush" in body or said == ("", "")
