@@ -68,7 +68,7 @@ def test_it_is_shown_until_it_ends(new_engine: NewEngine, tmp_path: Path) -> Non
         told = json.loads(printed("report", "--format", "json", store=store))
         wakened = gauge.running()
     for page in pages:
-        assert "RUNNING NOW (1 under way; those" in page
+        assert "RUNNING NOW (1 under way; the slow ones" in page
         assert "test_running_shown.py" in page
         assert "@ shop" in page
     (process,) = kept.running

@@ -95,7 +95,7 @@ def test_what_runs_leaves_room_for_the_queries(
     assert len(shown.rows) == queries
     lines = render_picture(shown, 80).splitlines()
     assert height is None or len(lines) < height
-    assert lines[3] == "RUNNING NOW (9 under way; those that are slow already, oldest first)"
+    assert lines[3] == "RUNNING NOW (9 under way; the slow ones, oldest first)"
 
 
 def test_of_another_service_nothing_runs(make: Make, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Final
 
 from querygauge.rendering.formats import duration, number
 from querygauge.rendering.names import name_cells, name_columns
-from querygauge.rendering.tables import Column, render_table, visible
+from querygauge.rendering.tables import Column, render_table, shortened, visible
 from querygauge.values import ProcessRunning, RunningQuery
 
 __all__ = ["render_running"]
@@ -64,7 +64,7 @@ def render_running(
     head, *lines = render_table(columns, rows, indent=indent, width=width, least_telling=_LEAST_TELLING)
     details = ([*text_of(query), *_origin(query, width)] for _, query in longest)
     return [
-        f"RUNNING NOW ({number(count)} under way; those that are slow already, oldest first)",
+        shortened(f"RUNNING NOW ({number(count)} under way; the slow ones, oldest first)", width),
         head,
         *chain.from_iterable([line, *detail] for line, detail in zip(lines, details, strict=True)),
         # How many is unknown: a snapshot tells of the oldest only.
