@@ -3,6 +3,7 @@
 from monitors.executions import MS, Work, pattern
 from querygauge.monitors.repetition import RepetitionTable, merged
 from querygauge.values import Pattern, Repetition
+from querygauge.values.repetitions import Cause
 
 LINE = "shop/orders.py:12 in show"
 
@@ -153,3 +154,55 @@ def test_findings_about_forgotten_patterns_go() -> None:
     table.drop([("primary", first.id), ("primary", second.id)])
     (finding,) = found(table)
     assert (finding.pattern, finding.execution_count) == (second, 4)
+
+
+class Verdict:
+    """Evidence that says what it is told to, and counts how often it is asked; fits `protocols.Evidence`."""
+
+    cause: Cause | None = None
+    attribute: str | None = None
+    tasks = 0
+
+    def __init__(self) -> None:
+        self.innocent = True
+        self.asked = 0
+
+    def counts(self) -> tuple[int, int, int, int, int, int]:
+        """As `protocols.Evidence.counts`."""
+        return 0, 0, 0, 0, 0, 0
+
+    def is_innocent(self, threshold: int) -> bool:
+        """As `protocols.Evidence.is_innocent`."""
+        assert threshold == 5
+        self.asked += 1
+        return self.innocent
+
+
+def test_what_is_innocent_is_asked_ever_more_seldom() -> None:
+    """A walk through a table of a thousand pages is judged thirty times, and not with each page."""
+    table, unit, verdict = RepetitionTable(5), Work(), Verdict()
+    unit.evidence[LINE] = verdict
+    repeat(table, unit, 1_000)
+    assert found(table) == []
+    assert verdict.asked <= 30
+
+
+def test_what_turns_out_to_be_a_repetition_is_found_with_all_its_executions() -> None:
+    """Whoever was innocent is asked again before a quarter more has been sent, and then nothing of it is lost."""
+    table, unit, verdict = RepetitionTable(5), Work(), Verdict()
+    unit.evidence[LINE] = verdict
+    repeat(table, unit, 20)
+    verdict.innocent = False
+    repeat(table, unit, 6)
+    (finding,) = found(table)
+    assert (finding.execution_count, finding.max_per_scope, finding.total_duration_ms) == (26, 26, 52.0)
+
+
+def test_what_was_found_before_everything_was_forgotten_is_not_found_again() -> None:
+    """After `clear()` a unit that goes on adds what is new, and nothing of what was forgotten."""
+    table, unit = RepetitionTable(5), Work()
+    repeat(table, unit, 8)
+    table.clear()
+    repeat(table, unit, 3)
+    (finding,) = found(table)
+    assert (finding.execution_count, finding.max_per_scope) == (3, 11)

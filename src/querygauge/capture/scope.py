@@ -63,9 +63,7 @@ class Streak:
     )  # fmt: skip
 
     def __init__(self, key: str, first_ns: int, first_duration_ns: int, last_ns: int) -> None:
-        self.repeats: dict[tuple[str, str | None], list[Any]] = {
-            (key, None): [1, first_duration_ns, None, (0, 0, 0, 0, 0, 0), False]
-        }
+        self.repeats: dict[tuple[str, str | None], list[Any]] = {(key, None): [1, first_duration_ns, 0, None, (0,) * 8]}
         self.evidence: dict[str | None, Evidence] = {}
         self.count = self.due = 2
         self.last_ns = last_ns

@@ -23,15 +23,18 @@ Finding = tuple[str, str, str | None]
 _FINDINGS_LIMIT: Final = 1_000  # distinct findings kept; a program has fewer lines that send SQL in loops
 _UNIT_LIMIT: Final = 2_000  # patterns and lines counted within one unit, which may live as long as a batch job
 _NS_PER_MS: Final = 1e6
-_UNSETTLED: Final = 16  # tallies of a finding that wait to be asked for their evidence
-# Places in a tally, which a unit keeps for each of its patterns and lines: executions, their time, their finding, what
-# of its evidence is in findings already, and whether it waits to be asked for more.
+_UNSETTLED: Final = 16  # tallies of a finding that wait to be added to it
+# Places in a tally, which a unit keeps for each of its patterns and lines: executions, their time, the executions from
+# which on there is more to do than to count, their finding, and what of it all is in findings already.
 _COUNT: Final = 0
 _NS: Final = 1
-_FOUND: Final = 2
-_TAKEN: Final = 3
-_IS_WAITING: Final = 4
-_NOTHING: Final = (0, 0, 0, 0, 0, 0)
+_NEXT: Final = 2
+_FOUND: Final = 3
+_TAKEN: Final = 4
+_SURE: Final = 4  # of so many executions one is due until an innocent tally is asked again
+_WAITS: Final = 2**30 - 1  # in a finding, which will ask; the largest number that Python compares by the fast way
+_NO_EVIDENCE: Final = (0, 0, 0, 0, 0, 0)
+_NOTHING: Final = (0, 0, *_NO_EVIDENCE)
 
 
 class RepetitionTable:
@@ -80,6 +83,7 @@ class RepetitionTable:
             times: How often, in a row.
             total_ns: How long they took together.
         """
+        # This runs with every repeated statement: what can be done once for many of them waits until somebody asks.
         repeats = unit.repeats
         tally = repeats.get((unit_key, call_site))
         if tally is None:
@@ -88,21 +92,14 @@ class RepetitionTable:
             # A line is looked for from the second execution on; the first one belongs to the first line that is known.
             first = repeats.get((unit_key, None)) if call_site is not None else None
             if first is None or first[_COUNT] != 1:
-                tally = repeats[unit_key, call_site] = [0, 0, None, _NOTHING, False]
+                tally = repeats[unit_key, call_site] = [0, 0, 0, None, _NOTHING]
             else:
                 tally = repeats[unit_key, call_site] = repeats.pop((unit_key, None))
+            tally[_NEXT] = self._threshold
         count = tally[_COUNT] = tally[_COUNT] + times
         tally[_NS] += total_ns
-        found = tally[_FOUND]
-        if found is not None and found.is_open:
-            found.executions += times
-            found.total_ns += total_ns
-            found.scope = scope
-            found.max = max(found.max, count)
-            if not tally[_IS_WAITING]:
-                found.wait(unit, call_site, tally)
-        elif count >= self._threshold:
-            self._find(target, pattern, call_site, unit, tally, scope, times, total_ns)
+        if count >= tally[_NEXT]:
+            self._find(target, pattern, call_site, unit, tally, scope, times)
 
     def _find(
         self,
@@ -113,24 +110,26 @@ class RepetitionTable:
         tally: list[Any],
         scope: str | None,
         times: int,
-        total_ns: int,
     ) -> None:
         """Enters a tally into its finding in this window, all of it if it is in none yet."""
-        is_new = tally[_FOUND] is None
-        if is_new:
-            evidence = unit.evidence.get(call_site)
-            if evidence is not None and evidence.is_innocent(self._threshold):
-                return
-        found = tally[_FOUND] = self._counts(target, pattern, call_site)
-        if found is None:
-            self.dropped += times
+        count, found = tally[_COUNT], tally[_FOUND]
+        if count < self._threshold:
+            tally[_NEXT] = self._threshold
             return
+        evidence = unit.evidence.get(call_site)
+        if found is None and evidence is not None and evidence.is_innocent(self._threshold):
+            tally[_NEXT] = count + max(1, count // _SURE)
+            return
+        if found is None or not found.is_open:
+            is_new = found is None
+            found = self._counts(target, pattern, call_site)
+            if found is None:
+                self.dropped += times
+                return
+            found.scopes += is_new
+        tally[_FOUND] = found
         found.scope = scope
-        found.scopes += is_new
-        found.executions += tally[_COUNT] if is_new else times
-        found.total_ns += tally[_NS] if is_new else total_ns
-        found.max = max(found.max, tally[_COUNT])
-        found.wait(unit, call_site, tally)
+        found.wait(evidence, tally)
 
     def _counts(self, target: str, pattern: Pattern, call_site: str | None) -> "_Counts | None":
         key = (target, pattern.id, call_site)
@@ -153,7 +152,7 @@ class RepetitionTable:
 
     def _close_window(self) -> None:
         for counts in self.window.values():
-            counts.is_open = False
+            counts.close()
         self.window = {}
 
     def drop(self, patterns: Iterable[tuple[str, str]]) -> None:
@@ -181,7 +180,7 @@ class _Counts:
         self._pattern = pattern
         self._target = target
         self._call_site = call_site
-        self._waiting: list[tuple[Evidence, list[Any]]] = []
+        self._waiting: list[tuple[Evidence | None, list[Any]]] = []
         self.scope: str | None = None
         self.scopes = self.executions = self.max = self.total_ns = 0
         self.compared = self.parameters = self.parents = self.origins = self.tasks = self.overlaps = self.parallel = 0
@@ -189,30 +188,38 @@ class _Counts:
         self.attribute: str | None = None
         self.is_open = True
 
-    def wait(self, unit: Unit, call_site: str | None, tally: list[Any]) -> None:
-        """Has the evidence of a tally taken later, when more of it is there."""
-        tally[_IS_WAITING] = True
-        evidence = unit.evidence.get(call_site)
-        if evidence is None:
-            return
+    def wait(self, evidence: Evidence | None, tally: list[Any]) -> None:
+        """Has a tally and its evidence added later, when more of them is there."""
+        tally[_NEXT] = _WAITS
         self._waiting.append((evidence, tally))
         if len(self._waiting) >= _UNSETTLED:
             self._settle()
 
+    def close(self) -> None:
+        """Ends the window; what comes later belongs to the next one."""
+        self._settle()
+        self.is_open = False
+
     def _settle(self) -> None:
-        """Takes what no finding has yet."""
+        """Adds what is in no finding yet."""
         for evidence, tally in self._waiting:
-            now, taken = evidence.counts(), tally[_TAKEN]
-            self.compared += now[0] - taken[0]
-            self.parameters += now[1] - taken[1]
-            self.parents += now[2] - taken[2]
-            self.origins += now[3] - taken[3]
-            self.overlaps += now[4] - taken[4]
-            self.parallel += now[5] - taken[5]
-            self.tasks = max(self.tasks, evidence.tasks)
-            self.cause, self.attribute = evidence.cause or self.cause, evidence.attribute or self.attribute
-            tally[_TAKEN] = now
-            tally[_IS_WAITING] = False
+            counts = _NO_EVIDENCE if evidence is None else evidence.counts()
+            count, total_ns, taken = tally[_COUNT], tally[_NS], tally[_TAKEN]
+            self.executions += count - taken[0]
+            self.total_ns += total_ns - taken[1]
+            self.compared += counts[0] - taken[2]
+            self.parameters += counts[1] - taken[3]
+            self.parents += counts[2] - taken[4]
+            self.origins += counts[3] - taken[5]
+            self.overlaps += counts[4] - taken[6]
+            self.parallel += counts[5] - taken[7]
+            if count > self.max:  # noqa: PLR1730  # max() is a call, and this runs once for each unit
+                self.max = count
+            if evidence is not None:
+                self.tasks = max(self.tasks, evidence.tasks)
+                self.cause, self.attribute = evidence.cause or self.cause, evidence.attribute or self.attribute
+            tally[_TAKEN] = (count, total_ns, *counts)
+            tally[_NEXT] = 0
         self._waiting.clear()
 
     def frozen(self) -> Repetition:
