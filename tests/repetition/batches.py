@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session, selectinload
 
 from repetition.corpus import innocent
-from repetition.shop import Comment, Counter, Job, Manager, Node, Post, Setting, Tag, Team, User
+from repetition.shop import Comment, Counter, Job, Manager, Node, Post, Setting, Tag, Team, User, one
 
 
 @innocent("executemany")
@@ -151,7 +151,7 @@ def deletions_of_what_was_loaded(engine: Engine) -> None:
 def children_that_change_their_parent(engine: Engine) -> None:
     """What belongs to one now belongs to another; nothing has to be loaded for it."""
     with Session(engine) as session:
-        owner = session.get_one(User, 1)
+        owner = one(session, User, 1)
         for post in session.scalars(sa.select(Post)).all():
             post.author = owner
         session.commit()

@@ -207,7 +207,8 @@ def _run_on_engine(scenario: Scenario, url: URL) -> list[Repetition]:
 
 async def _run_on_async_engine(scenario: Scenario, url: URL) -> list[Repetition]:
     driver = {"aiosqlite": "sqlite+aiosqlite", "asyncpg": "postgresql+asyncpg", "aiomysql": "mysql+aiomysql"}
-    engine = create_async_engine(url.set(drivername=driver[scenario.on]), pool_size=_CONNECTIONS)
+    options = {"pool_size": _CONNECTIONS} if scenario.on == "asyncpg" else {}
+    engine = create_async_engine(url.set(drivername=driver[scenario.on]), **options)
     try:
         with _measured(scenario, engine) as found:
             answer = scenario.program(engine)

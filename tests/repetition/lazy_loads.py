@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session, immediateload, selectinload
 
 from repetition.corpus import THRESHOLD, Expected, finds
-from repetition.shop import Comment, Node, Post, User
+from repetition.shop import Comment, Node, Post, User, one
 
 
 @finds("lazy-load", "certain", "selectinload(User.posts)")
@@ -102,7 +102,7 @@ def down_a_tree(engine: Engine) -> None:
         return 1 + max(map(depth, node.children), default=0)
 
     with Session(engine) as session:
-        assert depth(session.get_one(Node, 1)) == 10
+        assert depth(one(session, Node, 1)) == 10
 
 
 @finds("lazy-load", "certain", "selectinload(User.posts)")

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session
 
 from repetition.corpus import Expected, finds
-from repetition.shop import Comment, Job, Node, Post, Team, User
+from repetition.shop import Comment, Job, Node, Post, Team, User, one
 
 ROW_BY_ROW = Expected("write-loop", "likely", "send all rows in one execute()")
 
@@ -25,7 +25,7 @@ def a_select_for_each_id(engine: Engine) -> None:
 def get_for_each_id(engine: Engine) -> None:
     """Each by its primary key."""
     with Session(engine) as session:
-        assert [session.get_one(User, number).name for number in range(1, 9)]
+        assert [one(session, User, number).name for number in range(1, 9)]
 
 
 @finds("loop", "likely", "IN (…)")
@@ -229,7 +229,7 @@ async def get_for_each_asynchronously(engine: AsyncEngine) -> None:
     """The same with an asynchronous session."""
     async with AsyncSession(engine) as session:
         for number in range(1, 9):
-            await session.get_one(User, number)
+            assert await session.get(User, number)
 
 
 @finds("loop", "likely", "IN (…)", on="aiosqlite")
@@ -245,7 +245,7 @@ def a_session_for_each_outside_of_a_scope(engine: Engine) -> None:
     """Nothing says that these belong together."""
     for number in range(1, 9):
         with Session(engine) as session:
-            session.get_one(User, number)
+            assert session.get(User, number)
 
 
 @finds("loop", "likely", "IN (…)", is_missed=True)

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session, selectinload
 
 from querygauge import scope
 from repetition.corpus import Expected, innocent, wait
-from repetition.shop import Job, User
+from repetition.shop import Job, User, one
 
 ONE_JOB = (
     "UPDATE jobs SET is_done = true WHERE id ="
@@ -53,7 +53,7 @@ async def asyncpg_polls(pool: asyncpg.Pool) -> None:
 def one_object_that_changes(engine: Engine) -> None:
     """Refreshed until somebody has done it."""
     with Session(engine) as session:
-        job = session.get_one(Job, 1)
+        job = one(session, Job, 1)
         for _ in range(8):
             session.refresh(job)
 
@@ -62,7 +62,7 @@ def one_object_that_changes(engine: Engine) -> None:
 def one_object_after_each_commit(engine: Engine) -> None:
     """The progress of a job: one object, expired by each commit."""
     with Session(engine) as session:
-        job = session.get_one(Job, 1)
+        job = one(session, Job, 1)
         for _ in range(8):
             session.commit()
             assert job.is_done is False
@@ -72,7 +72,7 @@ def one_object_after_each_commit(engine: Engine) -> None:
 def two_objects_after_each_commit(engine: Engine) -> None:
     """One line that compares them."""
     with Session(engine) as session:
-        first, second = session.get_one(User, 1), session.get_one(User, 2)
+        first, second = one(session, User, 1), one(session, User, 2)
         for _ in range(8):
             session.commit()
             assert first.visits == second.visits

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from querygauge import scope
 from repetition.corpus import Expected, innocent, wait
-from repetition.shop import Base, Comment, Job, Node, Post, Setting, Tag, Team, User
+from repetition.shop import Base, Comment, Job, Node, Post, Setting, Tag, Team, User, one
 
 
 @innocent("transaction control")
@@ -169,7 +169,7 @@ def a_request_for_each(engine: Engine) -> None:
     """Many requests to one endpoint."""
     for number in range(1, 11):
         with scope("GET /users/{id}"), Session(engine) as session:
-            user = session.get_one(User, number)
+            user = one(session, User, number)
             assert user.posts
 
 
@@ -194,7 +194,7 @@ def connections_without_a_scope(engine: Engine) -> None:
     """Who names no scope gives a connection back after each unit of work."""
     for number in range(1, 11):
         with Session(engine) as session:
-            session.get_one(User, number)
+            assert session.get(User, number)
 
 
 @innocent("one helper for many", flagged=(Expected("loop", "likely"),))

@@ -5,7 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session, load_only
 
 from repetition.corpus import Expected, finds
-from repetition.shop import Comment, Employee, Job, Manager, Post, User
+from repetition.shop import Comment, Employee, Job, Manager, Post, User, one
 
 WRITES_ONE_BY_ONE = Expected("write-loop", "likely", "one statement for all rows")
 
@@ -54,7 +54,7 @@ def deferred_columns_of_single_objects(engine: Engine) -> None:
     """Seven requests that are one scope; each wants the column of one object."""
     for number in range(1, 8):
         with Session(engine) as session:
-            assert session.get_one(User, number).bio == ""
+            assert one(session, User, number).bio == ""
 
 
 @finds("refresh", "likely", "populate_existing", Expected("lazy-load", "likely", "selectinload(User.posts)"))

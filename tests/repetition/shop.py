@@ -1,13 +1,15 @@
 """The shop that the programs of the corpus read and write: its tables, its classes, and what is in it."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.orm import DeclarativeBase, DynamicMapped, Mapped, deferred, mapped_column, relationship
+from sqlalchemy.orm import DeclarativeBase, DynamicMapped, Mapped, Session, deferred, mapped_column, relationship
+
+Entity = TypeVar("Entity")
 
 __all__ = [
     "MANY", "Base", "Comment", "Counter", "Employee", "Job", "Manager", "Node", "Post", "Profile", "Setting", "Tag",
-    "Team", "User", "fill", "post_tags",
+    "Team", "User", "fill", "one", "post_tags",
 ]  # fmt: skip
 
 USERS = 12
@@ -127,6 +129,13 @@ class Setting(Base):
     __tablename__ = "settings"
     name: Mapped[str] = mapped_column(sa.String(50), primary_key=True)
     value: Mapped[str] = mapped_column(sa.String(50))
+
+
+def one(session: Session, mapped: type[Entity], key: int) -> Entity:
+    """An object by its primary key; `Session.get_one` is not in every version."""
+    found = session.get(mapped, key)
+    assert found is not None
+    return found
 
 
 def fill(connection: sa.Connection) -> None:
