@@ -410,10 +410,14 @@ class Recorder:
     def _fold_phases(self) -> None:
         """Adds what was told apart of executions that ended before; in a new window it waits for the next of them."""
         take, early = self._phases.popleft, []
+        counted: Pattern | None = None
+        at = within = counters = None
         for _ in range(len(self._phases)):
             target, pattern, phase, spent_ns, scope = execution = take()
-            label = None if scope is None else scope.label
-            counters = self._table.find(label and self._scopes.told_apart(label), target, pattern)
+            if pattern is not counted or target is not at or scope is not within:
+                label = None if scope is None else scope.label
+                counters = self._table.find(label and self._scopes.told_apart(label), target, pattern)
+                counted, at, within = pattern, target, scope
             if counters is None:
                 early.append(execution)
             else:
