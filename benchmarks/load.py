@@ -21,7 +21,9 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from itertools import islice, product
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Final
 
 from rich.console import Console
@@ -50,7 +52,9 @@ class Figure:
 
 def _requests(engine: Engine, patterns: int, rate: float, seconds: float) -> None:
     """Sends them at their times; one that is late is sent at once."""
-    statements = [text(f"SELECT {number} AS of_{number} WHERE :id > 0") for number in range(patterns)]
+    # No two are one pattern, as names that differ by a number would be.
+    names = ("".join(letters) for letters in product(ascii_lowercase, repeat=3))
+    statements = [text(f"SELECT :id AS {name}") for name in islice(names, patterns)]
     began, pause = time.perf_counter(), _A_REQUEST / rate
     for request in range(int(seconds / pause)):
         time.sleep(max(0.0, began + request * pause - time.perf_counter()))

@@ -92,7 +92,7 @@ def test_a_watch_remembers_the_most(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("querygauge.process_usage.process_usage", lambda: next(seen))
     monkeypatch.setattr(time, "process_time", lambda: 4.0)
     watch = ProcessWatch()
-    watch.look()
+    assert watch.look() == ProcessUsage(10, 99, 1.0)
     watch.look()
     now = datetime.now(UTC)
     window = watch.window("shop", "web:1", now, now)

@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -33,8 +34,10 @@ class ProcessWatch:
         self._most_bytes: int | None = None
 
     def look(self) -> ProcessUsage:
-        """This process now, which the next window takes into account."""
+        """This process now, its CPU time from the beginning on; the next window takes it into account."""
         usage = process_usage()
+        if usage.cpu_s is not None:
+            usage = replace(usage, cpu_s=usage.cpu_s - self._cpu_began_s)
         if usage.memory_bytes is not None:
             self._most_bytes = max(usage.memory_bytes, self._most_bytes or 0)
         return usage
@@ -42,8 +45,7 @@ class ProcessWatch:
     def window(self, service: str, process: str, started: datetime, ended: datetime) -> ProcessWindow:
         """What was seen since the beginning, under these names and for this span."""
         usage = self.look()
-        taken_s = None if usage.cpu_s is None else usage.cpu_s - self._cpu_began_s
-        return ProcessWindow(service, process, started, ended, self._most_bytes, usage.memory_limit_bytes, taken_s)
+        return ProcessWindow(service, process, started, ended, self._most_bytes, usage.memory_limit_bytes, usage.cpu_s)
 
 
 def process_usage() -> ProcessUsage:

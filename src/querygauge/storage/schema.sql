@@ -208,7 +208,7 @@ CREATE TABLE process_stats (
     ended_at TIMESTAMP NOT NULL,        -- end of the last of them
     memory_bytes BIGINT,                -- the most resident memory
     memory_limit_bytes BIGINT,          -- limit of its control groups, or memory of the machine
-    cpu_s DOUBLE                        -- CPU seconds since the process began
+    cpu_s DOUBLE                        -- CPU seconds since measuring began there
 );
 
 -- What had not ended on one target of one process at its last snapshot; the next one takes its place.

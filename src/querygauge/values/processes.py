@@ -17,7 +17,7 @@ class ProcessUsage(Value):
     Attributes:
         memory_bytes: Resident memory.
         memory_limit_bytes: What it may have at most: the lowest limit of its control groups, or the machine's memory.
-        cpu_s: CPU seconds since the process began, of all its threads and without its children.
+        cpu_s: CPU seconds since measuring began, of all its threads and without its children.
     """
 
     memory_bytes: int | None = None
