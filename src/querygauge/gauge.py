@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+from querygauge.capture import loop_lag
 from querygauge.capture.endings import ENDINGS
 from querygauge.capture.guard import Guard
 from querygauge.capture.long_hold import long_hold
@@ -97,7 +98,7 @@ class Instrumentation:
         self._watched = Watched(
             self.queries, settings, lambda name: _pool_monitor(settings, name, clock), is_lasting=is_lasting
         )
-        for guard in (GUARD, ENDINGS.guard):
+        for guard in (GUARD, ENDINGS.guard, loop_lag.GUARD):
             self._watched.count_failures_of(guard)
         self._on_close = on_close
         self._flushing = FoldLock()

@@ -1,20 +1,18 @@
 """A hook that raises is counted, logged once and finally taken off; the application never knows."""
 
-import gc
 import warnings
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event, insert, text
+from sqlalchemy import Engine, event, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from structlog.testing import capture_logs
 
 import querygauge
-from capture.scenarios import state, told
+from capture.scenarios import Facts, told
 from databases.engines import NewDatabase, NewEngine
+from injections.applications import over_engine
 from querygauge.capture import sqlalchemy_engine, sqlalchemy_pool
 from querygauge.capture.call_site import CallSiteFinder
 from querygauge.capture.guard import FAILURES_LIMIT
@@ -27,18 +25,6 @@ from querygauge.patterns.cache import PatternCache
 
 class OursError(Exception):
     """What goes wrong in our code."""
-
-
-class Base(DeclarativeBase):
-    """The application's tables."""
-
-
-class Order(Base):
-    """One table."""
-
-    __tablename__ = "orders"
-    id: Mapped[int] = mapped_column(primary_key=True)
-    age: Mapped[int]
 
 
 def boom(*_arguments: Any, **_keywords: Any) -> Any:
@@ -79,40 +65,9 @@ BROKEN: dict[str, Broken] = {
 }  # fmt: skip
 
 
-def work(engine: Engine) -> list[Any]:
+def work(engine: Engine) -> Facts:
     """Every way through the hooks, and what the application sees of it."""
-    facts: list[Any] = []
-    Base.metadata.drop_all(engine)
-    Base.metadata.create_all(engine)
-    with engine.begin() as connection:
-        connection.execute(insert(Order), {"id": 1, "age": 1})
-        connection.execute(insert(Order), [{"id": number, "age": 1} for number in range(2, 5)])
-        returned = connection.execute(insert(Order).returning(Order.id), [{"id": n, "age": 1} for n in range(5, 8)])
-        facts.append(sorted(returned.scalars()))
-        ages = text("SELECT age FROM orders WHERE id = :id")
-        facts += [connection.execute(ages, {"id": number}).all() for number in range(3)]
-        facts.append(connection.exec_driver_sql("SELECT count(*) FROM orders").scalar())
-    with engine.connect() as connection:
-        for statement in ("SELECT * FROM nowhere", "INSERT INTO orders VALUES (1, 1)"):
-            try:
-                connection.execute(text(statement))
-            except DBAPIError as error:
-                facts += [told(error), state(connection)]
-            connection.rollback()
-        try:
-            engine.connect()
-        except PoolTimeoutError as error:
-            facts.append(told(error))
-        connection.invalidate()
-    with engine.connect() as connection:
-        connection.detach()
-    leaked = engine.connect()
-    del leaked
-    gc.collect()
-    engine.dispose()
-    with engine.connect() as connection:
-        facts += [connection.execute(text("SELECT 1")).scalar(), state(connection)]
-    return facts
+    return over_engine(engine, lambda: None)
 
 
 def methods(owner: Any) -> dict[str, Any]:

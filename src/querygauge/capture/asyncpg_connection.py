@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
-from weakref import finalize
+from weakref import finalize, ref
 
 from querygauge.capture.guard import Guard
 from querygauge.capture.loop_lag import NOTICED_NS, LoopLag, with_lag
@@ -141,22 +141,26 @@ class ConnectionStatements:
         session = _Session(protocol, id(connection) if key is None else key, is_counted)
         self._wraps = [wraps for wraps in self._wraps if not wraps.is_orphaned]
         wraps = Wraps(protocol)
-        for name, begin, end in (
-            ("prepare", self._begin_prepare, self._end_prepare),
-            ("bind_execute_many", self._begin_batch, self._end_batch),
-            ("bind", self._begin_execution, self._end_bind),
-            ("execute", self._begin_fetch, self._end_fetch),
-            ("query", self._begin_query, self._end_query),
-            ("copy_in", self._begin_query, self._end_copy),
-            ("copy_out", self._begin_query, self._end_copy),
-        ):
-            wraps.replace(name, partial(self._timed, session=session, begin=begin, end=end))
-        wraps.replace("bind_execute", partial(self._timed_execution, session=session))
-        wraps.replace("close_portal", partial(self._noted_close, session=session))
+        try:
+            for name, begin, end in (
+                ("prepare", self._begin_prepare, self._end_prepare),
+                ("bind_execute_many", self._begin_batch, self._end_batch),
+                ("bind", self._begin_execution, self._end_bind),
+                ("execute", self._begin_fetch, self._end_fetch),
+                ("query", self._begin_query, self._end_query),
+                ("copy_in", self._begin_query, self._end_copy),
+                ("copy_out", self._begin_query, self._end_copy),
+            ):
+                wraps.replace(name, partial(self._timed, session=session, begin=begin, end=end))
+            wraps.replace("bind_execute", partial(self._timed_execution, session=session))
+            wraps.replace("close_portal", partial(self._noted_close, session=session))
+            self._wraps.append(wraps)
+        except BaseException:
+            wraps.restore()
+            raise
         # A replacement holds the protocol that holds it. Who drops a connection must not need the garbage collector
         # to be rid of both.
-        finalize(connection, wraps.restore).atexit = False
-        self._wraps.append(wraps)
+        finalize(connection, _let_go, wraps, ref(self._guard)).atexit = False
 
     def detach(self) -> None:
         """Restores what `attach` found."""
@@ -221,7 +225,7 @@ class ConnectionStatements:
             try:
                 result = await original(state, args, portal_name, *rest, **keywords)
             except BaseException as error:
-                self._failed(session, _Execution(query, args, started, state, duration_ns=now() - started), error)
+                self._failed_at_once(session, query, args, started, state, error)
                 raise
             try:
                 elapsed = now() - started
@@ -441,13 +445,25 @@ class ConnectionStatements:
         lag = None if execution.portal else self._lag
         return with_lag(phases, lag, execution.started_ns, execution.duration_ns)
 
-    def _failed(self, session: _Session, execution: _Execution, error: BaseException) -> None:
-        if execution.is_counted:
-            if session.cursors.pop(execution.portal, None) is not None:
-                self._note(session, None)
-            return
+    def _failed_at_once(
+        self, session: _Session, query: str, arguments: Any, started: int, state: Any, error: BaseException
+    ) -> None:
+        elapsed = time.perf_counter_ns() - started
         try:
-            if session.cursors.pop(execution.portal, None) is not None:
+            execution = _Execution(query, arguments, started, state, duration_ns=elapsed)
+        except Exception as own:  # noqa: BLE001  # the host's exception must arrive as it is
+            self._guard.caught("failure", own)
+            return
+        self._failed(session, execution, error)
+
+    def _failed(self, session: _Session, execution: _Execution, error: BaseException) -> None:
+        try:
+            was_open = session.cursors.pop(execution.portal, None) is not None
+            if execution.is_counted:
+                if was_open:
+                    self._note(session, None)
+                return
+            if was_open:
                 execution.fetch_ns += execution.duration_ns
                 execution.started_ns = time.perf_counter_ns() - execution.duration_ns
             elapsed = execution.duration_ns
@@ -470,6 +486,16 @@ class ConnectionStatements:
 
     def _literals_of(self, execution: _Execution) -> tuple[str, Any] | None:
         return (execution.query, plain(execution.arguments)) if self._keep_literals else None
+
+
+def _let_go(wraps: Wraps, guard_of: ref[Guard]) -> None:
+    """Restores what was replaced on a connection that is gone."""
+    try:
+        wraps.restore()
+    except Exception as error:  # noqa: BLE001  # Python would tell the host of it
+        guard = guard_of()
+        if guard is not None:
+            guard.caught("let go", error)
 
 
 def _rows_of(result: Any, state: Any) -> int:

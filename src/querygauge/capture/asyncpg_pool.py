@@ -100,6 +100,7 @@ class AsyncpgPoolHooks:
     def read(self) -> PoolGauges:
         """The pool's state now; fits `protocols.PoolReading`."""
         try:
+            self._end_closed()
             holders = [holder for known in self._holders if (holder := known()) is not None]
             in_use = sum(not holder.is_idle() for holder in holders)
             idle = sum(holder.is_idle() and holder.is_connected() for holder in holders)
@@ -107,6 +108,13 @@ class AsyncpgPoolHooks:
         except Exception as error:  # noqa: BLE001  # what a version of asyncpg names otherwise is no trouble of the host
             self._guard.caught("reading", error)
             return _NOTHING
+
+    def _end_closed(self) -> None:
+        """Ends the checkouts of connections that are closed and would not tell us, as listening to them has failed."""
+        for key, checkout in tuple(self._ledger.held.items()):
+            connection = checkout[OWNER]()
+            if connection is None or (connection not in self._listeners and connection.is_closed()):
+                self._lost_if_cancelled(self._given_back(key))
 
     def activity(self, checkout: Checkout) -> ConnectionActivity | None:
         """What a checked out connection is at; fits `protocols.Activity`."""
@@ -141,6 +149,15 @@ class AsyncpgPoolHooks:
         self._statements.attach(connection)
         connection.add_termination_listener(terminated)
 
+    def _released(self, connection: Any) -> tuple[Any, Checkout | None]:
+        """The connection behind what a pool handed out, and the checkout that ends here; None for what there is not."""
+        try:
+            own = getattr(connection, "_con", None)
+        except Exception as error:  # noqa: BLE001  # an application may hand in anything; asyncpg refuses what is none
+            self._guard.caught("return", error)
+            return None, None
+        return own, None if own is None else self._given_back(id(own))
+
     def _given_back(self, key: int) -> Checkout | None:
         checkout = None
         try:
@@ -158,8 +175,12 @@ class AsyncpgPoolHooks:
     def _lost_if_cancelled(self, checkout: Checkout | None) -> None:
         """Counts a connection that was closed when the last that happened to it was that a statement was cancelled."""
         pattern = None if checkout is None else checkout[CANCELLED_PATTERN]
-        if pattern is not None:
+        if pattern is None:
+            return
+        try:
             self._record.record_lost(pattern.id)
+        except Exception as error:  # noqa: BLE001  # the host must not notice
+            self._guard.caught("lost", error)
 
     async def _timed_connect(self, *arguments: Any, **keywords: Any) -> Any:
         started = time.perf_counter_ns()
@@ -197,8 +218,7 @@ class AsyncpgPoolHooks:
                 return await (acquire(timeout) if hooks._is_off else hooks._acquired(acquire, timeout))
 
             async def release(self, connection: Any, *, timeout: float | None = None) -> None:  # noqa: ASYNC109
-                own = getattr(connection, "_con", None)
-                checkout = None if own is None else hooks._given_back(id(own))
+                own, checkout = hooks._released(connection)
                 try:
                     await super().release(connection, timeout=timeout)
                 finally:

@@ -47,10 +47,14 @@ class Guard:
         Raises:
             Exception: `error` itself, if a signal handler of the host raised it while the hook ran.
         """
-        if is_of_signal_handler(error):
-            raise error
         try:
-            self.failures += 1
+            is_of_host = is_of_signal_handler(error)
+        except Exception:  # noqa: BLE001  # too deep in a recursion of the host to look
+            is_of_host = False
+        if is_of_host:
+            raise error
+        self.failures += 1
+        try:
             if hook not in self._logged:
                 self._logged.add(hook)
                 log.warning(

@@ -13,12 +13,16 @@ from collections.abc import Sequence
 from typing import Final
 from weakref import WeakKeyDictionary, ref
 
+from querygauge.capture.guard import Guard
 from querygauge.values import LOOP_LAG
 
-__all__ = ["BEAT_S", "NOTICED_NS", "LoopLag", "database_loops", "with_lag"]
+__all__ = ["BEAT_S", "GUARD", "NOTICED_NS", "LoopLag", "database_loops", "with_lag"]
 
 BEAT_S: Final = 0.01
 """Seconds between two beats: a hundred timers a second cost a thousandth of a core."""
+
+GUARD: Final = Guard("event loop")
+"""Counts what failed in a timer."""
 
 _NS_PER_S: Final = 1_000_000_000
 _BEAT_NS: Final = int(BEAT_S * _NS_PER_S)
@@ -57,6 +61,13 @@ class _Heart:
         loop.call_later(BEAT_S, self._beat)
 
     def _beat(self) -> None:
+        try:
+            self._take_beat()
+        except Exception as error:  # noqa: BLE001  # it would arrive at what the host does about its loop's errors
+            self.is_beating = False
+            GUARD.caught("beat", error)
+
+    def _take_beat(self) -> None:
         now_ns = time.perf_counter_ns()
         if now_ns - self._due_ns > _ON_TIME_NS:
             self._blocks.append((self._due_ns, now_ns))

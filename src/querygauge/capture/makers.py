@@ -85,7 +85,7 @@ class Makers:
         @wraps(original)
         async def connect(*arguments: Any, **keywords: Any) -> Any:
             connection = await original(*arguments, **keywords)
-            if not is_off and not _is_for_a_pool():
+            if not is_off:
                 self._tell("connection", connection)
             return connection
 
@@ -93,7 +93,8 @@ class Makers:
 
     def _tell(self, kind: str, target: Any) -> None:
         try:
-            self._made(target)
+            if kind != "connection" or not _is_for_a_pool():
+                self._made(target)
         except Exception as error:  # noqa: BLE001  # the host must not notice
             self._guard.caught(kind, error)
 
@@ -102,7 +103,7 @@ def _is_for_a_pool() -> bool:
     """Whether SQLAlchemy or a pool of asyncpg opens the connection that is opened now: theirs are seen through them."""
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001  # once for each connection, which takes a thousand times as long
     while frame is not None:
-        module = frame.f_globals.get("__name__", "")
+        module = str(frame.f_globals.get("__name__"))
         if module == "asyncpg.pool" or module.startswith("sqlalchemy."):
             return True
         frame = frame.f_back

@@ -266,9 +266,20 @@ def label_of(name: str, tags: Mapping[str, Any]) -> ScopeLabel:
     return ScopeLabel(str(name)[:_LONGEST], tuple(pairs))
 
 
+def _label_if_any(name: str, tags: Mapping[str, Any]) -> ScopeLabel | None:
+    try:
+        return label_of(name, tags)
+    except Exception as error:  # noqa: BLE001  # a value that has no text must not end what it was to name
+        ENDINGS.guard.caught("label", error)
+        return None
+
+
 def left(entered: Scope, token: Token[Scope | None]) -> None:
     """Ends a scope; `token` is what `CURRENT.set` gave."""
-    entered.finish()
+    try:
+        entered.finish()
+    except Exception as error:  # noqa: BLE001  # the host must not notice
+        ENDINGS.guard.caught("scope", error)
     # Left in another context than it was entered in, as by a generator that a framework runs in threads: here it was
     # never set, and there it is over.
     with suppress(ValueError):
@@ -284,7 +295,7 @@ def scope(name: str, **tags: str) -> Iterator[Scope]:
         name: What people call it, such as `GET /orders/{id}`; few distinct ones, never an id.
         **tags: Anything else that tells executions apart, such as `tenant="acme"`.
     """
-    entered = Scope(label_of(name, tags))
+    entered = Scope(_label_if_any(name, tags))
     token = CURRENT.set(entered)
     try:
         yield entered

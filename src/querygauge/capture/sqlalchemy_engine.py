@@ -164,6 +164,9 @@ class Statements:
                     rows = cursor.rowcount
                     if rows >= _IMPOSSIBLE_ROWS or (not rows and zero_is_unknown and cursor.description is not None):
                         rows = _UNKNOWN_ROWS
+                except Exception:  # noqa: BLE001  # whatever a driver does here, the execution still counts
+                    rows = _UNKNOWN_ROWS
+                try:
                     if context.execute_style is _INSERTMANYVALUES:
                         batches = getattr(context, _KEY, None)
                         if batches is not None:
@@ -174,8 +177,6 @@ class Statements:
                     pattern = context.compiled._querygauge if statement is context.statement else None  # noqa: SLF001
                 except AttributeError:
                     pass  # no context, or a statement not met before
-                except Exception:  # noqa: BLE001  # whatever a driver does here, the execution still counts
-                    rows = _UNKNOWN_ROWS
                 if pattern is None:
                     pattern = pattern_of(statement, context)
                     if pattern.id not in met:

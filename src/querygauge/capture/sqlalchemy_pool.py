@@ -139,11 +139,15 @@ class PoolHooks:
 
     def _wrap(self, pool: Any) -> None:
         wraps = Wraps(pool)
-        wraps.replace("connect", self._timed_connect)
-        wraps.replace("recreate", self._followed_recreate)
-        wraps.replace("_return_conn", self._noted_return)
-        wraps.replace("_invoke_creator", self._timed_creator)
-        self._wraps.append(wraps)
+        try:
+            wraps.replace("connect", self._timed_connect)
+            wraps.replace("recreate", self._followed_recreate)
+            wraps.replace("_return_conn", self._noted_return)
+            wraps.replace("_invoke_creator", self._timed_creator)
+            self._wraps.append(wraps)
+        except BaseException:
+            wraps.restore()  # half of them would count checkouts that never end
+            raise
 
     def _timed_connect(self, original: Callable[[], Any], is_off: list[bool]) -> Replacement:  # noqa: C901  # in one body on purpose
         guard, now, find, is_pinging, ledger = self.guard, time.perf_counter_ns, self._find, PINGING.get, self._ledger

@@ -52,10 +52,10 @@ class Wraps:
         owner = self._owner()
         found = getattr(owner, name)
         replacement = wrap(found, self._is_off)
-        setattr(owner, name, replacement)
         own = None if _is_of_class(owner, name, found) else ref(found)
         _replacements[replacement] = self._is_off, own
         self._replaced.append((name, ref(replacement), own))
+        setattr(owner, name, replacement)
 
     def restore(self) -> None:
         """Puts back what was found, wherever ours is still what stands there."""

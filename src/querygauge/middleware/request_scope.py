@@ -60,9 +60,11 @@ class RequestScope(Scope):
 
     def finish(self) -> None:
         """Names it by what is known now, and ends it."""
-        self.label = self.find_label() or self.find_label(is_last=True)
-        self._request = None
-        super().finish()
+        try:
+            self.label = self.find_label() or self.find_label(is_last=True)
+        finally:
+            self._request = None
+            super().finish()
 
 
 def _called(tags: Tags, request: Mapping[str, Any]) -> dict[str, str]:

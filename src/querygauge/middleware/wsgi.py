@@ -6,6 +6,7 @@ that the scope is entered for each part.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, Final
 
 from querygauge.capture.scope import CURRENT, Scope, left
@@ -40,15 +41,16 @@ class WSGIMiddleware:
             return self.app(environ, start_response)
         token = CURRENT.set(entered)
         try:
-            response = self.app(environ, _named_first(start_response, entered))
+            response = self.app(environ, partial(_started, start_response, entered))
         except BaseException:
             left(entered, token)
             raise
-        if _is_sent_as_it_is(response, environ):
+        following = _following(response, environ, entered)
+        if following is None:
             left(entered, token)
             return response
         CURRENT.reset(token)
-        return _Response(response, entered)
+        return following
 
     def _entered(self, environ: dict[str, Any]) -> RequestScope | None:
         try:
@@ -59,14 +61,22 @@ class WSGIMiddleware:
         return entered
 
 
-def _named_first(start_response: _StartResponse, entered: RequestScope) -> _StartResponse:
-    """`start_response`, which looks at the route first: Flask has forgotten it by the time the application returns."""
-
-    def start(*arguments: Any, **keywords: Any) -> Any:
+def _started(start_response: _StartResponse, entered: RequestScope, *arguments: Any, **keywords: Any) -> Any:
+    """As `start_response`; looks at the route first: Flask has forgotten it by the time the application returns."""
+    try:
         entered.find_label()
-        return start_response(*arguments, **keywords)
+    except Exception as error:  # noqa: BLE001  # the response must not fail for a name
+        GUARD.caught("route", error)
+    return start_response(*arguments, **keywords)
 
-    return start
+
+def _following(response: Any, environ: dict[str, Any], entered: RequestScope) -> Iterable[bytes] | None:
+    """A response with its scope, which lasts until it is sent; None for one that is sent as it is."""
+    try:
+        return None if _is_sent_as_it_is(response, environ) else _Response(response, entered)
+    except Exception as error:  # noqa: BLE001  # a response of the application's own may do anything when it is asked
+        GUARD.caught("response", error)
+        return None
 
 
 def _is_sent_as_it_is(response: Any, environ: dict[str, Any]) -> bool:
