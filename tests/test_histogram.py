@@ -123,3 +123,15 @@ def test_nothing_has_no_quantile() -> None:
     with pytest.raises(ValueError, match="none was recorded"):
         EMPTY.quantile_ms(0.5)
     assert (EMPTY.mean_ms, EMPTY.total_ms, EMPTY.min_ms, EMPTY.max_ms) == (0, 0, 0, 0)
+
+
+@given(st.lists(st.integers(1, 10**18)), st.lists(st.integers(1, 10**18)))
+def test_packed_it_is_the_same(some: list[int], more: list[int]) -> None:
+    """A packed histogram equals the one it was made of, alone and merged, and says the same."""
+    one, other = Histogram.of(some), Histogram.of(more)
+    assert one.packed() == one
+    assert one.packed().merged(other) == one.merged(other.packed()) == one.merged(other)
+    assert dict(one.packed().buckets) == dict(one.buckets)
+    assert len(one.packed().buckets) == len(one.buckets)
+    if some:
+        assert one.packed().quantile_ms(0.5) == one.quantile_ms(0.5)

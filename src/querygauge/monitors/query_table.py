@@ -7,6 +7,7 @@ whoever reads them needs no lock while merging. Deliberately not here: the lock,
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from querygauge.clock import datetime_of
@@ -99,15 +100,15 @@ class Counters:
         """Executions so far."""
         return sum(self.buckets.values())
 
-    def frozen(self, offset_us: int) -> QueryStats:
+    def frozen(self, offset_us: int, tags: Mapping[str, str]) -> QueryStats:
         """
         The counts so far.
 
         Args:
             offset_us: What a monotonic moment lacks, in microseconds, to one of the epoch.
+            tags: Of the scope; one mapping for all of its patterns.
         """
         count = self.execution_count
-        name, tags = self._label or (None, ())
         return QueryStats(
             self._pattern,
             self._target,
@@ -120,8 +121,8 @@ class Counters:
             datetime_of(offset_us + self.last_ns // _NS_PER_US),
             PhaseTimes(*self.phases),
             dict(self.lines),
-            name,
-            dict(tags),
+            None if self._label is None else self._label.name,
+            tags,
         )
 
 
@@ -195,8 +196,9 @@ class QueryTable:
 
     def frozen_window(self, offset_us: int) -> dict[Place, QueryStats]:
         """The window as values; `offset_us` as for `Counters.frozen`."""
+        tags = {label: {} if label is None else dict(label.tags) for label in self.windows}
         return {
-            (label, *key): counters.frozen(offset_us)
+            (label, *key): counters.frozen(offset_us, tags[label])
             for label, window in self.windows.items()
             for key, counters in window.items()
         }
@@ -205,7 +207,10 @@ class QueryTable:
         """The window as values, which move into the totals; `offset_us` as for `Counters.frozen`."""
         drained = self.frozen_window(offset_us)
         self.windows = {None: {}}
-        self.totals = merged(self.totals, drained)
+        together = merged(self.totals, drained)
+        for place in drained:
+            together[place] = _to_keep(together[place])
+        self.totals = together
         self.outcomes, self.slow_count = self.overall(drained.values())
         return tuple(drained.values())
 
@@ -256,6 +261,11 @@ class QueryTable:
 
 
 _NOTHING: Final[Mapping[Key, Counters]] = {}
+
+
+def _to_keep(stats: QueryStats) -> QueryStats:
+    # Thousands are kept for a day, and their buckets are most of what they take.
+    return replace(stats, durations=stats.durations.packed())
 
 
 def merged(totals: Mapping[Place, QueryStats], window: Mapping[Place, QueryStats]) -> dict[Place, QueryStats]:

@@ -27,7 +27,7 @@ def _json(value: object) -> Any:
     if isinstance(value, Value):
         return value.to_dict()
     if isinstance(value, Histogram):
-        return {str(bucket): value.buckets[bucket] for bucket in sorted(value.buckets)}
+        return {str(bucket): count for bucket, count in sorted(value.buckets.items())}
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, Mapping):
