@@ -135,3 +135,10 @@ def test_packed_it_is_the_same(some: list[int], more: list[int]) -> None:
     assert len(one.packed().buckets) == len(one.buckets)
     if some:
         assert one.packed().quantile_ms(0.5) == one.quantile_ms(0.5)
+
+
+@pytest.mark.parametrize("count", [1, 2**8 - 1, 2**8, 2**16 - 1, 2**16, 2**32 - 1, 2**32, 2**63])
+def test_packed_counts_may_be_large(count: int) -> None:
+    """Each takes as many bytes as the largest needs, and is the same again."""
+    one = Histogram(count + 1, 3, 1, 1, {-640: 1, 3: count})
+    assert dict(one.packed().buckets) == {-640: 1, 3: count}

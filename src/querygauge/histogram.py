@@ -12,6 +12,7 @@ import math
 from array import array
 from collections.abc import ItemsView, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 __all__ = ["EMPTY", "PER_OCTAVE", "SCALE", "SECONDS_OFFSET", "Histogram", "bucket_bounds_ms", "bucket_of", "buckets_of"]
 
@@ -41,18 +42,22 @@ def bucket_bounds_ms(bucket: int) -> tuple[float, float]:
     return 1e3 * 2.0 ** ((bucket - 1) / PER_OCTAVE), 1e3 * 2.0 ** (bucket / PER_OCTAVE)
 
 
+_LIMITS: Final = {kind: 1 << 8 * array(kind).itemsize for kind in "BHIQ"}
+
+
 class _PackedBuckets(Mapping[int, int]):
     """Counts by bucket in two arrays; whoever reads unpacks all of them."""
 
-    __slots__ = ("_buckets", "_counts")
+    __slots__ = ("_buckets", "_counts", "_kind")
 
     def __init__(self, counts: Mapping[int, int]) -> None:
         # As bytes, since each array takes 50 bytes more. No duration falls into a bucket beyond 16 bits.
         self._buckets = array("h", counts.keys()).tobytes()
-        self._counts = array("Q", counts.values()).tobytes()
+        self._kind = next(kind for kind, limit in _LIMITS.items() if max(counts.values(), default=0) < limit)
+        self._counts = array(self._kind, counts.values()).tobytes()
 
     def _unpacked(self) -> dict[int, int]:
-        return dict(zip(array("h", self._buckets), array("Q", self._counts), strict=True))
+        return dict(zip(array("h", self._buckets), array(self._kind, self._counts), strict=True))
 
     def items(self) -> ItemsView[int, int]:
         return self._unpacked().items()

@@ -32,7 +32,7 @@ Place = tuple[ScopeLabel | None, str, str]
 """Scope, target and pattern id: what is counted apart."""
 
 _NS_PER_US: Final = 1_000
-_SCOPES_PER_PATTERN: Final = 4  # on average; beyond it the executions of further ones are counted as of other scopes
+_SCOPES_PER_PATTERN: Final = 2  # on average; beyond it the executions of further ones are counted as of other scopes
 
 
 class Counters:
@@ -261,11 +261,20 @@ class QueryTable:
 
 
 _NOTHING: Final[Mapping[Key, Counters]] = {}
+_NO_PHASES: Final = PhaseTimes()
+_NO_LINES: Final[Mapping[str, int]] = {}
+_NO_TAGS: Final[Mapping[str, str]] = {}
 
 
 def _to_keep(stats: QueryStats) -> QueryStats:
-    # Thousands are kept for a day, and their buckets are most of what they take.
-    return replace(stats, durations=stats.durations.packed())
+    # Thousands are kept for a day: their buckets are most of what they take, and most have no phases and no lines.
+    return replace(
+        stats,
+        durations=stats.durations.packed(),
+        phases=_NO_PHASES if stats.phases == _NO_PHASES else stats.phases,
+        lines=stats.lines or _NO_LINES,
+        tags=stats.tags or _NO_TAGS,
+    )
 
 
 def merged(totals: Mapping[Place, QueryStats], window: Mapping[Place, QueryStats]) -> dict[Place, QueryStats]:
