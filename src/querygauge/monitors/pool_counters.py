@@ -14,6 +14,7 @@ from typing import Final
 from querygauge.histogram import EMPTY, Histogram, buckets_of
 from querygauge.monitors.fold_lock import FoldLock
 from querygauge.monitors.pool_demand import DemandCounter
+from querygauge.monitors.queues import taken
 from querygauge.protocols import Clock
 from querygauge.values import NO_DEMAND, PoolMetrics
 
@@ -236,9 +237,7 @@ class DurationCounter:
         now_ns = self._clock.monotonic_ns()
         if now_ns - self._open.started_ns >= _SLICE_NS:
             self._close(now_ns)
-        popleft = self.queue.popleft
-        # What arrives meanwhile is for the next fold, or this one might never end.
-        self._open.add([popleft() for _ in range(len(self.queue))])
+        self._open.add(taken(self.queue))
 
     def _close(self, now_ns: int) -> None:
         """Turns the open slice into a value of the window and of the last minute."""

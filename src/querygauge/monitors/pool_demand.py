@@ -9,11 +9,12 @@ Deliberately not here: the lock, which `PoolCounters` holds, and what follows fr
 """
 
 import sys
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from itertools import accumulate, compress
 from operator import sub
 from typing import Final
 
+from querygauge.monitors.queues import taken
 from querygauge.protocols import Clock
 from querygauge.values.demand import Demand, level_of
 
@@ -54,7 +55,7 @@ class DemandCounter:
     def drain(self) -> None:
         """Begins a new window after what `window()` returned."""
         self._limit = self._full_ns = 0
-        self._times_ns: dict[int, int] = {}
+        self._times_ns: dict[int, int] = defaultdict(int)
         self._requests: Counter[int] = Counter()
 
     def settle(self) -> None:
@@ -65,10 +66,8 @@ class DemandCounter:
     def fold(self) -> None:
         """Adds the moments in the queue up, and the time until now."""
         # Every checkout passes here twice, so this is left to C where it can be.
-        popleft = self.queue.popleft
-        # What arrives meanwhile is for the next fold, or this one might never end.
-        moves = sorted([popleft() for _ in range(len(self.queue))], key=abs)
-        rises = [move > 0 for move in moves]
+        moves = sorted(taken(self.queue), key=abs)
+        rises = list(map((0).__lt__, moves))
         levels = list(accumulate(map(_STEPS.__getitem__, rises), initial=self._level))
         if min(levels) < 0:  # one fell that never rose: it was out before we came, or a hook failed
             levels = list(accumulate(map(_STEPS.__getitem__, rises), _never_below_zero, initial=self._level))
@@ -81,13 +80,11 @@ class DemandCounter:
         if moments and moments[0] < since_ns:
             moments = [max(moment, since_ns) for moment in moments]
         now_ns = max(self._clock.monotonic_ns(), since_ns, *moments[-1:])
-        spans = map(sub, [*moments, now_ns], [since_ns, *moments])
-        limit, times_ns, full_ns = self._limits[0], self._times_ns, self._full_ns
+        spans = list(map(sub, [*moments, now_ns], [since_ns, *moments]))
+        limit, times_ns = self._limits[0], self._times_ns
         for level, span_ns in zip(levels, spans, strict=True):
-            times_ns[level] = times_ns.get(level, 0) + span_ns
-            if level >= limit:
-                full_ns += span_ns
-        self._full_ns = full_ns
+            times_ns[level] += span_ns
+        self._full_ns += sum(compress(spans, map(limit.__le__, levels)))
         self._until_ns = now_ns
         if limit != NO_LIMIT:
             self._limit = max(self._limit, limit)

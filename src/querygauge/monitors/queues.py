@@ -1,0 +1,15 @@
+"""Queues that many threads append to and one fold empties: what waits in one is taken without a step of Python each."""
+
+from collections import deque
+from itertools import repeat
+from operator import call
+from typing import TypeVar
+
+__all__ = ["taken"]
+
+T = TypeVar("T")
+
+
+def taken(queue: deque[T]) -> list[T]:
+    """What waits in the queue; what arrives meanwhile is for the next fold, or this one might never end."""
+    return list(map(call, repeat(queue.popleft, len(queue))))
