@@ -54,7 +54,7 @@ def _requests(engine: Engine, patterns: int, rate: float, seconds: float) -> Non
     """Sends them at their times; one that is late is sent at once."""
     # No two are one pattern, as names that differ by a number would be.
     names = ("".join(letters) for letters in product(ascii_lowercase, repeat=3))
-    statements = [text(f"SELECT :id AS {name}") for name in islice(names, patterns)]
+    statements = [text(f"SELECT :id AS of_{name}") for name in islice(names, patterns)]
     began, pause = time.perf_counter(), _A_REQUEST / rate
     for request in range(int(seconds / pause)):
         time.sleep(max(0.0, began + request * pause - time.perf_counter()))

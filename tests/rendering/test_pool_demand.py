@@ -45,7 +45,7 @@ def test_one_sentence_on_a_pool(make: Make, demand: Demand, sentence: str | None
 def test_several_processes_have_a_pool_each(make: Make) -> None:
     """The limit is that of one of them."""
     sentence = demand_of(make.pool(demand=Demand(5, 0, {0: 1}, {0: 1_000}))) or ""
-    assert sentence.startswith("5 connections in each process were never all in use; 1 ")
+    assert sentence.startswith("5 connections in each process were never all in use; 1 was enough for ")
 
 
 def test_the_report_says_it_below_the_pools(make: Make) -> None:

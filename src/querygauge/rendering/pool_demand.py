@@ -25,7 +25,8 @@ def demand_of(window: PoolWindow) -> str | None:
     where = " in each process" if window.state.max_connections > demand.limit else ""
     was = f"all in use {percent(demand.full_percent)} of the time" if demand.full_ns else "never all in use"
     needed, served = demand.connections_needed, f"{percent(100 * SERVED)} of the requests"
-    enough = f"would have served {served} without waiting" if needed > demand.limit else f"were enough for {served}"
+    were = "was" if needed == 1 else "were"
+    enough = f"would have served {served} without waiting" if needed > demand.limit else f"{were} enough for {served}"
     have = "1 connection was" if demand.limit == 1 else f"{number(demand.limit)} connections{where} were"
     return f"{have} {was}; {number(needed)} {enough}"
 
