@@ -247,7 +247,7 @@ class ConnectionStatements:
                 streak = streak_of(scope, checkout, target, pattern.id, started, elapsed)
                 site = None
                 if streak is not None:
-                    if streak.count >= streak.due or streak.has_lines:  # as Streak.is_due
+                    if streak.count >= streak.due:  # as Streak.is_due
                         streak.look_at(find(), pattern, started, elapsed, count, query, args)
                     site = streak.call_site
                 append((target, pattern, started, elapsed, count, OK, None, site, streak, None, scope, None, phases))

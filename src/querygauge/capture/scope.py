@@ -53,14 +53,12 @@ class Streak:
         evidence: What is known of its executions, by the line that sent them.
         count: Executions so far, the first included.
         last_ns: Start of the last one.
-        due: The execution that is to be looked at next; finding its line costs more than all the rest.
+        due: The execution that is to be looked at next, as finding its line costs more than all the rest; 0 once several
+            lines are known, since each execution's own must be found then.
         call_site: The line found last.
-        has_lines: Whether more than one line was found, so that each execution's own must be.
     """
 
-    __slots__ = (
-        "_ended_ns", "_evidence", "call_site", "count", "due", "evidence", "has_lines", "last_ns", "repeats"
-    )  # fmt: skip
+    __slots__ = ("_ended_ns", "_evidence", "call_site", "count", "due", "evidence", "last_ns", "repeats")
 
     def __init__(self, key: str, first_ns: int, first_duration_ns: int, last_ns: int) -> None:
         self.repeats: dict[tuple[str, str | None], list[Any]] = {(key, None): [1, first_duration_ns, 0, None, (0,) * 8]}
@@ -68,14 +66,13 @@ class Streak:
         self.count = self.due = 2
         self.last_ns = last_ns
         self.call_site: str | None = None
-        self.has_lines = False
         self._evidence: Evidence | None = None  # of the line found last
         self._ended_ns = first_ns + first_duration_ns
 
     @property
     def is_due(self) -> bool:
-        """Whether the execution under way is to be looked at, as `due` says, or because there are several lines."""
-        return self.count >= self.due or self.has_lines
+        """Whether the execution under way is to be looked at."""
+        return self.count >= self.due
 
     def look_at(
         self,
@@ -105,7 +102,8 @@ class Streak:
         if evidence is None or call_site is not self.call_site:
             evidence = self._turn_to(call_site, pattern)
         looked, count = evidence.looked, self.count
-        self.due = count + (1 if count < _FIRST_LOOKED_AT else min(count, _ONE_IN))
+        pause = 1 if count < _FIRST_LOOKED_AT else min(count, _ONE_IN)
+        self.due = 0 if len(self.evidence) > 1 else count + pause
         if looked >= LOOKS:
             return
         if looked < NEIGHBOURS:
@@ -128,8 +126,6 @@ class Streak:
         evidence = self.evidence.get(call_site)
         if evidence is None:
             evidence = Evidence(traits_of(pattern))
-            if self.evidence:
-                self.has_lines = True
             if len(self.evidence) < _LINES_LIMIT:
                 self.evidence[call_site] = evidence
         self._evidence = evidence

@@ -159,7 +159,6 @@ class Statements:
                     if phases is not None:
                         holder[PHASES] = None
                 pattern = site = None
-                rows = _UNKNOWN_ROWS
                 try:
                     rows = cursor.rowcount
                     if rows >= _IMPOSSIBLE_ROWS or (not rows and zero_is_unknown and cursor.description is not None):
@@ -210,7 +209,7 @@ class Statements:
                             else:
                                 streak = continued(seen, True, target, pattern_id, started, elapsed)
                 if streak is not None:
-                    if streak.count >= streak.due or streak.has_lines or elapsed >= find_ns:
+                    if streak.count >= streak.due or elapsed >= find_ns:
                         site = find()
                         streak.look_at(site, pattern, started, elapsed, rows, statement, parameters, context)
                     else:
