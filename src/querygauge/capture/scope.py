@@ -53,8 +53,8 @@ class Streak:
         evidence: What is known of its executions, by the line that sent them.
         count: Executions so far, the first included.
         last_ns: Start of the last one.
-        due: The execution that is to be looked at next, as finding its line costs more than all the rest; 0 once several
-            lines are known, since each execution's own must be found then.
+        due: The execution that is to be looked at next, as finding its line costs more than all the rest; 0 once
+            several lines are known, since each execution's own must be found then.
         call_site: The line found last.
     """
 
