@@ -1,30 +1,39 @@
 """
 The lock of counters that are folded: a signal handler may want it while the very thread it interrupted holds it.
 
-Then nobody will ever give it back, so `acquire` says so instead of waiting. Deliberately not here: what is folded.
+Then nobody will ever give it back, so `acquire` says so instead of waiting. A handler may raise, too, at any line of
+ours: it must not leave the lock taken. Deliberately not here: what is folded.
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 __all__ = ["FoldLock"]
 
 
 class FoldLock:
-    """One holder at a time, the same thread included."""
+    """
+    One holder at a time, the same thread included.
 
-    __slots__ = ("_is_taken", "_lock", "_owner")
+    Attributes:
+        release: Gives it back; for whoever got True from `acquire`. No function of ours, in which a signal handler
+            could raise before the lock is free.
+    """
+
+    __slots__ = ("_is_mine", "_lock", "release")
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()  # lets its own thread in, which then finds it taken
-        self._is_taken = False
-        self._owner = 0
+        lock: Any = threading.RLock()  # knows its thread from the very moment it is taken
+        self._lock = lock
+        self._is_mine: Callable[[], bool] = lock._is_owned  # noqa: SLF001  # as `threading.Condition` asks
+        self.release: Callable[[], None] = lock.release
 
     @property
     def is_interrupted(self) -> bool:
         """Whether this thread holds it: whoever asks is a signal handler, and what it interrupted will go on later."""
-        return self._owner == threading.get_ident()
+        return self._is_mine()
 
     def acquire(self, *, timeout_s: float = -1) -> bool:
         """
@@ -33,22 +42,15 @@ class FoldLock:
         Args:
             timeout_s: How long to wait for another thread; for ever if negative.
         """
-        if not self._lock.acquire(timeout=timeout_s):
+        if self._is_mine():
             return False
-        if self._is_taken:
-            self._lock.release()
-            return False
-        # In this order, and given back in the reverse one: a signal may arrive between any two of these lines, and must
-        # find the lock its own rather than somebody's that will not be given back.
-        self._owner = threading.get_ident()
-        self._is_taken = True
-        return True
-
-    def release(self) -> None:
-        """Gives it back; for whoever got True from `acquire`."""
-        self._is_taken = False
-        self._owner = 0
-        self._lock.release()
+        try:
+            return bool(self._lock.acquire(timeout=timeout_s))
+        except BaseException:
+            # A signal handler that raises between taking the lock and saying so.
+            if self._is_mine():
+                self.release()
+            raise
 
     @contextmanager
     def held(self) -> Iterator[bool]:
