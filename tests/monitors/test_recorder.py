@@ -13,7 +13,7 @@ from functools import partial
 from weakref import ref
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from conftest import FakeClock
@@ -278,7 +278,12 @@ _ROWS = st.lists(
 )
 
 
+_SELECT = pattern("SELECT b")
+_IN_TURN = [("primary", _SELECT, None, unit, times) for unit, times in ((0, 3), (3, 2), (0, 1))]
+
+
 @given(_ROWS, st.integers(1, 40))
+@example(_IN_TURN, 7)
 def test_where_folds_cut_a_row_does_not_matter(
     rows: list[tuple[str, Pattern, str | None, int | None, int]], cut: int
 ) -> None:

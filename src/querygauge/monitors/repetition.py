@@ -127,8 +127,8 @@ class RepetitionTable:
                 self.dropped += times
                 return
             found.scopes += is_new
+            found.scope = scope
         tally[_FOUND] = found
-        found.scope = scope
         found.wait(evidence, tally)
 
     def _counts(self, target: str, pattern: Pattern, call_site: str | None) -> "_Counts | None":
