@@ -152,7 +152,7 @@ class QueryTable:
         self.outcomes = OutcomeCounts()
         self.slow_count = 0
         self.forgotten_ns: Mapping[str, int] = {}
-        self._keys: set[Key] = set()  # patterns that are counted apart
+        self._patterns: dict[Key, Pattern] = {}  # those that are counted apart
         self._places: set[Place] = set()  # and the scopes in which they are
 
     def window_of(self, label: ScopeLabel | None) -> dict[Key, Counters]:
@@ -164,11 +164,11 @@ class QueryTable:
     ) -> Counters:
         """The counters for an execution whose window does not have its pattern: new ones, or those of others."""
         key = (target, pattern.id)
-        if pattern.id != OTHER.id and key not in self._keys:
-            if len(self._keys) < self._max_patterns:
-                self._keys.add(key)
-            else:
-                pattern, key = OTHER, (target, OTHER.id)
+        if pattern.id != OTHER.id and key not in self._patterns and len(self._patterns) >= self._max_patterns:
+            pattern, key = OTHER, (target, OTHER.id)
+        if pattern.id != OTHER.id:
+            # Of patterns that left the cache and came back there are several objects; one is kept for all scopes.
+            pattern = self._patterns.setdefault(key, pattern)
         if label is not None:
             label = self._told_apart(label, key)
         window = self.windows.setdefault(label, {})
@@ -255,8 +255,9 @@ class QueryTable:
         self.totals = {place: stats for place, stats in self.totals.items() if place not in unseen}
         known = {*self.totals, *((label, *key) for label, window in self.windows.items() for key in window)}
         self._places = {place for place in known if place[0] not in {None, OTHER_SCOPES}}
-        gone = self._keys - {place[1:] for place in known}
-        self._keys -= gone
+        gone = self._patterns.keys() - {place[1:] for place in known}
+        for key in gone:
+            del self._patterns[key]
         return frozenset(gone)
 
 
