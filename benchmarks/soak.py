@@ -3,7 +3,7 @@ Whether an hour of traffic leaves anything behind: memory that grows, or gauges 
 
 Two processes do the same work against one PostgreSQL, one bare and one with querygauge, its store and its collector:
 50 tasks over SQLAlchemy's asynchronous engine and over a pool of asyncpg, in scopes, with errors, cancellations,
-timeouts, transactions, cursors and lost connections. 2,000 patterns come in every phase, and 500 more that only one
+timeouts, transactions, cursors and lost connections. 2,000 patterns come in every phase, and 1,000 more that only one
 phase has, so that some are counted together, and some forgotten again. The wall clock is simulated: an
 hour passes with the statements, and with it some 300 flushes, 60 folds and four retentions.
 
@@ -56,7 +56,7 @@ _WARM_UP: Final = 4  # phases
 _POOL_SIZE: Final = 10  # of each pool, so that tasks wait for each other
 _COMMON: Final = 2_000  # patterns of every phase
 _HOT: Final = 60  # of them are those that most statements have
-_FRESH: Final = 500  # patterns of one phase alone
+_FRESH: Final = 1_000  # patterns of one phase alone
 _HOUR_US: Final = 3_600_000_000
 _OURS_MB: Final = 30.0
 _GROWTH_MB: Final = 3.0  # of ours between the warm-up and the end
@@ -407,7 +407,7 @@ def _print(phases: dict[str, list[Phase]], verdict: Verdict) -> None:
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
-    parser.add_argument("--statements", type=int, default=2_000_000, help="how many each of both processes sends")
+    parser.add_argument("--statements", type=int, default=1_000_000, help="how many each of both processes sends")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--arm", choices=_ARMS, help=argparse.SUPPRESS)
     parser.add_argument("--url", help=argparse.SUPPRESS)
