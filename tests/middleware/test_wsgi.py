@@ -1,5 +1,6 @@
 """Every request to a WSGI application is one scope until its response is closed, and the server notices nothing."""
 
+import gc
 import io
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -148,6 +149,19 @@ def test_an_exception_of_the_application() -> None:
         assert caught.value is error
         assert CURRENT.get() is None
     assert asked["querygauge.scope"].is_over
+
+
+def test_a_response_that_nobody_closes(new_engine: NewEngine) -> None:
+    """A request whose response a test client drops has ended, and is counted once."""
+    app = Flask(__name__)
+    app.get("/")(lambda: "yes")
+    app.wsgi_app = WSGIMiddleware(app.wsgi_app)  # type: ignore[method-assign]  # as Flask says
+    with observed(new_engine("sqlite3")) as gauge:
+        app.test_client().get("/")
+        app.test_client().get("/").close()
+        gc.collect()
+        (stats,) = gauge.queries.get_scope_stats()
+        assert (stats.scope, stats.unit_count) == ("GET /", 2)
 
 
 def test_a_response_is_closed_once() -> None:

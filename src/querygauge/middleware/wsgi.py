@@ -121,3 +121,8 @@ class _Response:
                 close()
         finally:
             left(self._entered, token)
+
+    def __del__(self) -> None:
+        # Test clients drop a response without closing it; what it belonged to is over then.
+        if not self._entered.is_over:
+            left(self._entered, CURRENT.set(self._entered))
