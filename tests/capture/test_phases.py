@@ -137,15 +137,17 @@ async def test_asyncpg_tells_begin_and_prepare(new_async_engine: NewAsyncEngine)
 
 
 async def test_a_stream_tells_what_its_rows_took(new_async_engine: NewAsyncEngine) -> None:
-    """Rows that are fetched from a cursor after it was opened are a phase of their own."""
+    """Rows that are fetched after the execution was counted are a phase after it, and take nothing from it."""
     engine = new_async_engine("asyncpg")
     with instrument(engine, store=None) as gauge:
         async with engine.connect() as connection:
-            result = await connection.stream(text("SELECT generate_series(1, 500)"))
-            assert len([row async for row in result]) == 500
+            result = await connection.stream(text("SELECT generate_series(1, 20000)"))
+            assert len([row async for row in result]) == 20_000
         stats = stats_of(gauge, "SELECT generate_series(?)")
         assert stats.execution_count == 1
-        assert stats.phases.fetch_ns > 0
+        assert stats.phases.stream_ns > stats.durations.total_ns, "or the test shows nothing"
+        assert stats.phases.fetch_ns == 0
+        assert 0 < stats.execute_ms <= stats.total_duration_ms
 
 
 async def test_raw_asyncpg_tells_prepare_and_fetch(new_database: NewDatabase) -> None:

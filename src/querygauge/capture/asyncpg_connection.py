@@ -28,7 +28,7 @@ from querygauge.checkout import CANCELLED_PATTERN, LAST_PATTERN, PHASES, RUNNING
 from querygauge.patterns.cache import PatternCache
 from querygauge.patterns.failure import failure_of
 from querygauge.protocols import QueryLedger, Record
-from querygauge.values import BEGIN, CANCELLED, FETCH, OK, PREPARE, Pattern
+from querygauge.values import BEGIN, CANCELLED, FETCH, OK, PREPARE, STREAM, Pattern
 from querygauge.values import PHASES as ALL_PHASES
 from querygauge.values.plain import plain
 
@@ -424,7 +424,7 @@ class ConnectionStatements:
         """Somebody above counted the execution, a cursor when it was opened; only what its rows took since is news."""
         if execution.fetch_ns > 0:
             pattern = self._patterns.pattern_for(execution.query)
-            self._ledger.phases.append((self._target, pattern, FETCH, execution.fetch_ns, current_scope()))
+            self._ledger.phases.append((self._target, pattern, STREAM, execution.fetch_ns, current_scope()))
 
     def _taken_over(self, checkout: Checkout | None, pattern: Pattern, execution: _Execution) -> Sequence[int] | None:
         """The phases of an execution that has ended, those included that its checkout kept for it."""

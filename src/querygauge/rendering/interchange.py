@@ -51,6 +51,7 @@ CSV_COLUMNS: Final = (
     "prepare_ms",
     "execute_ms",
     "fetch_ms",
+    "stream_ms",
     "commit_ms",
     "loop_lag_ms",
     "call_site",

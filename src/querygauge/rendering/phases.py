@@ -20,6 +20,7 @@ _NAMES: Final = {
     "prepare": "Preparing",
     "execute": "Executing, transferring rows",
     "fetch": "Fetching a cursor's rows",
+    "stream": "Fetching a stream's rows",
     "commit": "COMMIT",
     "loop_lag": "of these, event loop blocked",
 }

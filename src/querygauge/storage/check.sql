@@ -48,7 +48,8 @@ found AS (
     FROM spooled
     WHERE query IS NOT NULL AND NOT coalesce(
         least(query.phases.pool_wait_ns, query.phases.connect_ns, query.phases.begin_ns,
-            query.phases.prepare_ns, query.phases.fetch_ns, query.phases.commit_ns, query.phases.loop_lag_ns) >= 0, false)
+            query.phases.prepare_ns, query.phases.fetch_ns, query.phases.stream_ns, query.phases.commit_ns,
+            query.phases.loop_lag_ns) >= 0, false)
     UNION
     SELECT file, 'a query, repetition or running query must name a pattern of its file'
     FROM named

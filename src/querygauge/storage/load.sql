@@ -20,7 +20,7 @@ FROM read_json(
             durations STRUCT(count BIGINT, total_ns BIGINT, min_ns BIGINT, max_ns BIGINT, k SMALLINT[], n BIGINT[]),
             lines VARCHAR[], line_counts BIGINT[],
             phases STRUCT(pool_wait_ns BIGINT, connect_ns BIGINT, begin_ns BIGINT, prepare_ns BIGINT,
-                fetch_ns BIGINT, commit_ns BIGINT, loop_lag_ns BIGINT))',
+                fetch_ns BIGINT, stream_ns BIGINT, commit_ns BIGINT, loop_lag_ns BIGINT))',
         slow: 'STRUCT(at_us BIGINT, target VARCHAR, pattern_id VARCHAR, summary VARCHAR, query VARCHAR,
             duration_ms DOUBLE, outcome VARCHAR, rows BIGINT, parameters VARCHAR, call_site VARCHAR,
             error_type VARCHAR, error_code VARCHAR, error_message VARCHAR, trace_id VARCHAR, scope VARCHAR,

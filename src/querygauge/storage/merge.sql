@@ -32,7 +32,8 @@ sums AS (
         flatten(list(query.lines)) AS lines, flatten(list(query.line_counts)) AS line_counts,
         sum(query.phases.pool_wait_ns)::BIGINT AS pool_wait_ns, sum(query.phases.connect_ns)::BIGINT AS connect_ns,
         sum(query.phases.begin_ns)::BIGINT AS begin_ns, sum(query.phases.prepare_ns)::BIGINT AS prepare_ns,
-        sum(query.phases.fetch_ns)::BIGINT AS fetch_ns, sum(query.phases.commit_ns)::BIGINT AS commit_ns,
+        sum(query.phases.fetch_ns)::BIGINT AS fetch_ns, sum(query.phases.stream_ns)::BIGINT AS stream_ns,
+        sum(query.phases.commit_ns)::BIGINT AS commit_ns,
         sum(query.phases.loop_lag_ns)::BIGINT AS loop_lag_ns,
         make_timestamp(min(query.first_us)) AS first_seen, make_timestamp(max(query.last_us)) AS last_seen
     FROM queries

@@ -44,8 +44,8 @@ sums AS (
         min(first_seen) AS first_seen, max(last_seen) AS last_seen,
         flatten(list(lines)) AS lines, flatten(list(line_counts)) AS line_counts,
         sum(pool_wait_ns) AS pool_wait_ns, sum(connect_ns) AS connect_ns, sum(begin_ns) AS begin_ns,
-        sum(prepare_ns) AS prepare_ns, sum(fetch_ns) AS fetch_ns, sum(commit_ns) AS commit_ns,
-        sum(loop_lag_ns) AS loop_lag_ns
+        sum(prepare_ns) AS prepare_ns, sum(fetch_ns) AS fetch_ns, sum(stream_ns) AS stream_ns,
+        sum(commit_ns) AS commit_ns, sum(loop_lag_ns) AS loop_lag_ns
     FROM keyed GROUP BY hour, target, pattern_id
 ),
 pairs AS (SELECT hour, target, pattern_id, unnest(bucket_k) AS k, unnest(bucket_n) AS n FROM keyed),

@@ -55,6 +55,7 @@ CREATE TABLE query_stats (
     begin_ns BIGINT NOT NULL,           -- within: the driver's BEGIN, where it can be told
     prepare_ns BIGINT NOT NULL,         -- within: preparing, where it can be told
     fetch_ns BIGINT NOT NULL,           -- within: fetching a cursor's rows, where it can be told
+    stream_ns BIGINT NOT NULL,          -- after: fetching the rows of a streamed result, where it can be told
     commit_ns BIGINT NOT NULL,          -- after: the COMMIT that followed
     loop_lag_ns BIGINT NOT NULL         -- within: how long the event loop was blocked, an estimate
 );

@@ -8,7 +8,18 @@ Deliberately not here: anything that counts, locks, reads a clock or touches a d
 """
 
 from querygauge.values.demand import NO_DEMAND, Demand
-from querygauge.values.phases import BEGIN, COMMIT, CONNECT, FETCH, LOOP_LAG, PHASES, POOL_WAIT, PREPARE, PhaseTimes
+from querygauge.values.phases import (
+    BEGIN,
+    COMMIT,
+    CONNECT,
+    FETCH,
+    LOOP_LAG,
+    PHASES,
+    POOL_WAIT,
+    PREPARE,
+    STREAM,
+    PhaseTimes,
+)
 from querygauge.values.pools import (
     ConnectionActivity,
     HealthCheck,
@@ -60,6 +71,7 @@ __all__ = [
     "PHASES",
     "POOL_WAIT",
     "PREPARE",
+    "STREAM",
     "TIMEOUT",
     "Category",
     "ConnectionActivity",

@@ -5,12 +5,12 @@ from typing import ClassVar, Final
 
 from querygauge.values.base import Value
 
-__all__ = ["BEGIN", "COMMIT", "CONNECT", "FETCH", "LOOP_LAG", "PHASES", "POOL_WAIT", "PREPARE", "PhaseTimes"]
+__all__ = ["BEGIN", "COMMIT", "CONNECT", "FETCH", "LOOP_LAG", "PHASES", "POOL_WAIT", "PREPARE", "STREAM", "PhaseTimes"]
 
 _NS_PER_MS: Final = 1e6
 
-PHASES: Final = ("pool_wait", "connect", "begin", "prepare", "fetch", "commit", "loop_lag")
-POOL_WAIT, CONNECT, BEGIN, PREPARE, FETCH, COMMIT, LOOP_LAG = range(len(PHASES))
+PHASES: Final = ("pool_wait", "connect", "begin", "prepare", "fetch", "stream", "commit", "loop_lag")
+POOL_WAIT, CONNECT, BEGIN, PREPARE, FETCH, STREAM, COMMIT, LOOP_LAG = range(len(PHASES))
 """On the hot path a phase is its place in `PHASES`."""
 
 
@@ -24,7 +24,8 @@ class PhaseTimes(Value):
         connect_ns: Before: opening a connection, of those.
         begin_ns: Within: the BEGIN that a driver sends before the first statement.
         prepare_ns: Within: preparing the statement.
-        fetch_ns: Within: fetching the rows of a cursor; other rows come with the execution.
+        fetch_ns: Within: fetching the rows of a cursor of asyncpg's own; other rows come with the execution.
+        stream_ns: After: fetching the further rows of a result that SQLAlchemy streams.
         commit_ns: After: the COMMIT that the execution was the last before.
         loop_lag_ns: Within: an estimate of how long the event loop was blocked meanwhile.
     """
@@ -34,6 +35,7 @@ class PhaseTimes(Value):
     begin_ns: int = 0
     prepare_ns: int = 0
     fetch_ns: int = 0
+    stream_ns: int = 0
     commit_ns: int = 0
     loop_lag_ns: int = 0
     _derived: ClassVar[tuple[str, ...]] = ()
