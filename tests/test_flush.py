@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from conftest import FakeClock
 from querygauge import flush
 from querygauge.errors import StoreError
-from querygauge.flush import FlushThread, Outbox
+from querygauge.flush import FlushLag, FlushThread, Outbox
 from querygauge.protocols import Clock
 from querygauge.values import Snapshot
 from storage.making import NOON, snapshot
@@ -225,6 +225,22 @@ def test_each_member_has_its_own_interval(driver: FlushThread, clock: FakeClock)
         clock.advance(1)
         driver.drive()
     assert (fast.flushes(), slow.flushes()) == (60, 1)
+
+
+def test_a_lag_may_be_asked_for_while_a_flush_ends(clock: FakeClock) -> None:
+    """Whoever asks is another thread than the one that flushes, which may end between two of its steps."""
+
+    class Ending(FakeClock):
+        """Ends the flush when it is looked at."""
+
+        def now_us(self) -> int:
+            """As `Clock.now_us`."""
+            lag._due_us = None
+            return clock.now_us()
+
+    lag = FlushLag(Ending())
+    lag._due_us = clock.now_us() - 5_000
+    assert lag.ms == 5
 
 
 @pytest.mark.parametrize("step", [-86_400, 86_400])

@@ -77,8 +77,9 @@ class FlushLag:
         return max(self._last_us, self._waited_us()) / 1e3
 
     def _waited_us(self) -> int:
-        # Somebody may have set the clock meanwhile.
-        return 0 if self._due_us is None else max(0, self._clock.now_us() - self._due_us)
+        # Somebody may have set the clock meanwhile, or have written what waited.
+        due_us = self._due_us
+        return 0 if due_us is None else max(0, self._clock.now_us() - due_us)
 
 
 class Outbox:

@@ -252,7 +252,8 @@ def test_the_hook_that_fills_the_queue_is_timed() -> None:
     recorder = Recorder(clock, settings())
     queue, fold_at, fold, _ = recorder.ledger()
     record = recorder.recorder("primary")
-    for added_us in (2.0, 2.5, 9_000.0):
+    for added_us in (*(2.0 for _ in range(14)), *(2.5 for _ in range(15)), 9_000.0):
+        assert recorder.cost.added_us == 0, "of few it is not told"
         for _ in range(fold_at - 1):
             execute(record)
         ended_ns = clock.monotonic_ns()

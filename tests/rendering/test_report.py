@@ -216,7 +216,7 @@ def test_what_it_costs_is_said_in_words(make: Make) -> None:
     costs, dropped = section(text, "QUERYGAUGE ITSELF").splitlines()[1:]
     assert costs.strip().split("; ") == [
         "2.31 µs added to a statement, the median of one in 257",
-        "520 ns of CPU time later to count it",
+        "520 ns of CPU time later to count an execution",
         "12.3 ms from when the last flush was due until it was written",
     ]
     assert dropped == "  7  executions that could not be counted; please report it: this is a bug"

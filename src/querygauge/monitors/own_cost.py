@@ -13,6 +13,7 @@ from typing import Final
 __all__ = ["OwnCost"]
 
 _SAMPLES: Final = 1_000  # the latest; some hundred thousand statements
+_FEWEST: Final = 30  # of fewer the median says little: what is among them by chance may be five times as dear
 _NS_PER_US: Final = 1e3
 
 
@@ -47,8 +48,9 @@ class OwnCost:
 
     @property
     def added_us(self) -> float:
-        """The median of the samples; one that another thread interrupted does not move it. 0 before the first."""
-        return round(statistics.median(tuple(self._samples) or (0,)) / _NS_PER_US, 3)
+        """The median of the samples; one that another thread interrupted does not move it. 0 while there are few."""
+        samples = tuple(self._samples)
+        return round(statistics.median(samples) / _NS_PER_US, 3) if len(samples) >= _FEWEST else 0.0
 
     @property
     def fold_us(self) -> float:

@@ -44,7 +44,7 @@ _TO_CHECK: Final = (
 _FOOTER: Final = "Full text, history and slow executions of one query:"
 _COSTS: Final = {
     "added_us": "{} added to a statement, the median of one in 257",
-    "fold_us": "{} of CPU time later to count it",
+    "fold_us": "{} of CPU time later to count an execution",
     "flush_lag_ms": "{} from when the last flush was due until it was written",
 }
 _SELF_NOTES: Final = {

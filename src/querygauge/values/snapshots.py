@@ -23,7 +23,7 @@ class SelfMetrics(Value):
 
     Attributes:
         added_us: Microseconds that a hook adds to a statement: the median of those sampled of late, one in 257, from
-            the end of the driver's call until it was recorded; 0 if none was.
+            the end of the driver's call until it was recorded; 0 while there are fewer than 30 samples.
         fold_us: CPU time that counting an execution takes later, on average, in microseconds.
         flush_lag_ms: How long after it was due the last flush had written everything; of one that is late, until now.
         hook_errors: Exceptions caught inside hooks; each kind was logged once.
