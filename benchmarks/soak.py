@@ -39,15 +39,12 @@ from sqlalchemy import URL, event, make_url, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from databases.postgres import new_postgres_database, running_postgres
 from querygauge import Snapshot, scope
 from querygauge.gauge import Instrumentation, also_write
 from querygauge.process_usage import process_usage
 from querygauge.settings import Settings
 from querygauge.storage.reader import open_store
-
-sys.path.append(str(Path(__file__).parents[1] / "tests"))
-
-from databases.postgres import new_postgres_database, running_postgres
 
 _ARMS: Final = ("bare", "querygauge")
 _TASKS: Final = 50

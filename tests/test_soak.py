@@ -14,7 +14,10 @@ STATEMENTS = 20_000
 
 def test_nothing_drifts(postgres_server: URL) -> None:
     """After each phase every number is the true one, and in the end the store has every statement once."""
-    environment = os.environ | {"QUERYGAUGE_TEST_POSTGRES": postgres_server.render_as_string(hide_password=False)}
+    environment = os.environ | {
+        "PYTHONPATH": str(SOAK.parents[1] / "tests"),  # as `make bench` has it
+        "QUERYGAUGE_TEST_POSTGRES": postgres_server.render_as_string(hide_password=False),
+    }
     command = [sys.executable, str(SOAK), "--statements", str(STATEMENTS), "--json"]
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     told = json.loads(ended.stdout)
