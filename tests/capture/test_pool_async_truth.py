@@ -74,6 +74,16 @@ def watch(new_async_engine: NewAsyncEngine, new_engine: NewEngine) -> Any:
     return made
 
 
+async def test_before_it_is_used(new_async_engine: NewAsyncEngine) -> None:
+    """Whoever looks at a pool makes no queue for it: the pool's own, made at the same moment, would be lost."""
+    engine = new_async_engine("asyncpg")
+    with instrument(engine, store=None, enable_logging=False) as gauge:
+        snapshot = gauge.pool.get_current_snapshot()
+        assert (snapshot.active_connections, snapshot.idle_connections) == (0, 0)
+        assert "_queue" not in vars(engine.pool._pool)  # type: ignore[attr-defined]
+    await engine.dispose()
+
+
 @pytest.mark.parametrize("pool", POOLS)
 async def test_use(watch: Any, pool: type[Pool]) -> None:
     """Checked out, it is in use; given back, it is idle or closed; disposed of, the pool is empty."""

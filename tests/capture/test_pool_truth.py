@@ -118,6 +118,25 @@ def test_use(watch: Watch, pool: type[Pool]) -> None:
         watched.check(0)
 
 
+def test_the_lock_of_its_queue(watch: Watch) -> None:
+    """Whoever holds the lock of the pool's queue, as a thread that a signal has ended inside, holds up no reader."""
+    watched = watch()
+    mutex: threading.RLock = watched.engine.pool._pool.mutex  # type: ignore[attr-defined]
+    read: list[tuple[int, int]] = []
+
+    def look() -> None:
+        snapshot = watched.gauge.pool.get_current_snapshot()
+        read.append((snapshot.active_connections, snapshot.idle_connections))
+
+    with watched.engine.connect(), watched.engine.connect() as second:
+        second.close()
+        with mutex:
+            reader = threading.Thread(target=look, daemon=True)
+            reader.start()
+            reader.join(5)
+            assert read == [(1, 1)]
+
+
 @pytest.mark.parametrize("pool", POOLS)
 def test_dispose(watch: Watch, pool: type[Pool]) -> None:
     """A disposed pool is empty, and the next one is watched as the first was."""

@@ -21,6 +21,7 @@ from weakref import ref
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import NullPool, Pool
+from sqlalchemy.util.queue import AsyncAdaptedQueue
 
 from querygauge.capture.connection_activity import activity_of
 from querygauge.capture.guard import Guard
@@ -123,11 +124,22 @@ class PoolHooks:
         limit = (size() or None) if callable(size) else None
         # A pool without a size keeps none, unless it keeps one for all; some keep one for each of so many threads.
         kept = limit if callable(size) else size or int(not isinstance(pool, NullPool))
-        checked_out = getattr(pool, "checkedout", None)
-        in_use = len(self._ledger.held) if checked_out is None else checked_out()
-        queued = _queued(pool)
-        idle = max(0, len(self._open) - in_use) if queued is None else queued
+        waiting = _queue_of(pool)
+        in_use = self._in_use(pool, waiting)
+        if waiting is None:
+            idle = max(0, len(self._open) - in_use)
+        else:  # with a connection or without
+            idle = sum(getattr(entry, "dbapi_connection", None) is not None for entry in waiting)
         return PoolGauges(limit, getattr(pool, "_max_overflow", None), in_use, idle, idle_max=kept)
+
+    def _in_use(self, pool: Any, waiting: tuple[Any, ...] | None) -> int:
+        overflow = getattr(pool, "_overflow", None)
+        if waiting is not None and overflow is not None:
+            # As checkedout(), which waits for the lock of the pool's queue. It is the application's: whoever holds it
+            # must not wait for us, nor we for a thread that was interrupted and never lets go.
+            return int(pool.size()) - len(waiting) + int(overflow)
+        checked_out = getattr(pool, "checkedout", None)
+        return len(self._ledger.held) if checked_out is None else checked_out()
 
     def activity(self, checkout: Checkout) -> ConnectionActivity | None:
         """What a checked out connection is at; fits `protocols.Activity`."""
@@ -325,16 +337,12 @@ class PoolHooks:
             self._record.record_lost(None if pattern is None else pattern.id)
 
 
-def _queued(pool: Any) -> int | None:
-    """Open connections that wait in the pool's queue; None for a pool that has no such queue."""
-    entries = _queue_of(pool)
-    return None if entries is None else sum(getattr(entry, "dbapi_connection", None) is not None for entry in entries)
-
-
 def _queue_of(pool: Any) -> tuple[Any, ...] | None:
-    """The entries that wait in the pool's queue, with or without a connection."""
+    """The entries that wait in the pool's queue, with or without a connection; None for a pool without such a queue."""
     queue = getattr(pool, "_pool", None)
     entries = getattr(queue, "queue", None)  # threads wait on the one, tasks on the other
-    if entries is None:
-        entries = getattr(getattr(queue, "_queue", None), "_queue", None)
+    if entries is None and isinstance(queue, AsyncAdaptedQueue):
+        # Made when it is used first, and by nobody who only looks: made by two threads at once, one would be lost.
+        made = vars(queue).get("_queue")
+        return () if made is None else tuple(made._queue)  # noqa: SLF001
     return None if entries is None else tuple(entries)
