@@ -31,7 +31,7 @@ from sqlalchemy.dialects.sqlite.aiosqlite import AsyncAdapt_aiosqlite_connection
 from sqlalchemy.exc import DBAPIError
 
 from databases.engines import NewAsyncEngine, NewDatabase, NewEngine
-from querygauge.instrument import instrument
+from querygauge.instrumenting import instrument
 from querygauge.patterns.cache import PatternCache
 from querygauge.values import QueryStats
 

@@ -20,7 +20,7 @@ from capture.async_scenarios import ASYNC, AsyncScenario
 from capture.scenarios import SYNC, SYNC_ONLY, Facts, Scenario
 from databases.engines import ASYNC_DRIVERS, SYNC_DRIVERS, NewAsyncEngine, NewDatabase, NewEngine
 from querygauge.gauge import Instrumentation
-from querygauge.instrument import instrument
+from querygauge.instrumenting import instrument
 
 DIALECTS = {
     "sqlite3": "sqlite", "psycopg": "postgresql", "pymysql": "mysql",

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from databases.engines import NewAsyncEngine
 from querygauge.gauge import Instrumentation
-from querygauge.instrument import instrument
+from querygauge.instrumenting import instrument
 from querygauge.values import QueryStats
 
 ONE = text("SELECT 1")

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, text
 
 import querygauge
 from databases.engines import NewEngine
-from querygauge.instrument import instrument
+from querygauge.instrumenting import instrument
 
 OURS = str(Path(querygauge.__file__).parent)
 ONE = text("SELECT 1 AS one")

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from querygauge.capture.call_site import CallSiteFinder
 from querygauge.gauge import Instrumentation
-from querygauge.instrument import instrument
+from querygauge.instrumenting import instrument
 
 HERE = Path(__file__)
 ONE = text("SELECT 1")

@@ -13,7 +13,7 @@ from databases.engines import NewAsyncEngine, NewEngine
 from querygauge.capture.connection_activity import activity_of
 from querygauge.errors import SettingsError
 from querygauge.gauge import Instrumentation
-from querygauge.instrument import instrument
+from querygauge.instrumenting import instrument
 from querygauge.values import Holder
 
 ONE = text("SELECT 1")

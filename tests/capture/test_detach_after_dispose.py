@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from databases.engines import NewEngine
-from querygauge.instrument import instrument
+from querygauge.instrumenting import instrument
 
 EVENTS = ("connect", "checkout", "checkin", "close", "detach", "close_detached", "invalidate", "reset")
 

@@ -10,7 +10,7 @@ from sqlalchemy import Column, Engine, Integer, MetaData, Table, create_engine, 
 from sqlalchemy.exc import DBAPIError
 
 from databases.engines import SYNC_DRIVERS, NewDatabase
-from querygauge.instrument import instrument
+from querygauge.instrumenting import instrument
 
 orders = Table("orders", MetaData(), Column("id", Integer, primary_key=True, autoincrement=False))
 

@@ -8,7 +8,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.sqlite.base import SQLiteDialect
 
-from querygauge.instrument import instrument
+from querygauge.instrumenting import instrument
 
 
 class WithoutDriver(SQLiteDialect):

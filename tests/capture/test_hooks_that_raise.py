@@ -17,7 +17,7 @@ from querygauge.capture import sqlalchemy_engine, sqlalchemy_pool
 from querygauge.capture.call_site import CallSiteFinder
 from querygauge.capture.guard import FAILURES_LIMIT
 from querygauge.gauge import Instrumentation
-from querygauge.instrument import instrument
+from querygauge.instrumenting import instrument
 from querygauge.monitors.pool_recorder import PoolRecorder
 from querygauge.monitors.query_monitor import QueryMonitor
 from querygauge.patterns.cache import PatternCache

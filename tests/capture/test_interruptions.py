@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.pool import QueuePool
 
 from databases.engines import NewEngine
-from querygauge.instrument import instrument
+from querygauge.instrumenting import instrument
 from querygauge.interruptions import is_of_signal_handler
 from querygauge.monitors.pool_counters import PoolCounters
 from querygauge.monitors.repetition import RepetitionTable

@@ -9,7 +9,7 @@ from sqlalchemy import Engine, create_engine, text
 from databases.engines import NewDatabase
 from querygauge.capture.call_site import CallSiteFinder
 from querygauge.gauge import Instrumentation
-from querygauge.instrument import instrument
+from querygauge.instrumenting import instrument
 from querygauge.storage.reader import open_store
 
 ONE, TWO = text("SELECT 1 AS one"), text("SELECT 2 AS two")

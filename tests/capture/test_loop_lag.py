@@ -17,7 +17,7 @@ from databases.engines import NewAsyncEngine, NewDatabase
 from querygauge.capture import loop_lag
 from querygauge.capture.loop_lag import BEAT_S, LoopLag, _Heart
 from querygauge.gauge import Instrumentation
-from querygauge.instrument import instrument
+from querygauge.instrumenting import instrument
 
 MS = 1_000_000
 BEAT_NS = int(BEAT_S * 1e9)

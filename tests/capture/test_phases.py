@@ -13,7 +13,7 @@ from sqlalchemy.pool import NullPool, QueuePool
 from databases.engines import NewAsyncEngine, NewDatabase
 from querygauge.capture import sqlalchemy_engine, sqlalchemy_pool
 from querygauge.gauge import Instrumentation
-from querygauge.instrument import instrument
+from querygauge.instrumenting import instrument
 from querygauge.values import PhaseTimes, QueryStats
 
 ONE, TWO = text("SELECT 1"), text("SELECT 2 AS two")

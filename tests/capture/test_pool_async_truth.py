@@ -14,7 +14,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool, Pool, StaticPool
 from capture.scenarios import SLOW, begun, kill, wait_until
 from databases.engines import NewAsyncEngine, NewEngine
 from querygauge.gauge import Instrumentation
-from querygauge.instrument import instrument
+from querygauge.instrumenting import instrument
 
 ONE = text("SELECT 1")
 SESSIONS = text(

@@ -16,7 +16,7 @@ from sqlalchemy.pool import AssertionPool, NullPool, Pool, QueuePool, SingletonT
 from capture.scenarios import wait_until
 from databases.engines import NewEngine
 from querygauge.gauge import Instrumentation
-from querygauge.instrument import instrument
+from querygauge.instrumenting import instrument
 
 ONE = text("SELECT 1")
 SESSIONS = text(

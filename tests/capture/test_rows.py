@@ -10,7 +10,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.util import greenlet_spawn
 
 from databases.engines import ASYNC_DRIVERS, SYNC_DRIVERS, NewAsyncEngine, NewEngine
-from querygauge.instrument import instrument
+from querygauge.instrumenting import instrument
 
 UNKNOWN = None
 

@@ -18,7 +18,7 @@ from capture.held_statements import HELD, PATIENT, ahead, held_in, locked, seen
 from databases.engines import SYNC_DRIVERS, NewEngine
 from querygauge.errors import SettingsError
 from querygauge.gauge import Instrumentation
-from querygauge.instrument import instrument
+from querygauge.instrumenting import instrument
 from querygauge.settings import Settings
 
 ONE = text("SELECT 1")

@@ -17,7 +17,7 @@ from capture.held_statements import HELD, PATIENT, Locked, ahead
 from databases.engines import ASYNC_DRIVERS, NewAsyncEngine, NewDatabase
 from querygauge import scope
 from querygauge.gauge import Instrumentation
-from querygauge.instrument import instrument
+from querygauge.instrumenting import instrument
 from querygauge.values import RunningQuery
 
 HERE = Path(__file__)

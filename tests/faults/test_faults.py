@@ -23,7 +23,7 @@ from faults.cancellations import CANCELLATIONS
 from faults.outages import FAULTS, OUTAGES
 from faults.scenarios import Case, Faults, works
 from querygauge.gauge import Instrumentation
-from querygauge.instrument import instrument
+from querygauge.instrumenting import instrument
 from querygauge.values import OutcomeCounts
 
 _ENDINGS = ("error", "timeout", "cancelled")

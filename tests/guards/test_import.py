@@ -1,14 +1,19 @@
 """What importing the package costs a host."""
 
 import json
+import pickle
+import pkgutil
 import subprocess
 import sys
 
 import pytest
 
+import querygauge
+
 _LIBRARIES = {"aiohttp", "asyncpg", "duckdb", "greenlet", "opentelemetry", "rich"}
 _FRAMEWORKS = {"celery", "fastapi", "flask", "litestar", "starlette", "werkzeug"}
 _HEAVY = _LIBRARIES | _FRAMEWORKS
+_MEASURING = {"querygauge.capture", "querygauge.monitors", "querygauge.patterns", "sqlalchemy"}
 _LOADED = "import json, sys; print(json.dumps(sorted(sys.modules)))"
 
 
@@ -24,3 +29,36 @@ def test_importing_loads_nothing_heavy(statement: str) -> None:
     """Neither the import nor the use of any public name loads the database of the store or an optional library."""
     # SQLAlchemy 2.0 loads greenlet by itself, wherever it is installed.
     assert _HEAVY & (loaded_by(statement) - loaded_by("import sqlalchemy")) == set()
+
+
+@pytest.mark.parametrize("statement", ["import querygauge", "import querygauge.surfaces.stored, querygauge.collector"])
+def test_what_reads_or_folds_a_store_loads_nothing_that_measures(statement: str) -> None:
+    """Neither the package nor the store's side loads SQLAlchemy, the hooks, the monitors or the normaliser."""
+    assert _MEASURING & loaded_by(statement) == set()
+
+
+def test_each_public_name_is_loaded_when_it_is_asked_for() -> None:
+    """Whichever comes first is an attribute and can be imported; what is no public name is neither."""
+    one_of_each_module = {getattr(querygauge, name).__module__: name for name in querygauge.__all__}
+    for name in one_of_each_module.values():
+        loaded_by(
+            f"import querygauge; public = querygauge.{name}; from querygauge import {name}; assert public is {name}"
+        )
+    assert set(querygauge.__all__) <= set(dir(querygauge))
+    with pytest.raises(AttributeError, match="has no attribute 'absent'"):
+        _ = querygauge.absent  # type: ignore[attr-defined]
+    with pytest.raises(ImportError, match="cannot import name 'absent'"):
+        from querygauge import absent  # type: ignore[attr-defined]  # noqa: F401
+
+
+def test_importing_a_submodule_takes_no_public_name_away() -> None:
+    """Python puts a submodule into the package under its own name, so none has that of a function or a class."""
+    assert {module.name for module in pkgutil.iter_modules(querygauge.__path__)} & set(querygauge.__all__) == set()
+
+
+def test_a_value_is_pickled_by_where_it_is_made() -> None:
+    """A process that has loaded nothing yet reads what another one pickled."""
+    pickled = pickle.dumps(
+        [querygauge.Pattern("1", "SELECT ?", "SELECT", "SELECT", (), "sqlite"), querygauge.instrument]
+    )
+    loaded_by(f"import pickle; pattern, instrument = pickle.loads({pickled!r}); assert pattern.id == '1'")

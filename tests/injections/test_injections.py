@@ -24,8 +24,8 @@ from querygauge.capture.endings import ENDINGS
 from querygauge.capture.guard import Guard
 from querygauge.capture.makers import Makers
 from querygauge.clock import SystemClock
+from querygauge.everything import Everything, instrument_all
 from querygauge.gauge import Instrumentation
-from querygauge.instrument_all import Everything, instrument_all
 from querygauge.middleware.request_scope import GUARD
 from querygauge.monitors import pool_recorder, recorder
 from querygauge.settings import Settings
@@ -306,7 +306,7 @@ def test_what_is_alive_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     with places_reached() as reached:
         with instrument_all(store=None) as gauge:
             assert gauge.report_data().self_metrics.hook_errors > 0
-        monkeypatch.setattr(sys.modules["querygauge.instrument_all"], "living_targets", _fails)
+        monkeypatch.setattr(sys.modules["querygauge.everything"], "living_targets", _fails)
         with instrument_all(store=None) as gauge:
             assert gauge.report_data().self_metrics.hook_errors == 1
     assert reached == BESIDES[test_what_is_alive_stays]
@@ -318,7 +318,7 @@ BESIDES: dict[Any, set[str]] = {
     test_a_context_that_cannot_be_read: {"sqlalchemy_engine: Statements._timed.timed (1)"},
     test_a_timer_that_fails: {"loop_lag: _Heart._beat"},
     test_what_is_made_is_made: {"makers: Makers._tell", "makers: Makers._attach_to_asyncpg"},
-    test_what_is_alive_stays: {"instrument_all: Everything._join_living", "instrument_all: Everything.begin"},
+    test_what_is_alive_stays: {"everything: Everything._join_living", "everything: Everything.begin"},
 }
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import create_engine, text
 
 from processes.programs import executions, run
 from querygauge.collector import claim_tick
-from querygauge.instrument import instrument
+from querygauge.instrumenting import instrument
 from querygauge.storage.paths import StorePaths
 from querygauge.storage.spool import waiting_files
 

@@ -15,7 +15,7 @@ from sqlalchemy import URL, create_engine
 
 from processes.programs import executions, run
 from querygauge.flush import flush_thread
-from querygauge.instrument import instrument
+from querygauge.instrumenting import instrument
 from querygauge.patterns.cache import PatternCache
 from querygauge.registry import registry as registry_of_instrument
 

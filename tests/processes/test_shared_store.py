@@ -16,7 +16,7 @@ from missing import skip_or_fail
 from processes.programs import executions, run, start
 from querygauge.collector import tick
 from querygauge.errors import SettingsError
-from querygauge.instrument import instrument
+from querygauge.instrumenting import instrument
 from querygauge.storage.paths import StorePaths
 from querygauge.storage.spool import waiting_files
 

@@ -12,9 +12,9 @@ import uuid
 from contextlib import suppress
 from pathlib import Path
 
+from querygauge.everything import Everything
 from querygauge.forking import survive_forks
 from querygauge.gauge import also_write
-from querygauge.instrument_all import Everything
 from querygauge.registry import registry
 from querygauge.settings import load_settings
 from querygauge.values import Snapshot

@@ -1,5 +1,5 @@
 """
-Measures a process of `querygauge run` once it imports SQLAlchemy or asyncpg; the one started says what all have seen.
+Measures a process of `querygauge run` once it imports SQLAlchemy, asyncpg or querygauge; the one started tells of all.
 
 It runs before the application, for whose imports it may matter that they are the first: gevent patches what nobody uses
 yet. So it needs little of the standard library and nothing of querygauge, which is loaded when it is needed, if at all.
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["prepare"]
 
 _IMPORTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, os.pardir, "imports.py")
-_MEASURED = ("sqlalchemy", "asyncpg")
+# querygauge loads SQLAlchemy too, but when half of it is there; the package alone is whole, and has loaded nothing yet.
+_SIGNS = ("sqlalchemy", "asyncpg", "querygauge")
 _TARGETS_SHOWN = 3
 
 
@@ -36,8 +37,8 @@ def prepare(run: str) -> None:
     process, folder, command = run.split("\n")
     beginning = _Beginning(folder)
     when_imported = _loaded(_IMPORTS).when_imported
-    for package in (*_MEASURED, "querygauge"):
-        when_imported(package, lambda package=package: beginning.imported(package))
+    for package in _SIGNS:
+        when_imported(package, beginning.begin)
     if process == str(os.getpid()):
         atexit.register(_tell, os.getpid(), folder, command)
 
@@ -47,15 +48,11 @@ class _Beginning:
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
-        self._imported: list[str] = []
         self._has_begun = False
 
-    def imported(self, package: str) -> None:
-        """Takes note that a package is there now."""
-        self._imported.append(package)
-        # An application that uses querygauge itself has imported half of it by the time SQLAlchemy is there.
-        is_half = "querygauge" in sys.modules and "querygauge" not in self._imported
-        if self._has_begun or is_half or not set(_MEASURED).intersection(self._imported):
+    def begin(self) -> None:
+        """Begins, unless it has."""
+        if self._has_begun:
             return
         self._has_begun = True
         try:

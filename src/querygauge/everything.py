@@ -17,7 +17,7 @@ from querygauge.capture.makers import Makers
 from querygauge.capture.sqlalchemy_target import is_watchable
 from querygauge.clock import SystemClock
 from querygauge.gauge import Instrumentation
-from querygauge.instrument import check_agrees
+from querygauge.instrumenting import check_agrees
 from querygauge.logs import get_logger
 from querygauge.registry import name_of, registry
 from querygauge.settings import Settings, load_settings

@@ -250,7 +250,7 @@ def test_the_pool_of_an_engine_that_is_gone_goes_on_under_its_name(everything: E
 
 def test_names_are_bounded(everything: Everything, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An application with a database for each of its tests does not fill the memory with their names."""
-    monkeypatch.setattr(sys.modules["querygauge.instrument_all"], "_MOST_NAMES", 0)
+    monkeypatch.setattr(sys.modules["querygauge.everything"], "_MOST_NAMES", 0)
     gauge = everything()
     engines = [create_engine(f"sqlite:///{tmp_path}/{number}.sqlite") for number in range(3)]
     for engine in engines:

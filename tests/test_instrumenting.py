@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session, scoped_session, sessionmaker
 from processes.programs import executions, run
 from querygauge.errors import SettingsError
 from querygauge.gauge import Instrumentation
-from querygauge.instrument import instrument, uninstrument
+from querygauge.instrumenting import instrument, uninstrument
 
 
 @pytest.fixture
