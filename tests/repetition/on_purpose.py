@@ -1,7 +1,7 @@
 """Programs that send the same again to learn what has changed, or to take the next."""
 
 import asyncpg  # type: ignore[import-untyped]  # it has no stubs
-from sqlalchemy import Engine, Sequence, func, select, text
+from sqlalchemy import Engine, Sequence, delete, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session, selectinload
 
@@ -177,7 +177,7 @@ async def told_to_others(pool: asyncpg.Pool) -> None:
 
 @innocent(
     "queues, sequences and locks",
-    flagged=(Expected("repeat-same-parameters", "likely"), Expected("write-loop", "likely")),
+    flagged=(Expected("write-loop", "likely"),),
 )
 def a_queue_without_locks(engine: Engine) -> None:
     """The first that waits is done, and then the next is the first."""
@@ -217,3 +217,54 @@ def the_clock_of_the_database(engine: Engine) -> None:
     with engine.connect() as connection:
         for _ in range(8):
             connection.execute(select(func.clock_timestamp(), func.random())).one()
+
+
+@innocent("answers that change")
+def drained_by_core(engine: Engine) -> None:
+    """The first ones, until there are none: the question is the same, and the rows are gone."""
+    query = select(Job.id).order_by(Job.id).limit(25)
+    with engine.begin() as connection:
+        while ids := connection.scalars(query).all():
+            connection.execute(delete(Job).where(Job.id.in_(ids)))
+
+
+@innocent("answers that change", is_scoped=False)
+def drained_by_the_orm(engine: Engine) -> None:
+    """On one connection, without a scope."""
+    query = select(Job).order_by(Job.id).limit(25)
+    with engine.connect() as connection, Session(connection) as session:
+        while jobs := session.scalars(query).all():
+            session.execute(delete(Job).where(Job.id.in_([job.id for job in jobs])))
+
+
+@innocent("answers that change", on="asyncpg")
+async def drained_asynchronously(engine: AsyncEngine) -> None:
+    """One connection for each part, within one scope."""
+    query = select(Job.id).where(~Job.is_done).order_by(Job.id).limit(25)
+    while True:
+        async with AsyncSession(engine) as session:
+            ids = (await session.scalars(query)).all()
+            if not ids:
+                break
+            await session.execute(update(Job).where(Job.id.in_(ids)).values(is_done=True))
+            await session.commit()
+
+
+@innocent("answers that change", on="pool")
+async def drained_by_asyncpg(pool: asyncpg.Pool) -> None:
+    """Without SQLAlchemy, and a count that is asked for after each part."""
+    async with pool.acquire() as connection:
+        while await connection.fetchval("SELECT count(*) FROM jobs"):
+            rows = await connection.fetch("SELECT id FROM jobs ORDER BY id LIMIT 25")
+            await connection.execute("DELETE FROM jobs WHERE id = ANY($1)", [row["id"] for row in rows])
+
+
+@innocent("answers that change", flagged=(Expected("repeat-same-parameters", "likely"),))
+def drained_by_batches(engine: Engine) -> None:
+    """What a flush deletes together is one execution with many sets of parameters, which belongs to no streak."""
+    query = select(Job).order_by(Job.id).limit(25)
+    with Session(engine) as session:
+        while jobs := session.scalars(query).all():
+            for job in jobs:
+                session.delete(job)
+            session.commit()

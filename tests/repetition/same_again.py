@@ -1,11 +1,11 @@
 """Programs that ask again what they have been told."""
 
 import asyncpg  # type: ignore[import-untyped]  # it has no stubs
-from sqlalchemy import Engine, func, select, text
+from sqlalchemy import Engine, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session
 
-from repetition.corpus import finds
+from repetition.corpus import Expected, finds
 from repetition.shop import Comment, Post, Setting, User
 
 
@@ -138,3 +138,31 @@ async def asynchronously(engine: AsyncEngine) -> None:
     async with AsyncSession(engine) as session:
         for _ in range(8):
             await session.scalars(select(Setting).where(Setting.name == "zone"))
+
+
+@finds("repeat-same-parameters", "likely", "keep the answer", Expected("write-loop", "likely"))
+def while_another_table_is_written(engine: Engine) -> None:
+    """A setting for each comment that is written: the comments change, and the setting does not."""
+    with engine.begin() as connection:
+        for number in range(1, 9):
+            connection.execute(select(Setting.value).where(Setting.name == "theme")).scalar_one()
+            connection.execute(insert(Comment).values(post_id=number, text="new"))
+
+
+@finds("repeat-same-parameters", "likely", "keep the answer", Expected("write-loop", "likely"))
+def before_it_is_changed_for_all(engine: Engine) -> None:
+    """Asked for eight times, and only then written."""
+    with Session(engine) as session:
+        for _ in range(8):
+            session.scalars(select(User.visits).where(User.id == 1)).one()
+        for number in range(1, 9):
+            session.execute(update(User).where(User.id == number).values(visits=number))
+
+
+@finds("repeat-same-parameters", "likely", "keep the answer", on="pool")
+async def of_a_table_that_a_write_only_reads(pool: asyncpg.Pool) -> None:
+    """What is copied stays as it was."""
+    async with pool.acquire() as connection:
+        for _ in range(8):
+            await connection.fetch("SELECT value FROM settings WHERE name = 'theme'")
+            await connection.execute("INSERT INTO comments (post_id, text) SELECT 1, name FROM settings")

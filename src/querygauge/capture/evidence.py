@@ -32,6 +32,7 @@ _MEMBERS_SHARED: Final = 4  # of those taken; what is not of the list may be amo
 POLL_NS: Final = 50_000_000  # between two executions: who waits so long asks whether something has changed
 NEIGHBOURS: Final = 7  # the first so many are looked at one after the other, and what is between them too
 _TASKS: Final = 3  # that overlap: two may be a task and the one that waits for it
+_SAME: Final = 3  # executions for each set of parameters, from which they are asked again and no values of a loop
 _DEEPEST: Final = 4  # lists within lists that are read
 # Hashes of small numbers would tell the numbers.
 SALT: Final = os.urandom(16)
@@ -56,6 +57,9 @@ class Evidence:
         overlaps: Executions that began before the one ahead of them had ended.
         pauses: Executions that began long after.
         uncompared: Executions whose parameters have no hash.
+        changes: Executions before which, since the one looked at before, a write to a table of theirs was looked at.
+        last_ns: Start of the last execution looked at.
+        written: Tables that each execution changes.
     """
 
     looked = 0
@@ -65,6 +69,8 @@ class Evidence:
     overlaps = 0
     pauses = 0
     uncompared = 0
+    changes = 0
+    last_ns = 0
     _is_load = True  # whether the ORM loads something by itself
     _batches = 0
     _flushes = 0  # executions that a flush sent, of which the one before is known
@@ -81,6 +87,7 @@ class Evidence:
 
     def __init__(self, traits: Traits) -> None:
         self._traits = traits
+        self.written = traits.written
         self.parameters: set[int] = set()
 
     def add_gap(self, gap_ns: int) -> None:
@@ -196,6 +203,9 @@ class Evidence:
             are_few = len(self._parents) == 1 or 2 * len(self._parents) <= self.looked
             return are_few and self.cause != "lazy"
         if self._is_most(self._chunks) or self._is_walk(threshold):
+            return True
+        # What has changed in between has another answer, which the first one cannot stand for.
+        if self._is_most(self.changes) and len(self.parameters) <= max(1, self.looked // _SAME):
             return True
         is_same = len(self.parameters) == 1
         return is_same and (traits.is_answered_anew or 2 * self.pauses > self._neighbours)

@@ -42,6 +42,7 @@ _LONGEST: Final = 200
 _FIRST_LOOKED_AT: Final = 5
 _ONE_IN: Final = 32
 _LINES_LIMIT: Final = 100  # lines of one streak that evidence is kept of
+_CHANGES: Final = ""  # no pattern's id
 
 
 class Streak:
@@ -58,9 +59,9 @@ class Streak:
         call_site: The line found last.
     """
 
-    __slots__ = ("_ended_ns", "_evidence", "call_site", "count", "due", "evidence", "last_ns", "repeats")
+    __slots__ = ("_changes", "_ended_ns", "_evidence", "call_site", "count", "due", "evidence", "last_ns", "repeats")
 
-    def __init__(self, key: str, first_ns: int, first_duration_ns: int, last_ns: int) -> None:
+    def __init__(self, key: str, first_ns: int, first_duration_ns: int, last_ns: int, changes: "Changes") -> None:
         self.repeats: dict[tuple[str, str | None], list[Any]] = {(key, None): [1, first_duration_ns, 0, None, (0,) * 8]}
         self.evidence: dict[str | None, Evidence] = {}
         self.count = self.due = 2
@@ -68,6 +69,7 @@ class Streak:
         self.call_site: str | None = None
         self._evidence: Evidence | None = None  # of the line found last
         self._ended_ns = first_ns + first_duration_ns
+        self._changes = changes
 
     @property
     def is_due(self) -> bool:
@@ -101,11 +103,17 @@ class Streak:
         evidence = self._evidence
         if evidence is None or call_site is not self.call_site:
             evidence = self._turn_to(call_site, pattern)
-        looked, count = evidence.looked, self.count
+        looked, count, changes = evidence.looked, self.count, self._changes
         pause = 1 if count < _FIRST_LOOKED_AT else min(count, _ONE_IN)
         self.due = 0 if len(self.evidence) > 1 else count + pause
+        if evidence.written and rows:
+            for table in evidence.written:
+                changes[table] = started_ns
         if looked >= LOOKS:
             return
+        if changes:
+            evidence.changes += self._is_changed(pattern, evidence.last_ns or self._ended_ns)
+        evidence.last_ns = started_ns
         if looked < NEIGHBOURS:
             if not 0 <= started_ns - self._ended_ns <= POLL_NS:
                 evidence.add_gap(started_ns - self._ended_ns)
@@ -120,6 +128,11 @@ class Streak:
         except Exception:  # noqa: BLE001  # a value without a hash
             evidence.uncompared += 1
 
+    def _is_changed(self, pattern: Pattern, since_ns: int) -> bool:
+        """Whether a write to one of the tables of a pattern was looked at since then."""
+        changes = self._changes
+        return any(changes.get(table, 0) > since_ns for table in pattern.tables)
+
     def _turn_to(self, call_site: str | None, pattern: Pattern) -> Evidence:
         """The evidence of another line than before."""
         self.call_site = call_site
@@ -132,8 +145,13 @@ class Streak:
         return evidence
 
 
-Seen = dict[str, tuple[int, int] | Streak]
-"""By pattern id: start and duration of the only execution so far, or the streak from the second one on."""
+Changes = dict[str, int]
+"""By table: the start of the last write that was looked at."""
+Seen = dict[str, tuple[int, int] | Streak | Changes]
+"""
+By pattern id: start and duration of the only execution so far, or the streak from the second one on; and, under a key
+of their own, the changes that all streaks have in common.
+"""
 
 
 class Scope:
@@ -182,7 +200,8 @@ class Scope:
         ENDINGS.tell(self, time.perf_counter_ns() - self._began_ns)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.name!r}, patterns={sum(map(len, self.seen.values()))})"
+        patterns = sum(len(seen) - (_CHANGES in seen) for seen in self.seen.values())
+        return f"{type(self).__name__}({self.name!r}, patterns={patterns})"
 
 
 def continued(
@@ -212,11 +231,13 @@ def continued(
         known.last_ns = started_ns
         known.count += 1
         return known
-    first_ns, first_duration_ns = known  # type: ignore[misc]  # no Streak, whose class was compared above
+    first: Any = known  # no Streak, whose class was compared above
+    first_ns, first_duration_ns = first
     if has_pauses and started_ns - first_ns > PAUSE_NS:
         seen[pattern_id] = (started_ns, duration_ns)
         return None
-    streak = seen[pattern_id] = Streak(f"{target} {pattern_id}", first_ns, first_duration_ns, started_ns)
+    changes: Any = seen.setdefault(_CHANGES, {})
+    streak = seen[pattern_id] = Streak(f"{target} {pattern_id}", first_ns, first_duration_ns, started_ns, changes)
     return streak
 
 

@@ -38,6 +38,7 @@ class Traits(NamedTuple):
 
     Attributes:
         is_write: Whether it changes rows.
+        written: Tables whose rows it changes; behind `WITH …` those that it reads as well, as nobody tells them apart.
         is_part: Whether each execution is one part of a whole, as of a cursor, or is meant, as a lock.
         may_walk: Whether it may be a page or a window of a walk through a table.
         is_answered_anew: Whether it has another answer each time although nothing about it changes.
@@ -45,6 +46,7 @@ class Traits(NamedTuple):
     """
 
     is_write: bool
+    written: tuple[str, ...]
     is_part: bool
     may_walk: bool
     is_answered_anew: bool
@@ -53,16 +55,18 @@ class Traits(NamedTuple):
 
 def traits_of(pattern: Pattern) -> Traits:
     """The traits of a pattern."""
-    return _traits(pattern.text, pattern.operation, bool(pattern.tables))
+    return _traits(pattern.text, pattern.operation, pattern.tables)
 
 
 @lru_cache(_PATTERNS_REMEMBERED)
-def _traits(text: str, operation: str, reads_tables: bool) -> Traits:
+def _traits(text: str, operation: str, tables: tuple[str, ...]) -> Traits:
     is_write, may_walk = operation in WRITES, operation in _READS | WRITES and _WALKS(text) is not None
+    written = tables[:1] if text[: len(operation)].upper() == operation else tables
     return Traits(
         is_write=is_write,
+        written=written if is_write else (),
         is_part=operation in _IN_PARTS or _EACH(text) is not None,
         may_walk=may_walk,
-        is_answered_anew=(_ANOTHER if reads_tables else _HEALTH_OR_CHANCE)(text) is not None,
+        is_answered_anew=(_ANOTHER if tables else _HEALTH_OR_CHANCE)(text) is not None,
         is_simple=not (is_write or may_walk),
     )
