@@ -2,12 +2,14 @@
 
 import asyncio
 import contextvars
+import gc
 from collections.abc import AsyncIterator
 
 from sqlalchemy import text
 
 from databases.engines import NewEngine
 from querygauge import instrument, scope
+from querygauge.capture.scope import CURRENT, Streak
 
 
 def test_entered_and_left_in_different_contexts() -> None:
@@ -58,3 +60,23 @@ def test_what_it_is_called_is_bounded() -> None:
     with scope("x" * 1_000, tenant="y" * 1_000) as entered:
         assert entered.name == "x" * 200
         assert entered.tags == {"tenant": "y" * 200}
+
+
+def test_what_is_left_of_it_in_a_context(new_engine: NewEngine) -> None:
+    """A context may outlive its scope by minutes, as that of a timer; what was executed is let go of at the end."""
+    engine = new_engine("sqlite3")
+
+    def streaks() -> int:
+        gc.collect()
+        return sum(isinstance(each, Streak) for each in gc.get_objects())
+
+    before = streaks()
+    with instrument(engine, store=None) as gauge:
+        with scope("GET /orders"), engine.connect() as connection:
+            for _ in range(6):
+                connection.execute(text("SELECT abs(1)"))
+            context = contextvars.copy_context()
+            assert streaks() == before + 1
+        assert [found.execution_count for found in gauge.queries.get_repetitions()] == [6]
+        assert streaks() == before
+        assert CURRENT in context

@@ -164,7 +164,7 @@ class Scope:
         label: What it is counted under; None while that is not known yet.
         repeats: Belongs to the fold.
         evidence: Of what is counted within the scope itself, by whoever measured it.
-        seen: What was executed so far, by target; belongs to the hot path.
+        seen: What was executed so far, by target, until it is over; belongs to the hot path.
         tallies: Belongs to the fold.
     """
 
@@ -195,8 +195,10 @@ class Scope:
         return self.label
 
     def finish(self) -> None:
-        """Ends it, and has it counted."""
+        """Ends it, has it counted, and lets go of what it executed."""
         self.is_over = True
+        # The context it was set in may live on: a timer has one, and asyncpg makes one for each statement it prepares.
+        self.seen = {}
         ENDINGS.tell(self, time.perf_counter_ns() - self._began_ns)
 
     def __repr__(self) -> str:
