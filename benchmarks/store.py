@@ -27,7 +27,8 @@ from querygauge.histogram import Histogram
 from querygauge.storage import database, folding
 from querygauge.storage.paths import StorePaths
 from querygauge.storage.reader import open_store
-from querygauge.storage.spool import SpoolSink, waiting_files
+from querygauge.storage.spool import waiting_files
+from querygauge.storage.spool_sink import SpoolSink
 from querygauge.values import OutcomeCounts, Pattern, QueryStats, Snapshot
 
 _PROCESSES = 8

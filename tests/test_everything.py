@@ -359,7 +359,7 @@ def test_without_engines_there_is_no_thread_and_no_asyncpg(tmp_path: Path) -> No
     from querygauge import instrument_all
     gauge = instrument_all(store=STORE)
     assert threading.enumerate() == [threading.main_thread()]
-    assert not {"asyncpg", "duckdb"} & set(sys.modules)
+    assert not {"_duckdb", "asyncpg", "duckdb"} & set(sys.modules)
     engine = create_engine("sqlite://")
     assert len(threading.enumerate()) == 2
     send(engine, "mark", 3)

@@ -2,20 +2,18 @@
 The collector: a tick folds what the hosts flushed, and a loop of ticks.
 
 A tick takes the store as the last one left it and leaves it whole, so it may be killed at any time and run by
-anybody. Hosts never fold by themselves unless told to: they claim a tick and start it as a short process.
-Importing this loads no DuckDB; a tick does.
+anybody. `python -m querygauge.collector STORE` is the one that hosts start, each minute; so it loads what it needs
+for it and nothing else. Importing this loads no DuckDB; a tick does.
 """
 
-import os
-import subprocess
+import signal
 import sys
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from querygauge.errors import StoreError
 from querygauge.logs import get_logger
@@ -25,17 +23,15 @@ from querygauge.storage.spool import waiting_files
 if TYPE_CHECKING:
     from querygauge.storage.folding import FoldResult
 
-__all__ = ["TickResult", "claim_tick", "run", "start_child", "tick"]
+__all__ = ["TickResult", "main", "run", "tick"]
 
 log = get_logger(__name__)
 
 # So much waits only where somebody writes a lot; folding it early keeps transactions small and the spool short.
 _EARLY_BYTES: Final = 8_000_000
-_US_PER_S: Final = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class TickResult:
+class TickResult(NamedTuple):
     """What one tick did, and how long it took."""
 
     folded: "FoldResult"
@@ -123,72 +119,16 @@ def _waiting_bytes(paths: StorePaths) -> int:
     return size
 
 
-def claim_tick(root: Path, interval_s: float, now_us: int) -> bool:
-    """
-    Whether the caller is the one to tick: true for one process per interval, whoever asks first.
-
-    Args:
-        root: Directory of the store; it exists.
-        interval_s: Seconds between two claims.
-        now_us: Microseconds since 1970-01-01 UTC.
-
-    Raises:
-        StoreError: If the claim cannot be written.
-    """
-    from filelock import FileLock, Timeout
-
-    paths = StorePaths(root)
+def main() -> None:
+    """Folds the store that is named in the arguments, as a process of its own; ends with status 1 if it cannot be."""
+    # A machine that is shut down tells every process; a fold is over before that matters.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     try:
-        # Made here and gone at the end: a forked child must find no lock to inherit.
-        with FileLock(paths.tick_lock, timeout=0):
-            if not _is_due(paths.tick_stamp, interval_s, now_us):
-                return False
-            paths.tick_stamp.touch()
-            os.utime(paths.tick_stamp, ns=(now_us * 1000, now_us * 1000))
-            return True
-    except Timeout:
-        return False
-    except OSError as error:
-        raise StoreError(f"store {str(paths.root)!r} could not be claimed: {error.strerror or error}") from error
+        tick(Path(sys.argv[1]))
+    except StoreError as error:
+        sys.exit(f"querygauge: {error}")
 
 
-def _is_due(stamp: Path, interval_s: float, now_us: int) -> bool:
-    try:
-        claimed_us = stamp.stat().st_mtime_ns // 1000
-    except FileNotFoundError:
-        return True
-    # A claim from a moment ahead is of a process that read the clock after us and got the lock first. One from further
-    # in the future was made before somebody set the clock back; waiting for it could take for ever.
-    return abs(now_us - claimed_us) >= interval_s * _US_PER_S
-
-
-def start_child(root: Path) -> "subprocess.Popen[bytes]":
-    """
-    Starts one tick as a process of its own, which nobody needs to wait for; the caller reaps it with `poll()`.
-
-    Raises:
-        StoreError: If it cannot be started.
-    """
-    command = [_python(), "-m", "querygauge", "collect", "--once", "--store", str(StorePaths(root).root)]
-    try:
-        return subprocess.Popen(  # noqa: S603  # our own module, and the host's own store
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            # A signal to the host's terminal or group is not meant for it.
-            start_new_session=True,
-            # Under `querygauge run` it is no part of the application.
-            env={**os.environ, "QUERYGAUGE_ENABLED": "0", "_QUERYGAUGE_RUN": ""},
-        )
-    except OSError as error:
-        raise StoreError(f"a tick could not be started with {command[0]!r}: {error.strerror or error}") from error
-
-
-def _python() -> str:
-    # Servers that embed Python name themselves here, and would start a second server.
-    if not Path(sys.executable or "").name.lower().startswith(("python", "pypy")):
-        raise StoreError(
-            f"a tick needs a Python; sys.executable is {sys.executable!r}; set collector to 'external' or 'inline'"
-        )
-    return sys.executable
+if __name__ == "__main__":
+    main()

@@ -35,7 +35,7 @@ from querygauge.protocols import Clock, SnapshotSink
 from querygauge.rendering.report import render_report
 from querygauge.rendering.report_data import ReportData
 from querygauge.settings import Settings
-from querygauge.storage.spool import SpoolSink
+from querygauge.storage.spool_sink import SpoolSink
 from querygauge.ticks import Ticks
 from querygauge.values import (
     PoolMetrics,

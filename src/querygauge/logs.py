@@ -6,7 +6,6 @@ stream unless told otherwise. Structlog on its own prints to standard output, wh
 write. It is not loaded for our sake either: a host that has configured it has loaded it.
 """
 
-import logging
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
@@ -33,6 +32,8 @@ class _HostsLogger:
                 if structlog is not None and structlog.is_configured():
                     getattr(structlog.get_logger(self._name), method)(event, **values)
                 else:
+                    import logging  # a host has it from SQLAlchemy or asyncpg; a tick seldom says anything
+
                     _write_plainly(getattr(logging.getLogger(self._name), method), event, values)
 
         return write

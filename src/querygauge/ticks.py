@@ -6,9 +6,11 @@ folds in the flush thread, for places where no process may be started; `external
 Deliberately not here: what a tick does.
 """
 
+import os
 import subprocess
 import sys
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Final
 
@@ -17,13 +19,16 @@ from querygauge.errors import StoreError
 from querygauge.logs import get_logger
 from querygauge.protocols import Clock
 from querygauge.settings import Settings
+from querygauge.storage.locking import FileLock
+from querygauge.storage.paths import StorePaths
 
-__all__ = ["Ticks"]
+__all__ = ["Ticks", "claim_tick", "start_child"]
 
 log = get_logger(__name__)
 
 _FINISH_S: Final = 1.0  # a tick takes some 0.3 s
 _FOLDING: Final = frozenset({"auto", "inline"})
+_US_PER_S: Final = 1_000_000
 
 
 class Ticks:
@@ -37,6 +42,9 @@ class Ticks:
         self._clock = clock
         self._child: subprocess.Popen[bytes] | None = None
         self._has_failed = False
+        if self._mode == "inline":
+            # By the time the flush thread needs it, the host may have given up the right to read it.
+            import_module("querygauge.storage.folding")
 
     def after_flush(self) -> None:
         """Starts a tick if one is due; never raises, and returns at once unless the mode is `inline`."""
@@ -44,7 +52,7 @@ class Ticks:
         if self._mode not in _FOLDING or self._child is not None:
             return
         try:
-            if collector.claim_tick(self._store, self._interval_s, self._clock.now_us()):
+            if claim_tick(self._store, self._interval_s, self._clock.now_us()):
                 self._tick()
         except StoreError as error:
             self._note(str(error))
@@ -79,7 +87,7 @@ class Ticks:
             collector.tick(self._store)
             self._has_failed = False
         else:
-            self._child = collector.start_child(self._store)
+            self._child = start_child(self._store)
 
     def _note(self, error: str) -> None:
         if not self._has_failed:
@@ -87,3 +95,71 @@ class Ticks:
             log.warning(
                 "tick_failed", store=str(self._store), error=error, remedy="run 'querygauge collect --once' to see why"
             )
+
+
+def claim_tick(root: Path, interval_s: float, now_us: int) -> bool:
+    """
+    Whether the caller is the one to tick: true for one process per interval, whoever asks first.
+
+    Args:
+        root: Directory of the store; it exists.
+        interval_s: Seconds between two claims.
+        now_us: Microseconds since 1970-01-01 UTC.
+
+    Raises:
+        StoreError: If the claim cannot be written.
+    """
+    paths = StorePaths(root)
+    lock = FileLock(paths.tick_lock)
+    try:
+        if not lock.acquire() or not _is_due(paths.tick_stamp, interval_s, now_us):
+            return False
+        paths.tick_stamp.touch()
+        os.utime(paths.tick_stamp, ns=(now_us * 1000, now_us * 1000))
+    except OSError as error:
+        raise StoreError(f"store {str(paths.root)!r} could not be claimed: {error.strerror or error}") from error
+    finally:
+        lock.release()
+    return True
+
+
+def _is_due(stamp: Path, interval_s: float, now_us: int) -> bool:
+    try:
+        claimed_us = stamp.stat().st_mtime_ns // 1000
+    except FileNotFoundError:
+        return True
+    # A claim from a moment ahead is of a process that read the clock after us and got the lock first. One from further
+    # in the future was made before somebody set the clock back; waiting for it could take for ever.
+    return abs(now_us - claimed_us) >= interval_s * _US_PER_S
+
+
+def start_child(root: Path) -> "subprocess.Popen[bytes]":
+    """
+    Starts one tick as a process of its own, which nobody needs to wait for; the caller reaps it with `poll()`.
+
+    Raises:
+        StoreError: If it cannot be started.
+    """
+    command = [_python(), "-m", collector.__name__, str(StorePaths(root).root)]
+    try:
+        return subprocess.Popen(  # noqa: S603  # our own module, and the host's own store
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            # A signal to the host's terminal or group is not meant for it.
+            start_new_session=True,
+            # Under `querygauge run` it is no part of the application.
+            env={**os.environ, "QUERYGAUGE_ENABLED": "0", "_QUERYGAUGE_RUN": ""},
+        )
+    except OSError as error:
+        raise StoreError(f"a tick could not be started with {command[0]!r}: {error.strerror or error}") from error
+
+
+def _python() -> str:
+    # Servers that embed Python name themselves here, and would start a second server.
+    if not Path(sys.executable or "").name.lower().startswith(("python", "pypy")):
+        raise StoreError(
+            f"a tick needs a Python; sys.executable is {sys.executable!r}; set collector to 'external' or 'inline'"
+        )
+    return sys.executable

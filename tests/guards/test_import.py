@@ -5,12 +5,15 @@ import pickle
 import pkgutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import querygauge
+from querygauge.storage.spool_sink import SpoolSink
+from storage.making import snapshot
 
-_LIBRARIES = {"aiohttp", "asyncpg", "duckdb", "greenlet", "opentelemetry", "rich"}
+_LIBRARIES = {"_duckdb", "aiohttp", "asyncpg", "duckdb", "greenlet", "opentelemetry", "rich"}
 _FRAMEWORKS = {"celery", "fastapi", "flask", "litestar", "starlette", "werkzeug"}
 _HEAVY = _LIBRARIES | _FRAMEWORKS
 _MEASURING = {"querygauge.capture", "querygauge.monitors", "querygauge.patterns", "sqlalchemy"}
@@ -21,7 +24,7 @@ def loaded_by(statement: str) -> set[str]:
     """The modules that are loaded once the statement has run."""
     program = f"{statement}\n{_LOADED}"
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True)
-    return set(json.loads(answer.stdout))
+    return set(json.loads(answer.stdout.splitlines()[-1]))
 
 
 @pytest.mark.parametrize("statement", ["import querygauge", "from querygauge import *"])
@@ -62,3 +65,64 @@ def test_a_value_is_pickled_by_where_it_is_made() -> None:
         [querygauge.Pattern("1", "SELECT ?", "SELECT", "SELECT", (), "sqlite"), querygauge.instrument]
     )
     loaded_by(f"import pickle; pattern, instrument = pickle.loads({pickled!r}); assert pattern.id == '1'")
+
+
+# The rooms of a host, what each of its libraries would cost a minute, and what a fold does without.
+_NOT_FOR_A_TICK = _HEAVY - {"_duckdb"} | _MEASURING | {"dataclasses", "filelock", "logging", "querygauge.values"}
+_NOT_FOR_A_TICK |= {"structlog", "subprocess", "typer"}
+_TICK = """
+import runpy, sys
+sys.argv[1:] = [{store!r}]
+runpy.run_module("querygauge.collector", run_name="__main__")
+"""
+
+
+def test_a_tick_loads_what_it_needs(tmp_path: Path) -> None:
+    """The process that hosts start each minute folds, and loads neither what measures nor what people look at."""
+    SpoolSink(tmp_path, 10).write(snapshot(5))
+    loaded = loaded_by(_TICK.format(store=str(tmp_path)))
+    assert (tmp_path / "querygauge.duckdb").exists()
+    assert "_duckdb" in loaded
+    assert _NOT_FOR_A_TICK & loaded == set()
+
+
+def test_collecting_once_loads_nothing_that_measures(tmp_path: Path) -> None:
+    """Neither does the command for those who start it themselves, but for the names of the dialects that it knows."""
+    SpoolSink(tmp_path, 10).write(snapshot(5))
+    loaded = loaded_by(
+        "from querygauge.surfaces.cli import app\n"
+        f"app(['collect', '--once', '--store', {str(tmp_path)!r}], standalone_mode=False)"
+    )
+    assert {
+        "querygauge.capture",
+        "querygauge.monitors",
+        "querygauge.patterns.normalizer",
+        "sqlalchemy",
+    } & loaded == set()
+
+
+_WORKS = """
+import sys
+from sqlalchemy import create_engine, text
+from querygauge import instrument
+engine = create_engine("sqlite://")
+gauge = instrument(engine, store=sys.argv[1], slow_query_threshold_ms=0, repetition_threshold=2)
+before = set(sys.modules)
+with engine.connect() as connection:
+    for number in range(600):
+        connection.execute(text("SELECT :number"), {"number": number}).all()
+    try:
+        connection.execute(text("SELECT absent"))
+    except Exception:
+        pass
+gauge.flush()
+gauge.report()
+gauge.close()
+late = {name for name in set(sys.modules) - before if name.split(".")[0] != "sqlalchemy"}
+assert not late, late
+"""
+
+
+def test_a_host_loads_nothing_more_once_it_is_instrumented(tmp_path: Path) -> None:
+    """Hooks and the flush thread find everything loaded: by then a host may have changed its root, user or finders."""
+    subprocess.run([sys.executable, "-c", _WORKS, str(tmp_path)], check=True)

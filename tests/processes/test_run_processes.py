@@ -189,8 +189,8 @@ def test_the_collector_is_no_part_of_the_application(tmp_path: Path) -> None:
     program = """
 import os
 from pathlib import Path
-from querygauge import collector
-assert collector.start_child(Path("kept")).wait() == 0
+from querygauge.ticks import start_child
+assert start_child(Path("kept")).wait() == 0
 print(len(os.listdir(os.environ["_QUERYGAUGE_RUN"].splitlines()[1])))
 """
     (tmp_path / "app.py").write_text(program, encoding="utf-8")

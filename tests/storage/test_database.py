@@ -14,7 +14,8 @@ from querygauge.storage.database import StoreBusyError, _gate, create_database, 
 from querygauge.storage.folding import fold
 from querygauge.storage.paths import StorePaths
 from querygauge.storage.reader import open_store
-from querygauge.storage.spool import SpoolSink, waiting_files
+from querygauge.storage.spool import waiting_files
+from querygauge.storage.spool_sink import SpoolSink
 from storage.making import snapshot, total
 
 _HOLDER = """

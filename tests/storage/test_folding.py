@@ -20,7 +20,8 @@ from querygauge.storage.database import open_database
 from querygauge.storage.folding import fold
 from querygauge.storage.paths import StorePaths
 from querygauge.storage.reader import open_store
-from querygauge.storage.spool import SpoolSink, waiting_files
+from querygauge.storage.spool import waiting_files
+from querygauge.storage.spool_sink import SpoolSink
 from storage.making import NOON, files_limited_to, snapshot, total
 
 Break = Callable[[bytes], bytes]

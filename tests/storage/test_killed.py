@@ -21,7 +21,7 @@ _WRITER = """
 import sys
 from itertools import count, islice
 from pathlib import Path
-from querygauge.storage.spool import SpoolSink
+from querygauge.storage.spool_sink import SpoolSink
 from storage.making import snapshot
 sink = SpoolSink(Path(sys.argv[1]), 100)
 numbers = count(int(sys.argv[2]))

@@ -14,7 +14,8 @@ from querygauge.errors import StoreError
 from querygauge.histogram import Histogram
 from querygauge.storage.paths import StorePaths
 from querygauge.storage.reader import Store, open_store
-from querygauge.storage.spool import SpoolSink, waiting_files
+from querygauge.storage.spool import waiting_files
+from querygauge.storage.spool_sink import SpoolSink
 from querygauge.values import (
     OutcomeCounts,
     PoolMetrics,

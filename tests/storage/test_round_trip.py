@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from querygauge.storage.folding import fold
 from querygauge.storage.paths import StorePaths
 from querygauge.storage.reader import Store, open_store
-from querygauge.storage.spool import SpoolSink
+from querygauge.storage.spool_sink import SpoolSink
 from querygauge.values import (
     PoolMetrics,
     ProcessRunning,

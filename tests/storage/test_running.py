@@ -8,7 +8,7 @@ import pytest
 from querygauge.storage.folding import fold
 from querygauge.storage.paths import StorePaths
 from querygauge.storage.reader import Store, open_store
-from querygauge.storage.spool import SpoolSink
+from querygauge.storage.spool_sink import SpoolSink
 from querygauge.values import RunningQuery, RunningState, Snapshot
 from storage.making import NOON, running, snapshot
 

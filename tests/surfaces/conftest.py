@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from querygauge.storage.spool import SpoolSink
+from querygauge.storage.spool_sink import SpoolSink
 from querygauge.values import Failure, SelfMetrics, SlowQuery, Snapshot
 from rendering.making import Make
 

@@ -203,6 +203,6 @@ def test_collect_ends_cleanly_on_a_signal(store: Path, environment: dict[str, st
 
 def test_reading_loads_no_more_than_it_needs() -> None:
     """The command's own module is light: help and errors need no database, no study and no live table."""
-    code = "import sys, querygauge.surfaces.cli;print(sorted({'duckdb', 'optuna', 'rich.live'} & set(sys.modules)))"
+    code = "import sys, querygauge.surfaces.cli;print(sorted({'_duckdb', 'optuna', 'rich.live'} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from querygauge.storage.spool import SpoolSink
+from querygauge.storage.spool_sink import SpoolSink
 from querygauge.surfaces.stored import read_report
 from querygauge.values import Snapshot
 

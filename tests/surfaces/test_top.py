@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from querygauge.rendering.tables import text_width
-from querygauge.storage.spool import SpoolSink
+from querygauge.storage.spool_sink import SpoolSink
 from querygauge.surfaces.top import Picture, View, picture_of, render_picture
 from querygauge.values import QueryStats, RunningQuery, RunningState, Snapshot
 from rendering.making import ENDED, STARTED, Make

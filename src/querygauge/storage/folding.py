@@ -11,12 +11,9 @@ Deliberately not here: when to fold, and what happens to rows that grow old.
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
-
-from filelock import FileLock, Timeout
+from typing import Final, NamedTuple
 
 from querygauge.errors import StoreError
 from querygauge.logs import get_logger
@@ -31,6 +28,7 @@ from querygauge.storage.database import (
     scratch_connection,
     statements,
 )
+from querygauge.storage.locking import FileLock
 from querygauge.storage.paths import StorePaths
 from querygauge.storage.spool import TEMPORARY_SUFFIX, read_spool_file, waiting_files
 
@@ -49,8 +47,7 @@ _NAMES_KEPT: Final = timedelta(hours=1)
 _ABANDONED_S: Final = 3600.0
 
 
-@dataclass(frozen=True, slots=True)
-class FoldResult:
+class FoldResult(NamedTuple):
     """
     What one fold did.
 
@@ -91,17 +88,13 @@ def fold(
 
 @contextmanager
 def _elected(paths: StorePaths, timeout_s: float) -> Iterator[bool]:
-    # The lock object lives as long as this block: a forked child must find none to inherit.
     lock = FileLock(paths.lock)
     try:
-        lock.acquire(timeout=timeout_s)
-    except Timeout:
-        yield False
-        return
-    except OSError as error:
-        raise StoreError(f"store {str(paths.root)!r} could not be locked: {error.strerror or error}") from error
-    try:
-        yield True
+        try:
+            is_elected = lock.acquire(timeout_s)
+        except OSError as error:
+            raise StoreError(f"store {str(paths.root)!r} could not be locked: {error.strerror or error}") from error
+        yield is_elected
     finally:
         lock.release()
 
@@ -216,8 +209,7 @@ class _Fold:
         self._rejected.append(aside)
 
 
-@dataclass(frozen=True, slots=True)
-class _SpoolFile:
+class _SpoolFile(NamedTuple):
     path: Path
     rows: int
     content: bytes

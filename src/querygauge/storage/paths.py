@@ -4,8 +4,8 @@ Where the parts of a store lie: in goes its directory, out come the paths of its
 Deliberately not here: opening any of them.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from querygauge.errors import StoreError
 
@@ -14,7 +14,6 @@ __all__ = ["StorePaths"]
 _HIDE_FROM_GIT = "# Statistics of one machine; nothing to commit.\n*\n"
 
 
-@dataclass(frozen=True, slots=True)
 class StorePaths:
     """
     The files of one store.
@@ -23,11 +22,9 @@ class StorePaths:
         root: Directory of the store, absolute.
     """
 
-    root: Path
-
-    def __post_init__(self) -> None:
+    def __init__(self, root: Path) -> None:
         # A host may change its working directory after it was instrumented; the store must not move with it.
-        object.__setattr__(self, "root", Path(self.root).absolute())
+        self.root: Final = Path(root).absolute()
 
     @property
     def database(self) -> Path:

@@ -1,0 +1,97 @@
+"""When a tick is due, and the process that is started for it."""
+
+import os
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from querygauge.errors import StoreError
+from querygauge.storage.paths import StorePaths
+from querygauge.storage.reader import open_store
+from querygauge.storage.spool import waiting_files
+from querygauge.storage.spool_sink import SpoolSink
+from querygauge.ticks import claim_tick, start_child
+from storage.making import snapshot, total
+
+NOW_US = 1_767_225_600_000_000
+
+
+def test_one_process_per_interval_claims_a_tick(tmp_path: Path) -> None:
+    """Whoever asks first after the interval gets it; the others do not."""
+    assert claim_tick(tmp_path, 60, NOW_US)
+    assert not claim_tick(tmp_path, 60, NOW_US)
+    assert not claim_tick(tmp_path, 60, NOW_US + 59_999_999)
+    assert claim_tick(tmp_path, 60, NOW_US + 60_000_000)
+
+
+def test_only_one_of_many_claims_at_once(tmp_path: Path) -> None:
+    """Threads that ask in the same moment are not all told to tick."""
+    barrier = threading.Barrier(8)
+    claims: list[bool] = []
+
+    def claim() -> None:
+        barrier.wait()
+        claims.append(claim_tick(tmp_path, 60, NOW_US))
+
+    threads = [threading.Thread(target=claim) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert claims.count(True) == 1
+
+
+def test_a_clock_set_back_does_not_stop_the_ticks(tmp_path: Path) -> None:
+    """A claim from the future counts as old."""
+    assert claim_tick(tmp_path, 60, NOW_US)
+    assert claim_tick(tmp_path, 60, NOW_US - 3600 * 1_000_000)
+
+
+def test_a_claim_from_a_moment_ahead_is_one(tmp_path: Path) -> None:
+    """A process that read the clock first and got the lock second does not tick a second time."""
+    assert claim_tick(tmp_path, 60, NOW_US)
+    assert not claim_tick(tmp_path, 60, NOW_US - 2_000)
+
+
+def test_a_claim_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    """The error names the store and the reason."""
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(StoreError, match="could not be claimed: "):
+        claim_tick(tmp_path / "file", 60, NOW_US)
+
+
+def test_a_child_folds_and_ends(tmp_path: Path) -> None:
+    """The process that a host starts does one tick, in a session of its own, and prints nothing."""
+    SpoolSink(tmp_path, 10).write(snapshot(5))
+    child = start_child(tmp_path)
+    assert os.getsid(child.pid) == child.pid
+    assert child.wait(timeout=60) == 0
+    assert waiting_files(StorePaths(tmp_path)) == []
+    assert total(open_store(tmp_path).query_stats()) == 5
+
+
+def test_a_store_named_relatively_is_found_by_the_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The child is told where the store is, wherever it starts."""
+    monkeypatch.chdir(tmp_path)
+    SpoolSink(Path("store"), 10).write(snapshot(5))
+    assert start_child(Path("store")).wait(timeout=60) == 0
+    assert waiting_files(StorePaths(Path("store"))) == []
+
+
+@pytest.mark.parametrize("executable", ["", None, "/usr/bin/uwsgi"])
+def test_a_host_without_a_python_is_told_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, executable: str | None
+) -> None:
+    """A server that embeds Python names itself as the executable; it must not be started a second time."""
+    monkeypatch.setattr(sys, "executable", executable)
+    with pytest.raises(StoreError, match=r"a tick needs a Python; .* set collector to 'external' or 'inline'"):
+        start_child(tmp_path)
+
+
+def test_a_python_that_cannot_be_started_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error names the program and the reason."""
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    with pytest.raises(StoreError, match=r"could not be started with '.*python': No such file or directory"):
+        start_child(tmp_path)
