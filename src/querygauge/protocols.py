@@ -19,6 +19,7 @@ __all__ = [
     "Record",
     "Scope",
     "SnapshotSink",
+    "Streak",
     "Unit",
 ]
 
@@ -126,6 +127,21 @@ class Scope(Unit, Protocol):
         """
 
 
+class Streak(Unit, Protocol):
+    """
+    A unit that has executions of one pattern only, all of the same scope.
+
+    Attributes:
+        target: Name of the database.
+        pattern: What is executed.
+        scope: What it belongs to; None outside of every scope.
+    """
+
+    target: str
+    pattern: Pattern
+    scope: Scope | None
+
+
 class Record(Protocol):
     """Takes one execution from the host's thread; this is the hot path, so everything is positional and primitive."""
 
@@ -167,13 +183,17 @@ class QueryLedger(NamedTuple):
     Where capture writes what `Record` would take, without the call, for the executions that are nothing but fast.
 
     Attributes:
-        queue: Takes `(target, *what Record takes up to scope, trace_id, phases)`.
+        queue: Takes `(target, *what Record takes up to scope, trace_id, phases)`; for an execution of a `Streak` that
+            ended well, has no phases and took less than `unusual_ns` also `(streak, started_ns, duration_ns, rows,
+            call_site)`, which is half the work for everybody.
+        unusual_ns: What takes as long is kept one by one.
         fold_at: Executions in the queue from which `folds` is to be called.
         folds: Empties the queue; takes the moment at which the driver ended the last of them, to time its hook.
         phases: Takes `(target, pattern, phase, nanoseconds, scope)` for executions that ended before.
     """
 
     queue: deque[tuple[Any, ...]]
+    unusual_ns: int
     fold_at: int
     folds: Callable[[int | None], None]
     phases: deque[tuple[str, Pattern, int, int, Scope | None]]

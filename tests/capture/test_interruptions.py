@@ -62,10 +62,10 @@ def test_in_a_fold(new_engine: NewEngine, monkeypatch: pytest.MonkeyPatch) -> No
         connection.execute(text("SELECT 1"))
         with monkeypatch.context() as patch:
             patch.setattr(RepetitionTable, "add", interrupted)
-            gauge.queries._recorder._repetitions.add = interrupted  # type: ignore[method-assign]
+            gauge.queries._recorder._fold.repetitions.add = interrupted  # type: ignore[method-assign]
             with pytest.raises(TooLong):
                 gauge.queries.get_query_stats()
-        del gauge.queries._recorder._repetitions.add
+        del gauge.queries._recorder._fold.repetitions.add
         connection.execute(text("SELECT 2"))
         assert gauge.queries.get_query_stats()
 

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from types import FrameType
+from typing import Any, cast
 from weakref import ref
 
 import pytest
@@ -18,8 +20,10 @@ from hypothesis import strategies as st
 
 from conftest import FakeClock
 from monitors.executions import MS, SteppingClock, Work, execute, pattern, run_python, settings
+from querygauge.capture.scope import Streak
 from querygauge.clock import SystemClock
 from querygauge.errors import SettingsError
+from querygauge.monitors.query_table import Counters
 from querygauge.monitors.recorder import Recorder, Window, nanoseconds
 from querygauge.patterns.cache import OTHER
 from querygauge.values import (
@@ -250,7 +254,7 @@ def test_the_hook_that_fills_the_queue_is_timed() -> None:
     """From the end of the driver's call; the median says what that adds to a statement, whatever one was held up."""
     clock = FakeClock()
     recorder = Recorder(clock, settings())
-    queue, fold_at, fold, _ = recorder.ledger()
+    queue, _, fold_at, fold, _ = recorder.ledger()
     record = recorder.recorder("primary")
     for added_us in (*(2.0 for _ in range(14)), *(2.5 for _ in range(15)), 9_000.0):
         assert recorder.cost.added_us == 0, "of few it is not told"
@@ -314,6 +318,78 @@ def test_where_folds_cut_a_row_does_not_matter(
         )
 
     assert counted(cut) == counted(1)
+
+
+_OF_STREAKS = st.lists(
+    st.tuples(
+        st.integers(0, 3),  # a streak
+        st.sampled_from([None, "a.py:1", "b.py:2"]),
+        st.integers(1, 5_000_000),  # nanoseconds
+        st.sampled_from([-1, 0, 2]),  # rows
+    ),
+    min_size=2,
+    max_size=60,
+)
+# Enough of each to be added up.
+_IN_ROWS = [(number % 4, ("a.py:1", "b.py:2", None)[number % 7 % 3], number, number % 5 - 1) for number in range(1, 80)]
+
+
+@given(_OF_STREAKS, st.integers(1, 60))
+@example(_IN_ROWS, 60)
+def test_executions_of_a_streak_in_short_are_those_in_full(
+    executions: list[tuple[int, str | None, int, int]], cut: int
+) -> None:
+    """Whether capture tells of a streak's execution in short or in full, the same is counted."""
+
+    def counted(*, in_short: bool) -> object:
+        recorder = Recorder(FakeClock(), settings(repetition_threshold=2, history_threshold_ms=1_000.0))
+        record, queue = recorder.recorder("primary"), recorder.ledger().queue
+        scopes = [None, None, Work("GET /"), Work("GET /")]
+        patterns = [pattern("SELECT b"), pattern("COMMIT", "transaction"), pattern("SELECT c"), pattern("SELECT d")]
+        streaks = [
+            Streak("primary", what, cast("Any", scope), 0, 1_000, 2_000, {})
+            for what, scope in zip(patterns, scopes, strict=True)
+        ]
+        for number, (of, line, duration_ns, rows) in enumerate(executions, start=1):
+            streak = streaks[of]
+            if in_short:
+                queue.append((streak, number, duration_ns, rows, line))
+            else:
+                record(patterns[of], number, duration_ns, rows, OK, None, line, streak, None, scopes[of])
+            if number % cut == 0:
+                recorder.view()
+        view = recorder.view()
+        assert recorder.fold_errors == 0
+        return (
+            {(one.pattern_id, one.scope): one for one in view.queries},
+            {(one.pattern.id, one.call_site): one for one in view.repetitions},
+            {one.scope: one for one in view.scopes},
+            view.outcomes,
+        )
+
+    assert counted(in_short=True) == counted(in_short=False)
+
+
+def test_what_a_signal_handler_keeps_a_fold_from_is_left_to_the_next() -> None:
+    """Nothing that was not begun is lost, and nothing that was is counted twice."""
+
+    def interrupted(_signum: int, _frame: FrameType | None) -> None:
+        raise TimeoutError
+
+    recorder = Recorder(FakeClock(), settings(history_threshold_ms=1_000.0))
+    queue, record = recorder.ledger().queue, recorder.recorder("primary")
+    streaks = [Streak("primary", pattern(f"SELECT {name}"), None, 0, 1, 2, {}) for name in "abc"]
+    for streak in streaks:
+        queue.extend([(streak, 5, 1_000, 1, None)] * 10)
+    for name in "abc":
+        record(pattern(f"SELECT {name}"), 5, 1_000, 1, OK, None, None, None, None, None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Counters, "add_row", lambda *_: interrupted(14, sys._getframe()))
+        with pytest.raises(TimeoutError):
+            recorder.view()
+    view = recorder.view()
+    assert view.outcomes.total == 23
+    assert (recorder.dropped, recorder.fold_errors) == (10, 0), "the ten under way are told to be missing, and no bug"
 
 
 def test_recording_does_not_wait_for_a_reader(recorder: Recorder) -> None:
@@ -623,6 +699,7 @@ def test_a_forked_child_counts_from_zero() -> None:
     """After a fork, with the lock held and records waiting, the child counts its own executions exactly."""
     program = """
 import os, threading
+from querygauge.capture.scope import Streak
 from querygauge.clock import SystemClock
 from querygauge.monitors.query_monitor import QueryMonitor
 from querygauge.values import Pattern

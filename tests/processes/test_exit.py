@@ -140,7 +140,7 @@ gauge = instrument(engine, store=STORE, flush_interval_s=3_600)
 def handler(*_):
 {body}
 signal.signal(signal.SIGUSR1, handler)
-table = gauge.queries._recorder._table
+table = gauge.queries._recorder._fold.table
 opened = table.open
 def interrupted(*arguments):
     counters = opened(*arguments)

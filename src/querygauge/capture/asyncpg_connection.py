@@ -210,9 +210,9 @@ class ConnectionStatements:
         # others, to which anything is special, go the way of all methods. Each call costs 0.2 µs.
         now, guard, find, key, target = time.perf_counter_ns, self._guard, self._find, session.key, self._target
         pattern_for, holder_at, met, scope_now = self._patterns.pattern_for, self._held.get, self._met, CURRENT.get
-        queue, fold_at, fold, _ = self._ledger
+        queue, unusual_ns, fold_at, fold, _ = self._ledger
         append = queue.append
-        unusual_ns = 0 if self._always_find else min(self._slow_ns, NOTICED_NS)
+        unusual_ns = 0 if self._always_find else min(unusual_ns, NOTICED_NS)
         in_full = self._timed(original, is_off, session, self._begin_execution, self._end_execution)
 
         async def bind_execute(state: Any, args: Any, portal_name: str, *rest: Any, **keywords: Any) -> Any:  # noqa: C901
@@ -244,13 +244,18 @@ class ConnectionStatements:
                 scope = scope_now()
                 if scope is not None and scope.is_over:
                     scope = None
-                streak = streak_of(scope, checkout, target, pattern.id, started, elapsed)
+                streak = streak_of(scope, checkout, target, pattern, started, elapsed)
                 site = None
                 if streak is not None:
                     if streak.count >= streak.due:  # as Streak.is_due
                         streak.look_at(find(), pattern, started, elapsed, count, query, args)
                     site = streak.call_site
-                append((target, pattern, started, elapsed, count, OK, None, site, streak, None, scope, None, phases))
+                if streak is not None and phases is None:
+                    append((streak, started, elapsed, count, site))
+                else:
+                    append(
+                        (target, pattern, started, elapsed, count, OK, None, site, streak, None, scope, None, phases)
+                    )
                 if len(queue) >= fold_at:
                     fold(started + elapsed)
             except Exception as error:  # noqa: BLE001  # the host must not notice
@@ -404,7 +409,7 @@ class ConnectionStatements:
         phases = self._lagged(self._taken_over(checkout, pattern, execution), execution)
         scope = current_scope()
         # A batch is one operation, so it repeats nothing.
-        streak = None if is_batch else streak_of(scope, checkout, self._target, pattern.id, started, elapsed)
+        streak = None if is_batch else streak_of(scope, checkout, self._target, pattern, started, elapsed)
         is_slow = elapsed >= self._slow_ns
         is_new = pattern.id not in self._met
         if is_new and len(self._met) < _MET_LIMIT:

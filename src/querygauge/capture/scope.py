@@ -47,9 +47,12 @@ _CHANGES: Final = ""  # no pattern's id
 
 class Streak:
     """
-    Executions of one pattern within one scope or checkout, from the second on; fits `protocols.Unit`.
+    Executions of one pattern within one scope or checkout, from the second on; fits `protocols.Streak`.
 
     Attributes:
+        target: Name of the database.
+        pattern: What is executed.
+        scope: What it belongs to; None outside of every scope.
         repeats: Belongs to the fold; holds the first execution, which nobody knew to be the first of several.
         evidence: What is known of its executions, by the line that sent them.
         count: Executions so far, the first included.
@@ -59,10 +62,27 @@ class Streak:
         call_site: The line found last.
     """
 
-    __slots__ = ("_changes", "_ended_ns", "_evidence", "call_site", "count", "due", "evidence", "last_ns", "repeats")
+    __slots__ = (
+        "_changes", "_ended_ns", "_evidence", "call_site", "count", "due", "evidence", "last_ns", "pattern", "repeats",
+        "scope", "target",
+    )  # fmt: skip
 
-    def __init__(self, key: str, first_ns: int, first_duration_ns: int, last_ns: int, changes: "Changes") -> None:
-        self.repeats: dict[tuple[str, str | None], list[Any]] = {(key, None): [1, first_duration_ns, 0, None, (0,) * 8]}
+    def __init__(
+        self,
+        target: str,
+        pattern: Pattern,
+        scope: "Scope | None",
+        first_ns: int,
+        first_duration_ns: int,
+        last_ns: int,
+        changes: "Changes",
+    ) -> None:
+        self.target = target
+        self.pattern = pattern
+        self.scope = scope
+        self.repeats: dict[tuple[str, str | None], list[Any]] = {
+            (f"{target} {pattern.id}", None): [1, first_duration_ns, 0, None, (0,) * 8]
+        }
         self.evidence: dict[str | None, Evidence] = {}
         self.count = self.due = 2
         self.last_ns = last_ns
@@ -207,25 +227,27 @@ class Scope:
 
 
 def continued(
-    seen: Seen, has_pauses: bool, target: str, pattern_id: str, started_ns: int, duration_ns: int
+    seen: Seen, scope: Scope | None, target: str, pattern: Pattern, started_ns: int, duration_ns: int
 ) -> Streak | None:
     """
     Takes note of one execution in `seen`; the streak it belongs to, or None if it is the first of its pattern.
 
     Args:
         seen: What the scope or the checkout executed so far on this target.
-        has_pauses: Whether a pause of a second ends a streak, as in a checkout: what polls on a connection of its own
-            repeats nothing.
+        scope: None for a checkout. There a pause of a second ends a streak, as in a scope that has pauses: what polls
+            on a connection of its own repeats nothing.
         target: Name of the database.
-        pattern_id: What was executed.
+        pattern: What was executed.
         started_ns: When.
         duration_ns: How long it took.
     """
+    pattern_id = pattern.id
     known = seen.get(pattern_id)
     if known is None:
         if len(seen) < _SEEN_LIMIT:
             seen[pattern_id] = (started_ns, duration_ns)
         return None
+    has_pauses = scope is None or scope.has_pauses
     if known.__class__ is Streak:  # faster than isinstance()
         if has_pauses and started_ns - known.last_ns > PAUSE_NS:
             seen[pattern_id] = (started_ns, duration_ns)
@@ -239,12 +261,12 @@ def continued(
         seen[pattern_id] = (started_ns, duration_ns)
         return None
     changes: Any = seen.setdefault(_CHANGES, {})
-    streak = seen[pattern_id] = Streak(f"{target} {pattern_id}", first_ns, first_duration_ns, started_ns, changes)
+    streak = seen[pattern_id] = Streak(target, pattern, scope, first_ns, first_duration_ns, started_ns, changes)
     return streak
 
 
 def streak_of(
-    current: Scope | None, holder: Checkout | None, target: str, pattern_id: str, started_ns: int, duration_ns: int
+    current: Scope | None, holder: Checkout | None, target: str, pattern: Pattern, started_ns: int, duration_ns: int
 ) -> Streak | None:
     """
     Takes note of one execution in its scope, else in the checkout; the streak it belongs to.
@@ -253,7 +275,7 @@ def streak_of(
         current: The scope; None outside of one.
         holder: The pool monitor's entry of the checkout; None outside of one.
         target: Name of the database.
-        pattern_id: What was executed.
+        pattern: What was executed.
         started_ns: When.
         duration_ns: How long it took.
     """
@@ -266,8 +288,7 @@ def streak_of(
         holder[SEEN] = seen
     else:
         return None
-    has_pauses = current is None or current.has_pauses
-    return continued(seen, has_pauses, target, pattern_id, started_ns, duration_ns)
+    return continued(seen, current, target, pattern, started_ns, duration_ns)
 
 
 CURRENT: Final[ContextVar[Scope | None]] = ContextVar("querygauge_scope", default=None)

@@ -116,17 +116,14 @@ class Statements:
 
     def _timed(self, original: Callable[..., Any], is_off: list[bool]) -> Replacement:  # noqa: C901, PLR0915  # see below
         """Wraps the method that sends one statement."""
-        # The hot path. Everything constant is bound here, once, and what a statement passes through stands in one body:
-        # between an application's own work every call costs 0.3 µs, and this has a budget of 3.
-        now, record, find, wake, guard = time.perf_counter_ns, self._record, self._find, self._wake, self.guard
-        pattern_of, literals_of, failed = self.pattern_of, self._literals_of, self._failed
-        holder_at, innermost_scope, target = self._held.get, CURRENT.get, self._target
-        queue, fold_at, fold, _ = self._ledger
-        append = queue.append
-        slow_ns, zero_is_unknown = self._slow_ns, self._zero_is_unknown
-        find_ns = 0 if self._always_find else slow_ns
-        lag, met = self._lag, self._met
-        noticed_ns = slow_ns if lag is None else min(slow_ns, NOTICED_NS)
+        # The hot path. What every statement needs is bound here, once, and what it passes through stands in one body:
+        # between an application's own work every call costs 0.3 µs, and this has a budget of 3. Each name that is bound
+        # costs as well, so that what is rarely needed is not.
+        now, holder_at, innermost_scope, target = time.perf_counter_ns, self._held.get, CURRENT.get, self._target
+        queue, unusual_ns, fold_at, _, _ = self._ledger
+        append, zero_is_unknown = queue.append, self._zero_is_unknown
+        find_ns = 0 if self._always_find else self._slow_ns
+        unusual_ns = min(unusual_ns, find_ns, self._slow_ns if self._lag is None else NOTICED_NS)
 
         def timed(cursor: Any, statement: str, parameters: Any, context: Any = None) -> Any:  # noqa: C901, PLR0912, PLR0915
             started = now()
@@ -138,12 +135,12 @@ class Statements:
             except AttributeError:
                 pass  # no context, or no pooled connection
             except Exception as error:  # noqa: BLE001  # the host must not notice
-                guard.caught("statement", error)
+                self.guard.caught("statement", error)
             try:
                 result = original(cursor, statement, parameters, context)
             except BaseException as error:
                 if not is_off:
-                    failed(statement, parameters, context, started, error, holder)
+                    self._failed(statement, parameters, context, started, error, holder)
                 elif holder is not None:
                     holder[RUNNING] = None
                 raise
@@ -159,6 +156,7 @@ class Statements:
                     if phases is not None:
                         holder[PHASES] = None
                 pattern = site = None
+                streak: Any = None
                 try:
                     rows = cursor.rowcount
                     if rows >= _IMPOSSIBLE_ROWS or (not rows and zero_is_unknown and cursor.description is not None):
@@ -177,57 +175,59 @@ class Statements:
                 except AttributeError:
                     pass  # no context, or a statement not met before
                 if pattern is None:
-                    pattern = pattern_of(statement, context)
-                    if pattern.id not in met:
-                        site = find()  # so that of every pattern one line is known
-                        if len(met) < _MET_LIMIT:
-                            met.add(pattern.id)
-                pattern_id = pattern.id
+                    pattern = self.pattern_of(statement, context)
+                    if pattern.id not in self._met:
+                        site = self._find()  # so that of every pattern one line is known
+                        if len(self._met) < _MET_LIMIT:
+                            self._met.add(pattern.id)
                 scope = innermost_scope()
-                streak: Any = None
-                if scope is not None:
-                    if scope.is_over:
-                        scope = None  # a task goes on that was begun inside
-                    # An eager load begins no streak, nor goes on with that of another statement with its text.
-                    elif not pattern.is_eager_load:
-                        seen = scope.seen.get(target) or scope.seen.setdefault(target, {})
-                        streak = continued(seen, scope.has_pauses, target, pattern_id, started, elapsed)
+                if scope is not None and scope.is_over:
+                    scope = None  # a task goes on that was begun inside
+                # An eager load begins no streak, nor goes on with that of another statement with its text.
+                if scope is not None and not pattern.is_eager_load:
+                    seen = scope.seen.get(target) or scope.seen.setdefault(target, {})
+                    streak = continued(seen, scope, target, pattern, started, elapsed)
                 if holder is not None:
                     holder[LAST_PATTERN] = pattern
                     if scope is None and not pattern.is_eager_load:
                         seen = holder[SEEN]
                         if seen is None:
                             # Most checkouts send one statement, for which a dictionary is not worth making.
-                            holder[SEEN] = (pattern_id, started, elapsed)
+                            holder[SEEN] = (pattern.id, started, elapsed)
                         else:
                             if seen.__class__ is tuple:
                                 seen = holder[SEEN] = {seen[0]: seen[1:]}
-                            streak = seen.get(pattern_id)
+                            streak = seen.get(pattern.id)
                             if streak.__class__ is Streak and started - streak.last_ns <= PAUSE_NS:
                                 streak.last_ns = started
                                 streak.count += 1
                             else:
-                                streak = continued(seen, True, target, pattern_id, started, elapsed)
+                                streak = continued(seen, None, target, pattern, started, elapsed)
                 if streak is not None:
                     if streak.count >= streak.due or elapsed >= find_ns:
-                        site = find()
+                        site = self._find()
                         streak.look_at(site, pattern, started, elapsed, rows, statement, parameters, context)
                     else:
                         site = streak.call_site
+                    if phases is None and elapsed < unusual_ns:
+                        append((streak, started, elapsed, rows, site))
+                        if len(queue) >= fold_at:
+                            self._ledger.folds(started + elapsed)
+                        return result
                 elif elapsed >= find_ns:
-                    site = find()
-                if elapsed >= noticed_ns:
-                    phases = with_lag(phases, lag, started, elapsed)
-                    if elapsed >= slow_ns:
-                        literals = literals_of(statement, parameters)
-                        record(pattern, started, elapsed, rows, OK, None, site, streak, literals, scope, phases)
-                        wake()
+                    site = self._find()
+                if elapsed >= unusual_ns:
+                    phases = with_lag(phases, self._lag, started, elapsed)
+                    if elapsed >= self._slow_ns:
+                        literals = self._literals_of(statement, parameters)
+                        self._record(pattern, started, elapsed, rows, OK, None, site, streak, literals, scope, phases)
+                        self._wake()
                         return result
                 append((target, pattern, started, elapsed, rows, OK, None, site, streak, None, scope, None, phases))
                 if len(queue) >= fold_at:
-                    fold(started + elapsed)
+                    self._ledger.folds(started + elapsed)
             except Exception as error:  # noqa: BLE001  # the host must not notice
-                guard.caught("statement", error)
+                self.guard.caught("statement", error)
             return result
 
         return timed
@@ -341,7 +341,7 @@ class Statements:
     def _timed_commit(self, original: Callable[[Any], None], is_off: list[bool]) -> Replacement:
         """Wraps the end of a transaction, whose time belongs to the statement that was its last."""
         now, holder_at, innermost_scope, target = time.perf_counter_ns, self._held.get, CURRENT.get, self._target
-        _, fold_at, fold, phases = self._ledger
+        _, _, fold_at, fold, phases = self._ledger
 
         def commit(connection: Any) -> None:
             started = now()

@@ -395,7 +395,7 @@ class QueryMonitor:
         return SelfMetrics(
             added_us=self._recorder.cost.added_us,
             fold_us=self._recorder.cost.fold_us,
-            statements_dropped=self._recorder.fold_errors,
+            statements_dropped=self._recorder.dropped,
             patterns_folded=patterns_folded,
             scopes_folded=scopes_folded,
             slow_queries_dropped=self._recorder.kept.history_dropped,

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Final
 
 from querygauge.clock import datetime_of
-from querygauge.histogram import Histogram
+from querygauge.histogram import Histogram, buckets_of
 from querygauge.patterns.cache import OTHER
 from querygauge.values import (
     LINES_LIMIT,
@@ -24,7 +24,10 @@ from querygauge.values import (
     ScopeLabel,
 )
 
-__all__ = ["Counters", "Key", "Place", "QueryTable", "merged"]
+__all__ = ["UNSETTLED", "Counters", "Key", "Place", "QueryTable", "merged"]
+
+UNSETTLED: Final = 64
+"""Durations of one pattern that wait to be sorted into buckets."""
 
 Key = tuple[str, str]
 """Target and pattern id."""
@@ -40,9 +43,11 @@ class Counters:
     What one pattern did on one target in one scope within a window; at least one execution.
 
     The fold adds to the attributes itself: a call per execution would cost as much as the adding. For the same reason
-    moments stay on the monotonic clock, and what most executions have in common is not counted but worked out.
+    moments stay on the monotonic clock, what most executions have in common is not counted but worked out, and
+    durations wait until there are several to be sorted into buckets at once.
 
     Attributes:
+        durations: Nanoseconds of the executions since the last `settle()`.
         outcomes: Executions by how they ended, without those that ended well.
         lines: Executions by the line that sent them, of those for which it was looked for.
         phases: Nanoseconds by phase, in the order of `values.PHASES`.
@@ -51,23 +56,9 @@ class Counters:
     """
 
     __slots__ = (
-        "_label",
-        "_pattern",
-        "_target",
-        "buckets",
-        "first_ns",
-        "last_ns",
-        "lines",
-        "max_ns",
-        "min_ns",
-        "outcomes",
-        "phases",
-        "rows",
-        "rows_unknown",
-        "slow",
-        "total_ns",
-        "unit_key",
-    )
+        "_buckets", "_label", "_max_ns", "_min_ns", "_pattern", "_target", "_total_ns", "durations", "first_ns",
+        "last_ns", "lines", "outcomes", "phases", "rows", "rows_unknown", "slow", "unit_key",
+    )  # fmt: skip
 
     def __init__(
         self, label: ScopeLabel | None, target: str, pattern: Pattern, started_ns: int, duration_ns: int
@@ -76,19 +67,53 @@ class Counters:
         self._target = target
         self._pattern = pattern
         self.outcomes = [0, 0, 0, 0]
-        self.slow = self.rows = self.rows_unknown = self.total_ns = 0
-        self.min_ns = self.max_ns = duration_ns
+        self.slow = self.rows = self.rows_unknown = self._total_ns = 0
+        self._min_ns = self._max_ns = duration_ns
         self.first_ns = self.last_ns = started_ns
-        self.buckets: dict[int, int] = {}
+        self.durations: list[int] = []
+        self._buckets: Counter[int] = Counter()
         self.lines: dict[str, int] = {}
         self.phases = [0] * len(PHASES)
         is_repeatable = pattern.category == "query" and pattern.id != OTHER.id
         self.unit_key = f"{target} {pattern.id}" if is_repeatable else None
 
-    def add_line(self, line: str) -> None:
-        """Counts the first execution of a line; beyond the limit on lines it is counted for none."""
-        if len(self.lines) < LINES_LIMIT:
-            self.lines[line] = 1
+    def settle(self) -> None:
+        """Sorts the durations that wait into buckets."""
+        durations = self.durations
+        if durations:
+            self._total_ns += sum(durations)
+            self._min_ns = min(self._min_ns, *durations)
+            self._max_ns = max(self._max_ns, *durations)
+            self._buckets.update(buckets_of(durations))
+            durations.clear()
+
+    def add_row(self, started_ns: Sequence[int], durations_ns: Sequence[int], rows: Sequence[int]) -> None:
+        """
+        Adds executions that ended well and were not slow.
+
+        Args:
+            started_ns: When each began.
+            durations_ns: How long each took.
+            rows: Rows of each; negative if unknown.
+        """
+        self.durations += durations_ns
+        self.first_ns = min(self.first_ns, *started_ns)
+        self.last_ns = max(self.last_ns, *started_ns)
+        if min(rows) >= 0:
+            self.rows += sum(rows)
+        else:
+            self.rows += sum(number for number in rows if number > 0)
+            self.rows_unknown += sum(number < 0 for number in rows)
+        if len(self.durations) >= UNSETTLED:
+            self.settle()
+
+    def add_line(self, line: str, times: int) -> None:
+        """Counts executions that one line sent; those of lines beyond the limit are counted for none."""
+        lines = self.lines
+        if line in lines:
+            lines[line] += times
+        elif len(lines) < LINES_LIMIT:
+            lines[line] = times
 
     def add_phases(self, nanoseconds: Sequence[int]) -> None:
         """Adds to each phase; what a shorter sequence leaves out is zero."""
@@ -98,7 +123,7 @@ class Counters:
     @property
     def execution_count(self) -> int:
         """Executions so far."""
-        return sum(self.buckets.values())
+        return self._buckets.total() + len(self.durations)
 
     def frozen(self, offset_us: int, tags: Mapping[str, str]) -> QueryStats:
         """
@@ -108,7 +133,8 @@ class Counters:
             offset_us: What a monotonic moment lacks, in microseconds, to one of the epoch.
             tags: Of the scope; one mapping for all of its patterns.
         """
-        count = self.execution_count
+        self.settle()
+        count = self._buckets.total()
         return QueryStats(
             self._pattern,
             self._target,
@@ -116,7 +142,7 @@ class Counters:
             self.slow,
             self.rows,
             count - self.rows_unknown,
-            Histogram(count, self.total_ns, self.min_ns, self.max_ns, dict(self.buckets)),
+            Histogram(count, self._total_ns, self._min_ns, self._max_ns, dict(self._buckets)),
             datetime_of(offset_us + self.first_ns // _NS_PER_US),
             datetime_of(offset_us + self.last_ns // _NS_PER_US),
             PhaseTimes(*self.phases),

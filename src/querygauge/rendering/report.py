@@ -49,7 +49,7 @@ _COSTS: Final = {
 }
 _SELF_NOTES: Final = {
     "hook_errors": "errors inside querygauge's own hooks; the log names each kind once",
-    "statements_dropped": "executions that could not be counted; please report it: this is a bug",
+    "statements_dropped": "executions not counted: by a mistake of ours, or as a signal handler raised meanwhile",
     "patterns_folded": "executions counted as `other`, because max_patterns was reached",
     "scopes_folded": "executions counted as of other scopes, because max_scopes was reached",
     "slow_queries_dropped": "slow executions pushed out of the history by newer ones; raise max_history_size",

@@ -27,7 +27,7 @@ class SelfMetrics(Value):
         fold_us: CPU time that counting an execution takes later, on average, in microseconds.
         flush_lag_ms: How long after it was due the last flush had written everything; of one that is late, until now.
         hook_errors: Exceptions caught inside hooks; each kind was logged once.
-        statements_dropped: Executions that could not be counted, because of a mistake of ours.
+        statements_dropped: Executions not counted: by a mistake of ours, or as a signal handler raised meanwhile.
         patterns_folded: Executions counted under `other` because the limit on distinct patterns was reached.
         scopes_folded: Executions counted under other scopes because the limit on distinct scopes was reached.
         slow_queries_dropped: Slow executions the bounded history pushed out; the counters still hold them.
