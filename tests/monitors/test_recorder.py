@@ -5,6 +5,7 @@ import math
 import random
 import sys
 import threading
+import tracemalloc
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -74,6 +75,27 @@ def test_readers_see_what_was_recorded_before(recorder: Recorder) -> None:
     assert stats.max_duration_ms == 7.5
     assert [kept.duration_ms for kept in recorder.history(0)] == [7.5]
     assert recorder.drain().queries == (stats,)
+
+
+def test_a_drain_takes_little_memory(clock: SteppingClock) -> None:
+    """What was drained before is unpacked one by one, however much it is: a peak of memory is never given back."""
+    recorder = Recorder(clock, settings(history_threshold_ms=1_000))
+    record, patterns = recorder.recorder("primary"), [pattern(f"SELECT {number} FROM t") for number in range(200)]
+    for what in patterns:
+        for step in range(150):
+            execute(record, 0.001 * 1.05**step, what)
+    recorder.drain()
+    for what in patterns:
+        execute(record, 1.0, what)
+    recorder.view()
+    unpacked = 200 * sys.getsizeof(dict.fromkeys(range(150), 0))
+    tracemalloc.start()
+    try:
+        recorder.drain()
+        stays, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak - stays < unpacked / 2
 
 
 def test_every_outcome_is_counted_apart(recorder: Recorder) -> None:

@@ -233,9 +233,12 @@ class QueryTable:
         """The window as values, which move into the totals; `offset_us` as for `Counters.frozen`."""
         drained = self.frozen_window(offset_us)
         self.windows = {None: {}}
-        together = merged(self.totals, drained)
-        for place in drained:
-            together[place] = _to_keep(together[place])
+        together = dict(self.totals)
+        for place, stats in drained.items():
+            # One after the other, so that no more than one of thousands is unpacked: what a flush takes for a moment
+            # is never given back, as something that stays comes to lie in the midst of it.
+            before = together.get(place)
+            together[place] = _to_keep(stats if before is None else before.merged(stats))
         self.totals = together
         self.outcomes, self.slow_count = self.overall(drained.values())
         return tuple(drained.values())
