@@ -192,6 +192,11 @@ def _rename(row: dict[str, Any]) -> None:
         row["question"] = row.pop("query")
 
 
+def _make_two_of_one(row: dict[str, Any]) -> None:
+    if "query" in row:
+        row["scope"] = {}
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -216,6 +221,8 @@ def _rename(row: dict[str, Any]) -> None:
         (_set_durations(k=[100_000]), "Failed to cast"),
         (_set_durations(total_ns=-1), "buckets of a query"),
         (_rename, "a row must be of a known kind"),
+        (_make_two_of_one, "the counts of a scope must be >= 0"),
+        (_make_two_of_one, "a row must be of a known kind"),
     ],
 )
 def test_impossible_values_are_set_aside_and_named(

@@ -164,6 +164,8 @@ class _Fold:
     def _fold_together(self, connection: Connection, sound: "list[_SpoolFile]") -> None:
         if not sound:
             return
+        # What is done in memory runs as it is written. To look for a better way takes longer than all of it.
+        connection.execute("PRAGMA disable_optimizer")
         impossible = _load(connection, self._paths.folding, sound)
         for number, reason in impossible.items():
             self._reject(sound[number].path, reason)
@@ -171,6 +173,7 @@ class _Fold:
         if not good:
             return
         connection.execute(statements("merge.sql"))
+        connection.execute("PRAGMA enable_optimizer")
         files = [found.path for found in good]
         self._commit(connection, files)
         _remove(files)
