@@ -3,13 +3,14 @@
 import asyncio
 import inspect
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection, Engine, text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from querygauge.capture.call_site import CallSiteFinder
 from querygauge.gauge import Instrumentation
@@ -121,6 +122,62 @@ async def test_a_coroutine_that_is_a_task_itself_has_no_line(async_engine: Async
         async with async_engine.connect() as connection:
             await asyncio.ensure_future(connection.execute(ONE))
         assert sites(gauge) == {None}
+
+
+async def test_again_and_again(async_engine: AsyncEngine) -> None:
+    """What is found by its depth is the same line that walking finds, by whichever way the statement came."""
+    expected: list[str] = []
+
+    async def repository(connection: AsyncConnection) -> None:
+        await connection.execute(ONE)
+        expected.append(here(1))
+
+    def query(connection: Connection) -> None:
+        connection.execute(ONE)
+        expected.append(here(1))
+
+    with measured(async_engine) as gauge:
+        for _ in range(70):
+            async with async_engine.connect() as connection:
+                await repository(connection)
+                await connection.run_sync(query)
+                await connection.execute(ONE)
+                expected.append(here(1))
+        found = [query.call_site for query in gauge.queries.get_slow_queries() if query.query == "SELECT ?"]
+    assert Counter(found) == Counter(expected)
+
+
+def function(filename: Path | str, source: str) -> Any:
+    """The function that a file defines."""
+    names: dict[str, Any] = {}
+    exec(compile(source, str(filename), "exec"), names)  # the sources below
+    return names.popitem()[1]
+
+
+def test_without_a_frame_of_the_application_for_long(tmp_path: Path) -> None:
+    """A library's line is found by its depth as well, and gives way to the application's soon after that is there."""
+    send = function("/lib/orm.py", "def send(find):\n return find()")
+    view = function(tmp_path / "views.py", "def view(send, find):\n return send(find)")
+    finder = CallSiteFinder(tmp_path)
+    library, application = "/lib/orm.py:2 in send", f"{tmp_path.name}/views.py:2 in view"
+    assert {send(finder.find) for _ in range(500)} == {library}
+    lines = [view(send, finder.find) for _ in range(100)]
+    assert set(lines[65:]) == {application}
+    assert {send(finder.find) for _ in range(500)} == {library}
+    assert view(send, finder.find) == application
+
+
+def test_a_command_that_an_installer_wrote_sends_nothing(tmp_path: Path) -> None:
+    """Of an application that is installed, `bin/gunicorn` would be the only line there is."""
+    launcher = tmp_path / "gunicorn"
+    launcher.write_text("import re, sys\nsys.argv[0] = re.sub('x', '', sys.argv[0])\nsys.exit(run())\n")
+    script = tmp_path / "nightly"
+    script.write_text("import sys\nprint(sys.argv[0])\n")
+    source = "def run(find):\n return find()"
+    found = function(launcher, source)(CallSiteFinder().find)
+    assert found is not None
+    assert found.endswith(here(2))
+    assert function(script, source)(CallSiteFinder().find) == f"{script}:2 in run"
 
 
 def test_library_is_better_than_nothing(tmp_path: Path) -> None:

@@ -1,14 +1,14 @@
 """
 The line of the application that sent a statement: the first frame outwards that is the application's own.
 
-Not the application's: SQLAlchemy, this package, the standard library, and whatever is installed in site-packages;
-with an `app_root`, whatever lies outside it. If no frame is the application's, the first one that is neither
-SQLAlchemy's nor ours is taken, since a library's line is better than none.
+Not the application's: SQLAlchemy, this package, the standard library, whatever is installed in site-packages, and the
+commands that an installer writes to start it; with an `app_root`, whatever lies outside it. If no frame is the
+application's, the first one that is neither SQLAlchemy's nor ours is taken, since a library's line is better than none.
 
 Under an `AsyncEngine` the statement runs in a greenlet whose frames end inside SQLAlchemy; the application's await is
-on the parent greenlet, one hop away. A coroutine that was handed straight to a task has no frame of the application's
-outside of it: what runs the event loop is not who sent the statement. Deliberately not here: when to look;
-`sqlalchemy_engine` decides that.
+on the parent greenlet. A coroutine that was handed straight to a task has no frame of the application's outside of it:
+what runs the event loop is not who sent the statement. Deliberately not here: when to look; `sqlalchemy_engine` decides
+that.
 """
 
 import asyncio
@@ -16,7 +16,8 @@ import os
 import site
 import sys
 import sysconfig
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, Final
@@ -27,10 +28,9 @@ __all__ = ["CallSiteFinder"]
 
 _LINES_LIMIT: Final = 10_000  # resolved lines kept; a program has fewer that send SQL
 _FRAMES_LIMIT: Final = 200  # a deep recursion is not worth walking to its end
-_DEPTHS_LIMIT: Final = 8  # distances of the application's frame that are tried before walking
-# Places in what is known of an instruction: its line as text, and how deep it was found; 0 if beyond a greenlet.
-_TEXT: Final = 1
-_DEPTH: Final = 2
+_DEPTHS_LIMIT: Final = 16  # distances of a frame that are tried before walking
+_LAUNCHER_LIMIT: Final = 10_000  # bytes; they have some 200
+_TRUSTED: Final = 64  # times that a place is believed which could only be told for certain by walking
 
 _SKIPPED, _LIBRARY, _APPLICATION, _LOOP = 1, 2, 3, 4
 
@@ -66,8 +66,13 @@ class CallSiteFinder:
     """
     Finds call sites, from one hook.
 
-    It remembers for each file whose it is, and for each instruction which line it is: looking a line number up costs
-    microseconds in a long function, reading the instruction's offset does not.
+    Walking makes Python build an object for every frame, so that it takes 3 to 10 µs. The same instruction of the
+    application, found as deep again, has the same frames of SQLAlchemy's below it; so the frames at known depths are
+    looked at first. It remembers for each file whose it is, and for each instruction which line it is: looking a line
+    number up costs microseconds in a long function, reading the instruction's offset does not.
+
+    Where no frame is the application's, or it is beyond a greenlet, a frame between might be one for once. What is
+    found by depth there is believed so many times, and then walked to again.
     """
 
     def __init__(self, app_root: Path | None = None) -> None:
@@ -76,8 +81,17 @@ class CallSiteFinder:
         self._libraries = _library_folders()
         self._bases = (str(base) + os.sep, *self._libraries)
         self._kinds: dict[str, int] = {}
+        self._forget()
+
+    def _forget(self) -> None:
+        # By the id of the code, its instruction and how deep it was found. The code is kept with its line, so that its
+        # id is not given to another one meanwhile.
+        self._lines: dict[tuple[int, int, int], tuple[CodeType, str]] = {}
         self._depths: tuple[int, ...] = ()
-        self._lines: dict[tuple[int, int], tuple[CodeType, str, int]] = {}
+        # How deep the last frame of a greenlet was, and how many frames beyond it the line was found.
+        self._beyond: tuple[tuple[int, int], ...] = ()
+        self._has_application = False
+        self._trust = _TRUSTED
 
     def find(self) -> str | None:
         """
@@ -85,17 +99,31 @@ class CallSiteFinder:
 
         The path is relative to the folder that holds `app_root`, else to the working directory at the start.
         """
-        # Walking makes Python build an object for every frame, 0.3 µs each. The same instruction of the application,
-        # found as deep again, has the same frames of SQLAlchemy's below it.
+        lines = self._lines
         try:
             for depth in self._depths:
                 frame = sys._getframe(depth)  # noqa: SLF001
-                known = self._lines.get((id(frame.f_code), frame.f_lasti))
-                if known is not None and known[_DEPTH] == depth:
-                    return known[_TEXT]
+                known = lines.get((id(frame.f_code), frame.f_lasti, depth))
+                if known is not None:
+                    if self._has_application or self._is_trusted():
+                        return known[1]
+                    return self._walk()
+            for depth, hops in self._beyond:
+                if sys._getframe(depth).f_back is None:  # noqa: SLF001
+                    outer = _beyond_greenlet(hops)
+                    known = outer and lines.get((id(outer.f_code), outer.f_lasti, -hops))
+                    if known and self._is_trusted():
+                        return known[1]
         except ValueError:
             pass  # the stack is not as deep as that
         return self._walk()
+
+    def _is_trusted(self) -> bool:
+        self._trust -= 1
+        if self._trust:
+            return True
+        self._trust = _TRUSTED
+        return False
 
     def among(self, frames: Iterable[FrameType], *, otherwise: str | None) -> str | None:
         """
@@ -110,33 +138,32 @@ class CallSiteFinder:
             filename = frame.f_code.co_filename
             kind = self._kinds.get(filename) or self._classify(filename)
             if kind == _APPLICATION:
-                return self._line(frame, 0)
+                return self._line(frame)
             if kind == _LOOP:
                 break
             if kind == _LIBRARY and nearest is None:
                 nearest = frame
-        return self._line(nearest, 0) if otherwise is None and nearest is not None else otherwise
+        return self._line(nearest) if otherwise is None and nearest is not None else otherwise
 
     def _walk(self) -> str | None:
-        frame: FrameType | None = sys._getframe(2)  # noqa: SLF001  # inspect.currentframe() would be one more
-        nearest: FrameType | None = None
-        greenlet: Any = None
-        for depth in range(1, _FRAMES_LIMIT):
-            if frame is None:
-                greenlet = _parent_of(greenlet)
-                frame = None if greenlet is None else greenlet.gr_frame
-                if frame is None:
-                    break
+        nearest: tuple[FrameType, int, int] | None = None
+        # Of the one that called find(); inspect.currentframe() would be one more.
+        for frame, at, inside in islice(_outwards(sys._getframe(2)), _FRAMES_LIMIT):  # noqa: SLF001
             filename = frame.f_code.co_filename
             kind = self._kinds.get(filename) or self._classify(filename)
             if kind == _APPLICATION:
-                return self._line(frame, depth if greenlet is None else 0)
+                if not self._has_application:
+                    self._forget()
+                    self._has_application = True
+                return self._line(frame, at, inside)
             if kind == _LOOP:
                 break
             if kind == _LIBRARY and nearest is None:
-                nearest = frame
-            frame = frame.f_back
-        return None if nearest is None else self._line(nearest, 0)
+                nearest = frame, at, inside
+        if nearest is None:
+            return None
+        frame, at, inside = nearest
+        return self._line(frame, 0 if self._has_application else at, inside)
 
     def _classify(self, filename: str) -> int:
         if filename.startswith(_SKIPPED_FILES):
@@ -145,23 +172,34 @@ class CallSiteFinder:
             kind = _LOOP
         elif self._root is not None:
             kind = _APPLICATION if filename.startswith(self._root) else _LIBRARY
+        elif filename.startswith((*self._libraries, "<frozen ")) or _is_launcher(filename):
+            kind = _LIBRARY
         else:
-            kind = _LIBRARY if filename.startswith((*self._libraries, "<frozen ")) else _APPLICATION
+            kind = _APPLICATION
         if len(self._kinds) < _LINES_LIMIT:
             self._kinds[filename] = kind
         return kind
 
-    def _line(self, frame: FrameType, depth: int) -> str:
-        # The code object is kept with its line, so that its id is not given to another one meanwhile.
+    def _line(self, frame: FrameType, at: int = 0, inside: int = 0) -> str:
+        """
+        The line of a frame, which is remembered.
+
+        Args:
+            frame: Of the application, or the nearest to it.
+            at: How deep it is, if it is to be looked for there; negative, how many frames beyond the greenlet.
+            inside: Frames of the greenlet.
+        """
+        if at > 0 and at not in self._depths and len(self._depths) < _DEPTHS_LIMIT:
+            self._depths = tuple(sorted((*self._depths, at)))
+        if at < 0 and (inside, -at) not in self._beyond and len(self._beyond) < _DEPTHS_LIMIT:
+            self._beyond = tuple(sorted((*self._beyond, (inside, -at))))
         code, instruction = frame.f_code, frame.f_lasti
-        known = self._lines.get((id(code), instruction))
-        if known is not None and known[_DEPTH] == depth:
-            return known[_TEXT]
+        known = self._lines.get((id(code), instruction, at))
+        if known is not None:
+            return known[1]
         text = f"{self._shortened(code.co_filename)}:{frame.f_lineno} in {code.co_name}"
         if len(self._lines) < _LINES_LIMIT:
-            self._lines[id(code), instruction] = (code, text, depth)
-        if depth and depth not in self._depths and len(self._depths) < _DEPTHS_LIMIT:
-            self._depths = tuple(sorted((*self._depths, depth)))
+            self._lines[id(code), instruction, at] = (code, text)
         return text
 
     def _shortened(self, filename: str) -> str:
@@ -171,9 +209,58 @@ class CallSiteFinder:
         return filename
 
 
+def _is_launcher(filename: str) -> bool:
+    """Whether a file is what an installer writes for a command, such as `bin/gunicorn`: it only calls a library."""
+    if filename.endswith(".py"):
+        return False
+    file = Path(filename)
+    try:
+        # Reading anything but a plain file might wait, or take what somebody else is to read.
+        if not file.is_file() or file.stat().st_size > _LAUNCHER_LIMIT:
+            return False
+        text = file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return "sys.argv[0]" in text and "sys.exit(" in text
+
+
+def _outwards(frame: FrameType | None) -> Iterator[tuple[FrameType, int, int]]:
+    """
+    The frames from `frame` outwards, and beyond the greenlets they run in.
+
+    Yields:
+        A frame, and where it is: 1 for the first and so on, -1 for the first beyond the greenlet and so on, 0 for those
+        beyond another greenlet; and how many are within the first greenlet, once that has ended.
+    """
+    greenlet: Any = None
+    at = inside = 0
+    step = 1
+    while frame is not None:
+        at += step
+        yield frame, at, inside
+        frame = frame.f_back
+        if frame is None:
+            greenlet = _parent_of(greenlet)
+            frame = None if greenlet is None else greenlet.gr_frame
+            if step > 0:
+                inside, step = at, -1
+            else:
+                step = 0
+            at = 0
+
+
 def _parent_of(greenlet: Any) -> Any:
     """The greenlet that waits for `greenlet`, or for the running one; None if greenlets are not in use."""
     library = sys.modules.get("greenlet")
     if library is None:
         return None
     return (library.getcurrent() if greenlet is None else greenlet).parent
+
+
+def _beyond_greenlet(hops: int) -> FrameType | None:
+    """The frame so far out from the running greenlet, 1 being the one that waits for it; None if there is none."""
+    greenlet = _parent_of(None)
+    frame: FrameType | None = None if greenlet is None else greenlet.gr_frame
+    while frame is not None and hops > 1:
+        frame, hops = frame.f_back, hops - 1
+    return frame
