@@ -70,11 +70,7 @@ def test_a_value_is_pickled_by_where_it_is_made() -> None:
 # The rooms of a host, what each of its libraries would cost a minute, and what a fold does without.
 _NOT_FOR_A_TICK = _HEAVY - {"_duckdb"} | _MEASURING | {"dataclasses", "filelock", "logging", "querygauge.values"}
 _NOT_FOR_A_TICK |= {"structlog", "subprocess", "typer"}
-_TICK = """
-import runpy, sys
-sys.argv[1:] = [{store!r}]
-runpy.run_module("querygauge.collector", run_name="__main__")
-"""
+_TICK = "import sys; from querygauge.collector import main; sys.argv[1:] = [{store!r}]; main()"
 
 
 def test_a_tick_loads_what_it_needs(tmp_path: Path) -> None:
