@@ -341,7 +341,7 @@ class Statements:
     def _timed_commit(self, original: Callable[[Any], None], is_off: list[bool]) -> Replacement:
         """Wraps the end of a transaction, whose time belongs to the statement that was its last."""
         now, holder_at, innermost_scope, target = time.perf_counter_ns, self._held.get, CURRENT.get, self._target
-        _, _, fold_at, fold, phases = self._ledger
+        fold_at, phases = self._ledger.fold_at, self._ledger.phases
 
         def commit(connection: Any) -> None:
             started = now()
@@ -355,7 +355,7 @@ class Statements:
                         scope = None
                     phases.append((target, holder[LAST_PATTERN], COMMIT, ended - started, scope))
                     if len(phases) >= fold_at:
-                        fold(None)
+                        self._ledger.folds(None)
             except AttributeError:
                 pass  # no pooled connection
             except Exception as error:  # noqa: BLE001  # the host must not notice

@@ -162,8 +162,9 @@ class PoolHooks:
             raise
 
     def _timed_connect(self, original: Callable[[], Any], is_off: list[bool]) -> Replacement:  # noqa: C901  # in one body on purpose
-        guard, now, find, is_pinging, ledger = self.guard, time.perf_counter_ns, self._find, PINGING.get, self._ledger
-        opened, opening, long_hold = self._opened, self._opening, LONG_HOLD.get
+        # Bound is what every checkout needs, as each name costs.
+        now, is_pinging, long_hold, ledger = time.perf_counter_ns, PINGING.get, LONG_HOLD.get, self._ledger
+        find, opened = self._find, self._opened
         asked, held, limits, peaks, moved = ledger.asked, ledger.held, ledger.limits, ledger.peaks, ledger.moves.append
         high_wait_ns, handed = ledger.high_wait_ns, ledger.handed.append
         touch = None if self.lag is None else self.lag.touch
@@ -177,9 +178,9 @@ class PoolHooks:
             try:
                 try:
                     if len(held) >= limits[0]:
-                        ledger.sees()
+                        self._ledger.sees()
                 except Exception as error:  # noqa: BLE001  # the host must not notice
-                    guard.caught("request", error)
+                    self.guard.caught("request", error)
                 fairy = original()
             except BaseException as error:
                 self._not_obtained(request, started, error)
@@ -195,20 +196,20 @@ class PoolHooks:
                     self._record.record_obtained(request, ended - started)
                     return fairy
                 entry = fairy._connection_record  # noqa: SLF001
-                opening_ns = opening(id(entry), started) if opened else 0
+                opening_ns = self._opening(id(entry), started) if opened else 0
                 waited = ended - started - opening_ns
                 held[id(entry)] = [
                     ended, find(), None, long_hold(), None, entry.fairy_ref, None, (waited, opening_ns), None
                 ]  # fmt: skip
                 handed(waited)
                 if len(held) > peaks[0]:
-                    ledger.sees()
+                    self._ledger.sees()
                 if waited >= high_wait_ns:
-                    ledger.judges(waited)
+                    self._ledger.judges(waited)
                 if touch is not None:
                     touch()
             except Exception as error:  # noqa: BLE001  # the host must not notice
-                guard.caught("obtained", error)
+                self.guard.caught("obtained", error)
             return fairy
 
         return connect
