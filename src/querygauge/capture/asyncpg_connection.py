@@ -214,9 +214,12 @@ class ConnectionStatements:
         append = queue.append
         unusual_ns = 0 if self._always_find else min(unusual_ns, NOTICED_NS)
         in_full = self._timed(original, is_off, session, self._begin_execution, self._end_execution)
+        counted_above = self._is_counted_above
 
-        async def bind_execute(state: Any, args: Any, portal_name: str, *rest: Any, **keywords: Any) -> Any:  # noqa: C901
+        async def bind_execute(state: Any, args: Any, portal_name: str, *rest: Any, **keywords: Any) -> Any:  # noqa: C901, PLR0912
             if is_off or portal_name or session.prepared is not None or session.is_counted is not None:
+                if not portal_name and session.prepared is None and counted_above(session, state.query):
+                    return await original(state, args, portal_name, *rest, **keywords)
                 return await in_full(state, args, portal_name, *rest, **keywords)
             query, started = state.query, now()
             checkout = holder_at(key)
@@ -272,9 +275,16 @@ class ConnectionStatements:
 
         return close_portal
 
+    def _is_counted_above(self, session: _Session, query: str) -> bool:
+        try:
+            return session.is_counted is not None and session.is_counted(query)
+        except Exception as error:  # noqa: BLE001  # the host must not notice
+            self._guard.caught("statement", error)
+            return True
+
     def _begun(self, session: _Session, query: str, arguments: Any) -> _Execution:
         execution = _Execution(query, arguments, time.perf_counter_ns())
-        if session.is_counted is not None and session.is_counted(query):
+        if self._is_counted_above(session, query):
             execution.is_counted = True
             return execution
         checkout = self._held.get(session.key)
@@ -356,8 +366,11 @@ class ConnectionStatements:
         if is_last:
             self._closed(session, execution.portal)
 
-    def _begin_query(self, session: _Session, query: str, *_: Any, **__: Any) -> _Execution:
-        return self._begun(session, query, ())
+    def _begin_query(self, session: _Session, query: str, *_: Any, **__: Any) -> _Execution | None:
+        execution = self._begun(session, query, ())
+        # Of what is counted above only a BEGIN is news here, and what ends cursors.
+        is_news = not execution.is_counted or session.cursors or query.startswith(_BEGINS)
+        return execution if is_news else None
 
     def _end_query(self, session: _Session, execution: _Execution, result: Any) -> None:
         query = execution.query
