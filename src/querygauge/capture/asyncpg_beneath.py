@@ -13,7 +13,8 @@ from weakref import ref
 
 from sqlalchemy.engine.interfaces import Dialect
 
-from querygauge.capture.asyncpg_connection import ConnectionStatements, IsCounted
+from querygauge.capture.asyncpg_connection import ConnectionStatements
+from querygauge.capture.asyncpg_executions import IsCounted
 from querygauge.capture.wrapping import Replacement, Wraps
 
 __all__ = ["AsyncpgBeneath"]

@@ -14,84 +14,40 @@ apart, which nobody above can see. Deliberately not here: totals, and the pool.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 from weakref import finalize, ref
 
+from querygauge.capture.asyncpg_executions import (
+    UNKNOWN_ROWS,
+    Execution,
+    Executions,
+    IsCounted,
+    Session,
+    rows_of,
+    rows_told_by,
+)
 from querygauge.capture.guard import Guard
-from querygauge.capture.loop_lag import NOTICED_NS, LoopLag, with_lag
-from querygauge.capture.scope import CURRENT, current_scope, streak_of
+from querygauge.capture.loop_lag import NOTICED_NS, LoopLag
+from querygauge.capture.scope import CURRENT, streak_of
 from querygauge.capture.wrapping import Replacement, Wraps
 from querygauge.checkout import CANCELLED_PATTERN, LAST_PATTERN, PHASES, RUNNING, Checkout
 from querygauge.patterns.cache import PatternCache
-from querygauge.patterns.failure import failure_of
 from querygauge.protocols import QueryLedger, Record
-from querygauge.values import BEGIN, CANCELLED, FETCH, OK, PREPARE, STREAM, Pattern
+from querygauge.values import BEGIN, OK, PREPARE, Pattern
 from querygauge.values import PHASES as ALL_PHASES
-from querygauge.values.plain import plain
 
-__all__ = ["ConnectionStatements", "IsCounted"]
+__all__ = ["ConnectionStatements"]
 
-_DIALECT: Final = "postgresql"
-_UNKNOWN_ROWS: Final = -1
-_MET_LIMIT: Final = 10_000  # patterns; of those beyond it the line is looked for each time
 _MOVES: Final = "MOVE FORWARD "
 _BEGINS: Final = "BEGIN"
-
-IsCounted = Callable[[str], bool]
-"""Whether somebody above counts a statement that is about to be sent."""
 
 _Original = Any  # the bound method that a replacement stands for
 
 
-@dataclass(slots=True)
-class _Execution:
-    """
-    One execution, or what a cursor's fetches have added up to.
-
-    Attributes:
-        portal: Name of its cursor's portal; empty if it is none.
-        is_counted: Whether somebody above counts it.
-    """
-
-    query: str
-    arguments: Any
-    started_ns: int
-    state: Any = None
-    portal: str = ""
-    is_counted: bool = False
-    duration_ns: int = 0
-    prepare_ns: int = 0
-    fetch_ns: int = 0
-    rows: int = 0
-
-
-class _Session:
-    """
-    What is under way on one connection.
-
-    Attributes:
-        protocol: Its protocol.
-        key: What the connection is held under while it is checked out.
-        is_counted: Whether somebody above counts a statement; None if nobody ever does.
-        prepared: What was prepared last and not executed yet, and how long that took.
-        cursors: The open ones, by the name of their portal.
-    """
-
-    __slots__ = ("cursors", "is_counted", "key", "prepared", "protocol")
-
-    def __init__(self, protocol: Any, key: int, is_counted: IsCounted | None) -> None:
-        self.protocol = protocol
-        self.key = key
-        self.is_counted = is_counted
-        self.prepared: tuple[Any, int] | None = None
-        self.cursors: dict[str, _Execution] = {}
-
-
-_Begin = Callable[..., _Execution | None]
-_End = Callable[[_Session, _Execution, Any], None]
+_Begin = Callable[..., Execution | None]
+_End = Callable[[Session, Execution, Any], None]
 
 
 class ConnectionStatements:
@@ -114,18 +70,26 @@ class ConnectionStatements:
         keep_literals: bool = False,
     ) -> None:
         self._target = target
-        self._record = record
         self._ledger = ledger
         self._patterns = patterns
         self._find = find_call_site
         self._held = held
-        self._wake = wake
-        self._slow_ns = slow_ns
         self._guard = guard
-        self._lag = lag
-        self._met: set[str] = set()  # ids of patterns whose line was looked for
-        self._always_find = always_find
-        self._keep_literals = keep_literals
+        self._unusual_ns = 0 if always_find else min(ledger.unusual_ns, NOTICED_NS)
+        self._executions = Executions(
+            target,
+            record=record,
+            ledger=ledger,
+            patterns=patterns,
+            find_call_site=find_call_site,
+            held=held,
+            wake=wake,
+            slow_ns=slow_ns,
+            guard=guard,
+            lag=lag,
+            always_find=always_find,
+            keep_literals=keep_literals,
+        )
         self._wraps: list[Wraps] = []
 
     def attach(self, connection: Any, key: int | None = None, is_counted: IsCounted | None = None) -> None:
@@ -138,7 +102,7 @@ class ConnectionStatements:
             is_counted: Tells what somebody above counts already.
         """
         protocol = connection._protocol  # noqa: SLF001  # no other way leads to all statements
-        session = _Session(protocol, id(connection) if key is None else key, is_counted)
+        session = Session(protocol, id(connection) if key is None else key, is_counted)
         self._wraps = [wraps for wraps in self._wraps if not wraps.is_orphaned]
         wraps = Wraps(protocol)
         try:
@@ -172,7 +136,7 @@ class ConnectionStatements:
         return self._patterns.pattern_for(statement)
 
     def _timed(
-        self, original: _Original, is_off: list[bool], session: _Session, begin: _Begin, end: _End
+        self, original: _Original, is_off: list[bool], session: Session, begin: _Begin, end: _End
     ) -> Replacement:
         """Wraps one method: `begin` tells what it is about to execute, `end` what has become of it."""
         now, guard = time.perf_counter_ns, self._guard
@@ -191,7 +155,7 @@ class ConnectionStatements:
                 result = await original(*arguments, **keywords)
             except BaseException as error:
                 execution.duration_ns += now() - started
-                self._failed(session, execution, error)
+                self._executions.failed(session, execution, error)
                 raise
             try:
                 execution.duration_ns += now() - started
@@ -203,16 +167,16 @@ class ConnectionStatements:
         return timed
 
     def _timed_execution(  # noqa: C901  # see below
-        self, original: _Original, is_off: list[bool], session: _Session
+        self, original: _Original, is_off: list[bool], session: Session
     ) -> Replacement:
         """Wraps what executes a prepared statement and fetches all of its rows."""
         # Most of what a connection does passes here, so what most executions have in common stands in one body; the
         # others, to which anything is special, go the way of all methods. Each call costs 0.2 µs.
         now, guard, find, key, target = time.perf_counter_ns, self._guard, self._find, session.key, self._target
-        pattern_for, holder_at, met, scope_now = self._patterns.pattern_for, self._held.get, self._met, CURRENT.get
-        queue, unusual_ns, fold_at, fold, _ = self._ledger
-        append = queue.append
-        unusual_ns = 0 if self._always_find else min(unusual_ns, NOTICED_NS)
+        pattern_for, holder_at, scope_now = self._patterns.pattern_for, self._held.get, CURRENT.get
+        executions, met = self._executions, self._executions.met
+        queue, _, fold_at, fold, _ = self._ledger
+        append, unusual_ns = queue.append, self._unusual_ns
         in_full = self._timed(original, is_off, session, self._begin_execution, self._end_execution)
         counted_above = self._is_counted_above
 
@@ -228,16 +192,16 @@ class ConnectionStatements:
             try:
                 result = await original(state, args, portal_name, *rest, **keywords)
             except BaseException as error:
-                self._failed_at_once(session, query, args, started, state, error)
+                executions.failed_at_once(session, query, args, started, state, error)
                 raise
             try:
                 elapsed = now() - started
                 pattern = pattern_for(query)
                 rows = result[0] if result.__class__ is tuple else result
-                count = len(rows) if rows else _rows_of(result, state)
+                count = len(rows) if rows else rows_of(result, state)
                 if elapsed >= unusual_ns or pattern.id not in met:
-                    execution = _Execution(query, args, started, state, duration_ns=elapsed, rows=count)
-                    self._ended(session, execution)
+                    execution = Execution(query, args, started, state, duration_ns=elapsed, rows=count)
+                    executions.ended(session, execution)
                     return result
                 phases = None
                 if checkout is not None:
@@ -267,7 +231,7 @@ class ConnectionStatements:
 
         return bind_execute
 
-    def _noted_close(self, original: _Original, is_off: list[bool], session: _Session) -> Replacement:
+    def _noted_close(self, original: _Original, is_off: list[bool], session: Session) -> Replacement:
         async def close_portal(portal_name: str, *rest: Any, **keywords: Any) -> Any:
             if not is_off:
                 self._closed(session, portal_name)
@@ -275,15 +239,15 @@ class ConnectionStatements:
 
         return close_portal
 
-    def _is_counted_above(self, session: _Session, query: str) -> bool:
+    def _is_counted_above(self, session: Session, query: str) -> bool:
         try:
             return session.is_counted is not None and session.is_counted(query)
         except Exception as error:  # noqa: BLE001  # the host must not notice
             self._guard.caught("statement", error)
             return True
 
-    def _begun(self, session: _Session, query: str, arguments: Any) -> _Execution:
-        execution = _Execution(query, arguments, time.perf_counter_ns())
+    def _begun(self, session: Session, query: str, arguments: Any) -> Execution:
+        execution = Execution(query, arguments, time.perf_counter_ns())
         if self._is_counted_above(session, query):
             execution.is_counted = True
             return execution
@@ -292,10 +256,10 @@ class ConnectionStatements:
             checkout[RUNNING] = (execution.started_ns, query)
         return execution
 
-    def _begin_prepare(self, session: _Session, _: str, query: str, *__: Any, **___: Any) -> _Execution:
+    def _begin_prepare(self, session: Session, _: str, query: str, *__: Any, **___: Any) -> Execution:
         return self._begun(session, query, None)
 
-    def _end_prepare(self, session: _Session, execution: _Execution, state: Any) -> None:
+    def _end_prepare(self, session: Session, execution: Execution, state: Any) -> None:
         if execution.is_counted:
             self._add_phase(session, PREPARE, execution.duration_ns)
             return
@@ -304,13 +268,13 @@ class ConnectionStatements:
         if checkout is not None:
             checkout[RUNNING] = None
 
-    def _begin_batch(self, session: _Session, state: Any, *_: Any, **__: Any) -> _Execution:
+    def _begin_batch(self, session: Session, state: Any, *_: Any, **__: Any) -> Execution:
         # The sets of parameters may be an iterator, which is the driver's to exhaust.
         return self._begin_execution(session, state, None, "")
 
     def _begin_execution(
-        self, session: _Session, state: Any, args: Any, portal_name: str, *_: Any, **__: Any
-    ) -> _Execution:
+        self, session: Session, state: Any, args: Any, portal_name: str, *_: Any, **__: Any
+    ) -> Execution:
         execution = self._begun(session, state.query, args)
         execution.state, execution.portal = state, portal_name
         prepared, session.prepared = session.prepared, None
@@ -320,81 +284,75 @@ class ConnectionStatements:
             execution.started_ns -= prepared[1]
         return execution
 
-    def _end_execution(self, session: _Session, execution: _Execution, result: Any) -> None:
+    def _end_execution(self, session: Session, execution: Execution, result: Any) -> None:
         if execution.portal:
             self._opened(session, execution)
             self._fetched(session, execution, result)
         else:
-            execution.rows = _rows_of(result, execution.state)
-            self._ended(session, execution)
+            execution.rows = rows_of(result, execution.state)
+            self._executions.ended(session, execution)
 
-    def _end_batch(self, session: _Session, execution: _Execution, result: Any) -> None:
-        execution.rows = len(result) if isinstance(result, list) else _UNKNOWN_ROWS
-        self._ended(session, execution, is_batch=True)
+    def _end_batch(self, session: Session, execution: Execution, result: Any) -> None:
+        execution.rows = len(result) if isinstance(result, list) else UNKNOWN_ROWS
+        self._executions.ended(session, execution, is_batch=True)
 
-    def _end_bind(self, session: _Session, execution: _Execution, _: Any) -> None:
+    def _end_bind(self, session: Session, execution: Execution, _: Any) -> None:
         self._opened(session, execution)
 
-    def _opened(self, session: _Session, execution: _Execution) -> None:
+    def _opened(self, session: Session, execution: Execution) -> None:
         """A cursor is open, and waits for somebody to fetch its rows."""
         session.cursors[execution.portal] = execution
         if not execution.is_counted:
-            self._note(session, None)
+            self._executions.note(session, None)
 
-    def _note(self, session: _Session, running: tuple[int, str] | None) -> None:
-        """Tells the checkout what a cursor has under way."""
-        checkout = self._held.get(session.key)
-        if checkout is not None:
-            checkout[RUNNING] = running
-
-    def _begin_fetch(self, session: _Session, _: Any, portal_name: str, *__: Any, **___: Any) -> _Execution | None:
+    def _begin_fetch(self, session: Session, _: Any, portal_name: str, *__: Any, **___: Any) -> Execution | None:
         execution = session.cursors.get(portal_name)
         if execution is not None:
             execution.fetch_ns -= execution.duration_ns  # until it is known what this fetch adds
             # Nobody above knows of fetches. It is as old as what all of them have taken.
-            self._note(session, (time.perf_counter_ns() - execution.duration_ns, execution.query))
+            self._executions.note(session, (time.perf_counter_ns() - execution.duration_ns, execution.query))
         return execution
 
-    def _end_fetch(self, session: _Session, execution: _Execution, result: Any) -> None:
+    def _end_fetch(self, session: Session, execution: Execution, result: Any) -> None:
         execution.fetch_ns += execution.duration_ns
-        self._note(session, None)
+        self._executions.note(session, None)
         self._fetched(session, execution, result)
 
-    def _fetched(self, session: _Session, execution: _Execution, result: Any) -> None:
+    def _fetched(self, session: Session, execution: Execution, result: Any) -> None:
         rows, _, is_last = result
         execution.rows += len(rows)
         if is_last:
             self._closed(session, execution.portal)
 
-    def _begin_query(self, session: _Session, query: str, *_: Any, **__: Any) -> _Execution | None:
+    def _begin_query(self, session: Session, query: str, *_: Any, **__: Any) -> Execution | None:
         execution = self._begun(session, query, ())
         # Of what is counted above only a BEGIN is news here, and what ends cursors.
         is_news = not execution.is_counted or session.cursors or query.startswith(_BEGINS)
         return execution if is_news else None
 
-    def _end_query(self, session: _Session, execution: _Execution, result: Any) -> None:
+    def _end_query(self, session: Session, execution: Execution, result: Any) -> None:
         query = execution.query
         moved = session.cursors.get(query.rpartition(" ")[2]) if session.cursors and query[:13] == _MOVES else None
         if moved is not None:
             moved.duration_ns += execution.duration_ns
             moved.fetch_ns += execution.duration_ns
-            self._note(session, None)
+            self._executions.note(session, None)
             return
         if execution.is_counted:
             if query.startswith(_BEGINS):
                 self._add_phase(session, BEGIN, execution.duration_ns)
         else:
-            execution.rows = _rows_told_by(result)
-            self._ended(session, execution)
+            execution.rows = rows_told_by(result)
+            self._executions.ended(session, execution)
         if session.cursors and not session.protocol.is_in_transaction():
             for portal_name in tuple(session.cursors):
                 self._closed(session, portal_name)
 
-    def _end_copy(self, session: _Session, execution: _Execution, result: Any) -> None:
-        execution.rows = _rows_told_by(result)
-        self._ended(session, execution, is_batch=True)
+    def _end_copy(self, session: Session, execution: Execution, result: Any) -> None:
+        execution.rows = rows_told_by(result)
+        self._executions.ended(session, execution, is_batch=True)
 
-    def _add_phase(self, session: _Session, phase: int, nanoseconds: int) -> None:
+    def _add_phase(self, session: Session, phase: int, nanoseconds: int) -> None:
         """Keeps what a phase took for whoever counts the statement, and takes it from the checkout."""
         checkout = self._held.get(session.key)
         if checkout is not None:
@@ -403,107 +361,14 @@ class ConnectionStatements:
             phases[phase] += nanoseconds
             checkout[PHASES] = phases
 
-    def _closed(self, session: _Session, portal_name: str) -> None:
+    def _closed(self, session: Session, portal_name: str) -> None:
         """A cursor is exhausted, closed, or gone with its transaction; one that is known to be ended is ignored."""
         try:
             execution = session.cursors.pop(portal_name, None)
             if execution is not None:
-                self._ended(session, execution)
+                self._executions.ended(session, execution)
         except Exception as error:  # noqa: BLE001  # the host must not notice
             self._guard.caught("cursor", error)
-
-    def _ended(self, session: _Session, execution: _Execution, *, is_batch: bool = False) -> None:
-        if execution.is_counted:
-            self._ended_above(execution)
-            return
-        pattern = self._patterns.pattern_for(execution.query)
-        started, elapsed = execution.started_ns, execution.duration_ns
-        checkout = self._held.get(session.key)
-        phases = self._lagged(self._taken_over(checkout, pattern, execution), execution)
-        scope = current_scope()
-        # A batch is one operation, so it repeats nothing.
-        streak = None if is_batch else streak_of(scope, checkout, self._target, pattern, started, elapsed)
-        is_slow = elapsed >= self._slow_ns
-        is_new = pattern.id not in self._met
-        if is_new and len(self._met) < _MET_LIMIT:
-            self._met.add(pattern.id)
-        # Of every pattern one line is known.
-        site = None if streak is None else streak.call_site
-        if is_slow or is_new or self._always_find or (streak is not None and streak.is_due):
-            site = self._find()
-            if streak is not None:
-                streak.look_at(site, pattern, started, elapsed, execution.rows, execution.query, execution.arguments)
-        literals = self._literals_of(execution) if is_slow else None
-        self._record(pattern, started, elapsed, execution.rows, OK, None, site, streak, literals, scope, phases)
-        if is_slow:
-            self._wake()
-
-    def _ended_above(self, execution: _Execution) -> None:
-        """Somebody above counted the execution, a cursor when it was opened; only what its rows took since is news."""
-        if execution.fetch_ns > 0:
-            pattern = self._patterns.pattern_for(execution.query)
-            self._ledger.phases.append((self._target, pattern, STREAM, execution.fetch_ns, current_scope()))
-
-    def _taken_over(self, checkout: Checkout | None, pattern: Pattern, execution: _Execution) -> Sequence[int] | None:
-        """The phases of an execution that has ended, those included that its checkout kept for it."""
-        before: Sequence[int] = ()
-        if checkout is not None:
-            checkout[RUNNING] = checkout[CANCELLED_PATTERN] = None
-            checkout[LAST_PATTERN] = pattern
-            before, checkout[PHASES] = checkout[PHASES] or (), None
-        if not (execution.prepare_ns or execution.fetch_ns):
-            return before or None
-        phases = [*before, *[0] * (len(ALL_PHASES) - len(before))]
-        phases[PREPARE] += execution.prepare_ns
-        phases[FETCH] += execution.fetch_ns
-        return phases
-
-    def _lagged(self, phases: Sequence[int] | None, execution: _Execution) -> Sequence[int] | None:
-        # A cursor's fetches lie apart in time, and what blocks the loop between them is none of theirs.
-        lag = None if execution.portal else self._lag
-        return with_lag(phases, lag, execution.started_ns, execution.duration_ns)
-
-    def _failed_at_once(
-        self, session: _Session, query: str, arguments: Any, started: int, state: Any, error: BaseException
-    ) -> None:
-        elapsed = time.perf_counter_ns() - started
-        try:
-            execution = _Execution(query, arguments, started, state, duration_ns=elapsed)
-        except Exception as own:  # noqa: BLE001  # the host's exception must arrive as it is
-            self._guard.caught("failure", own)
-            return
-        self._failed(session, execution, error)
-
-    def _failed(self, session: _Session, execution: _Execution, error: BaseException) -> None:
-        try:
-            was_open = session.cursors.pop(execution.portal, None) is not None
-            if execution.is_counted:
-                if was_open:
-                    self._note(session, None)
-                return
-            if was_open:
-                execution.fetch_ns += execution.duration_ns
-                execution.started_ns = time.perf_counter_ns() - execution.duration_ns
-            elapsed = execution.duration_ns
-            pattern = self._patterns.pattern_for(execution.query)
-            outcome, failure = failure_of(error, _DIALECT, pattern_text=pattern.text)
-            checkout = self._held.get(session.key)
-            phases = self._lagged(self._taken_over(checkout, pattern, execution), execution)
-            if checkout is not None and outcome == CANCELLED:
-                checkout[CANCELLED_PATTERN] = pattern
-            literals = self._literals_of(execution) if elapsed >= self._slow_ns else None
-            # What failed goes on with no streak: its caller stops, or tries again on purpose.
-            self._record(
-                pattern, execution.started_ns, elapsed, _UNKNOWN_ROWS, outcome, failure, self._find(), None, literals,
-                current_scope(), phases,
-            )  # fmt: skip
-            if elapsed >= self._slow_ns:
-                self._wake()
-        except Exception as own:  # noqa: BLE001  # the host's exception must arrive as it is
-            self._guard.caught("failure", own)
-
-    def _literals_of(self, execution: _Execution) -> tuple[str, Any] | None:
-        return (execution.query, plain(execution.arguments)) if self._keep_literals else None
 
 
 def _let_go(wraps: Wraps, guard_of: ref[Guard]) -> None:
@@ -514,23 +379,3 @@ def _let_go(wraps: Wraps, guard_of: ref[Guard]) -> None:
         guard = guard_of()
         if guard is not None:
             guard.caught("let go", error)
-
-
-def _rows_of(result: Any, state: Any) -> int:
-    """Rows returned; those affected where there is none to return, if the driver was asked for the status."""
-    rows, status, _ = result if isinstance(result, tuple) else (result, None, True)
-    return len(rows) if rows or _returns_rows(state) else _rows_told_by(status)
-
-
-def _returns_rows(state: Any) -> bool:
-    try:
-        return bool(state._get_attributes())  # noqa: SLF001
-    except Exception:  # noqa: BLE001  # asyncpg has forgotten the type of a column, so there is one
-        return True
-
-
-def _rows_told_by(status: Any) -> int:
-    """The rows in a status such as `INSERT 0 5`; unknown where it names none."""
-    text = status.decode() if isinstance(status, bytes) else status
-    last = text.rpartition(" ")[2] if isinstance(text, str) else ""
-    return int(last) if last.isdecimal() else _UNKNOWN_ROWS
