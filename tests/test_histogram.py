@@ -123,22 +123,3 @@ def test_nothing_has_no_quantile() -> None:
     with pytest.raises(ValueError, match="none was recorded"):
         EMPTY.quantile_ms(0.5)
     assert (EMPTY.mean_ms, EMPTY.total_ms, EMPTY.min_ms, EMPTY.max_ms) == (0, 0, 0, 0)
-
-
-@given(st.lists(st.integers(1, 10**18)), st.lists(st.integers(1, 10**18)))
-def test_packed_it_is_the_same(some: list[int], more: list[int]) -> None:
-    """A packed histogram equals the one it was made of, alone and merged, and says the same."""
-    one, other = Histogram.of(some), Histogram.of(more)
-    assert one.packed() == one
-    assert one.packed().merged(other) == one.merged(other.packed()) == one.merged(other)
-    assert dict(one.packed().buckets) == dict(one.buckets)
-    assert len(one.packed().buckets) == len(one.buckets)
-    if some:
-        assert one.packed().quantile_ms(0.5) == one.quantile_ms(0.5)
-
-
-@pytest.mark.parametrize("count", [1, 2**8 - 1, 2**8, 2**16 - 1, 2**16, 2**32 - 1, 2**32, 2**63])
-def test_packed_counts_may_be_large(count: int) -> None:
-    """Each takes as many bytes as the largest needs, and is the same again."""
-    one = Histogram(count + 1, 3, 1, 1, {-640: 1, 3: count})
-    assert dict(one.packed().buckets) == {-640: 1, 3: count}

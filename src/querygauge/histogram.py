@@ -9,10 +9,8 @@ Deliberately not here: locks and clocks. A `Histogram` is a value; counting is `
 """
 
 import math
-from array import array
-from collections.abc import ItemsView, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
 
 __all__ = ["EMPTY", "PER_OCTAVE", "SCALE", "SECONDS_OFFSET", "Histogram", "bucket_bounds_ms", "bucket_of", "buckets_of"]
 
@@ -40,36 +38,6 @@ def buckets_of(durations_ns: list[int]) -> list[int]:
 def bucket_bounds_ms(bucket: int) -> tuple[float, float]:
     """The open lower and the closed upper bound of a bucket, in milliseconds."""
     return 1e3 * 2.0 ** ((bucket - 1) / PER_OCTAVE), 1e3 * 2.0 ** (bucket / PER_OCTAVE)
-
-
-_LIMITS: Final = {kind: 1 << 8 * array(kind).itemsize for kind in "BHIQ"}
-
-
-class _PackedBuckets(Mapping[int, int]):
-    """Counts by bucket in two arrays; whoever reads unpacks all of them."""
-
-    __slots__ = ("_buckets", "_counts", "_kind")
-
-    def __init__(self, counts: Mapping[int, int]) -> None:
-        # As bytes, since each array takes 50 bytes more. No duration falls into a bucket beyond 16 bits.
-        self._buckets = array("h", counts.keys()).tobytes()
-        self._kind = next(kind for kind, limit in _LIMITS.items() if max(counts.values(), default=0) < limit)
-        self._counts = array(self._kind, counts.values()).tobytes()
-
-    def _unpacked(self) -> dict[int, int]:
-        return dict(zip(array("h", self._buckets), array(self._kind, self._counts), strict=True))
-
-    def items(self) -> ItemsView[int, int]:
-        return self._unpacked().items()
-
-    def __getitem__(self, bucket: int) -> int:
-        return self._unpacked()[bucket]
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._unpacked())
-
-    def __len__(self) -> int:
-        return len(self._buckets) // array("h").itemsize
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +77,7 @@ class Histogram:
             return self
         if not self.count:
             return other
-        buckets = dict(self.buckets.items())
+        buckets = dict(self.buckets)
         for bucket, count in other.buckets.items():
             buckets[bucket] = buckets.get(bucket, 0) + count
         return Histogram(
@@ -119,10 +87,6 @@ class Histogram:
             max(self.max_ns, other.max_ns),
             buckets,
         )
-
-    def packed(self) -> "Histogram":
-        """The same in a tenth of the memory, for one that is kept and seldom looked at."""
-        return Histogram(self.count, self.total_ns, self.min_ns, self.max_ns, _PackedBuckets(self.buckets))
 
     def quantile_ms(self, q: float) -> float:
         """

@@ -1,17 +1,18 @@
 """
 Executions, one by one, to counters per pattern, target and scope: those of the window under way, and those of all.
 
-In go primitives, out come `QueryStats`. The window is mutable and small; what was drained is kept as frozen values, so
-whoever reads them needs no lock while merging. Deliberately not here: the lock, and the clock; the recorder has both.
+In go primitives, out come `QueryStats`. The window is mutable and small; what was drained is kept packed and never
+changed, so whoever reads it needs no lock while merging. Deliberately not here: the lock, and the clock; the recorder
+has both.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from querygauge.clock import datetime_of
 from querygauge.histogram import Histogram, buckets_of
+from querygauge.monitors.kept_stats import KeptStats
 from querygauge.patterns.cache import OTHER
 from querygauge.values import (
     LINES_LIMIT,
@@ -174,7 +175,7 @@ class QueryTable:
     def clear(self) -> None:
         """Forgets everything."""
         self.windows: dict[ScopeLabel | None, dict[Key, Counters]] = {None: {}}
-        self.totals: dict[Place, QueryStats] = {}
+        self.totals: dict[Place, KeptStats] = {}
         self.outcomes = OutcomeCounts()
         self.slow_count = 0
         self.forgotten_ns: Mapping[str, int] = {}
@@ -238,7 +239,7 @@ class QueryTable:
             # One after the other, so that no more than one of thousands is unpacked: what a flush takes for a moment
             # is never given back, as something that stays comes to lie in the midst of it.
             before = together.get(place)
-            together[place] = _to_keep(stats if before is None else before.merged(stats))
+            together[place] = KeptStats(stats if before is None else before.stats().merged(stats))
         self.totals = together
         self.outcomes, self.slow_count = self.overall(drained.values())
         return tuple(drained.values())
@@ -253,13 +254,20 @@ class QueryTable:
 
     def folded_counts(self) -> tuple[int, int]:
         """Executions counted under `OTHER`, and those counted under other scopes, drained or not."""
-        counts = [(place, stats.execution_count) for place, stats in self.totals.items()]
+        patterns = scopes = 0
+        for (label, _, pattern_id), count in self._counts_if_folded():
+            patterns += count if pattern_id == OTHER.id else 0
+            scopes += count if label is not None and label.is_folded else 0
+        return patterns, scopes
+
+    def _counts_if_folded(self) -> Iterator[tuple[Place, int]]:
+        for place, kept in self.totals.items():
+            if _is_folded(place):
+                yield place, kept.stats().execution_count
         for label, window in self.windows.items():
-            counts += [((label, *key), counters.execution_count) for key, counters in window.items()]
-        return (
-            sum(count for (_, _, pattern_id), count in counts if pattern_id == OTHER.id),
-            sum(count for (label, _, _), count in counts if label is not None and label.is_folded),
-        )
+            for key, counters in window.items():
+                if _is_folded(place := (label, *key)):
+                    yield place, counters.execution_count
 
     def drop_unseen_since(self, epoch_us: int) -> frozenset[Key]:
         """
@@ -268,20 +276,19 @@ class QueryTable:
         Returns:
             The patterns of which nothing is left.
         """
-        oldest = datetime_of(epoch_us)
         unseen = {
             place
-            for place, stats in self.totals.items()
-            if stats.last_seen < oldest and place[1:] not in self.windows.get(place[0], _NOTHING)
+            for place, kept in self.totals.items()
+            if kept.last_us < epoch_us and place[1:] not in self.windows.get(place[0], _NOTHING)
         }
         unseen = {place for place in unseen if place[2] != OTHER.id}
         if not unseen:
             return frozenset()
         forgotten_ns = Counter(self.forgotten_ns)
         for place in unseen:
-            forgotten_ns[place[1]] += self.totals[place].durations.total_ns
+            forgotten_ns[place[1]] += self.totals[place].stats().durations.total_ns
         self.forgotten_ns = forgotten_ns
-        self.totals = {place: stats for place, stats in self.totals.items() if place not in unseen}
+        self.totals = {place: kept for place, kept in self.totals.items() if place not in unseen}
         known = {*self.totals, *((label, *key) for label, window in self.windows.items() for key in window)}
         self._places = {place for place in known if place[0] not in {None, OTHER_SCOPES}}
         gone = self._patterns.keys() - {place[1:] for place in known}
@@ -291,25 +298,17 @@ class QueryTable:
 
 
 _NOTHING: Final[Mapping[Key, Counters]] = {}
-_NO_PHASES: Final = PhaseTimes()
-_NO_LINES: Final[Mapping[str, int]] = {}
-_NO_TAGS: Final[Mapping[str, str]] = {}
 
 
-def _to_keep(stats: QueryStats) -> QueryStats:
-    # Thousands are kept for a day: their buckets are most of what they take, and most have no phases and no lines.
-    return replace(
-        stats,
-        durations=stats.durations.packed(),
-        phases=_NO_PHASES if stats.phases == _NO_PHASES else stats.phases,
-        lines=stats.lines or _NO_LINES,
-        tags=stats.tags or _NO_TAGS,
-    )
+def _is_folded(place: Place) -> bool:
+    """Whether it is one of those under which others are counted together."""
+    label, _, pattern_id = place
+    return pattern_id == OTHER.id or (label is not None and label.is_folded)
 
 
-def merged(totals: Mapping[Place, QueryStats], window: Mapping[Place, QueryStats]) -> dict[Place, QueryStats]:
-    """Both together, by place; neither is changed."""
-    together = dict(totals)
+def merged(totals: Mapping[Place, KeptStats], window: Mapping[Place, QueryStats]) -> dict[Place, QueryStats]:
+    """Both together as values, by place; neither is changed."""
+    together = {place: kept.stats() for place, kept in totals.items()}
     for place, stats in window.items():
         before = together.get(place)
         together[place] = stats if before is None else before.merged(stats)
