@@ -4,18 +4,21 @@ What the store costs: writing a snapshot, folding many, reading them back.
 The load is that of eight processes that each flushed 500 patterns with 40 buckets. A fold is told in its steps, because
 only the last of them keeps others out of the database: `held` is the time it was attached for writing, and `writer`
 what a host's flush thread spends on its own file. Figures are medians of the rounds, after one that warms up, on a
-database that grows by each of them.
+database that grows by each of them. `tick` is the CPU time, not the clock's, of the process that hosts start each
+minute, from its first instruction to its end, for six files of 200 patterns.
 
 Run with `python benchmarks/store.py`; `--json` prints the figures for machines, `--rounds` sets how many.
 """
 
 import argparse
 import json
+import os
 import random
 import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,11 +32,14 @@ from querygauge.storage.paths import StorePaths
 from querygauge.storage.reader import open_store
 from querygauge.storage.spool import waiting_files
 from querygauge.storage.spool_sink import SpoolSink
+from querygauge.ticks import start_child
 from querygauge.values import OutcomeCounts, Pattern, QueryStats, Snapshot
 
 _PROCESSES = 8
 _PATTERNS = 500
 _BUCKETS = 40
+_TICK_FILES = 6
+_TICK_PATTERNS = 200
 _START = datetime(2026, 1, 1, tzinfo=UTC)
 
 Figures = dict[str, list[float]]
@@ -92,6 +98,17 @@ def _round(sink: SpoolSink, paths: StorePaths, minute: int, dice: random.Random,
         folding.fold(paths)
 
 
+def _tick(sink: SpoolSink, paths: StorePaths, minute: int, dice: random.Random) -> float:
+    for snapshot in _snapshots(minute, dice)[:_TICK_FILES]:
+        sink.write(replace(snapshot, queries=snapshot.queries[:_TICK_PATTERNS]))
+    child = start_child(paths.root)
+    _, status, used = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        raise SystemExit(f"the tick ended with status {child.returncode}")
+    return 1e3 * (used.ru_utime + used.ru_stime)
+
+
 def _reads(paths: StorePaths, figures: Figures) -> None:
     store = open_store(paths.root)
     reads: dict[str, Callable[[], object]] = {
@@ -109,14 +126,16 @@ def measure(rounds: int) -> Figures:
     figures: Figures = {}
     dice = random.Random(1)
     _watched(figures)
-    with TemporaryDirectory() as directory:
-        paths = StorePaths(Path(directory))
-        sink = SpoolSink(paths.root, 1000)
+    with TemporaryDirectory() as directory, TemporaryDirectory() as another:
+        paths, ticked = StorePaths(Path(directory)), StorePaths(Path(another))
+        sink, ticked_sink = SpoolSink(paths.root, 1000), SpoolSink(ticked.root, 1000)
+        _tick(ticked_sink, ticked, 0, dice)
         _round(sink, paths, 0, dice, {})
         figures.clear()
         for minute in range(1, rounds + 1):
             _round(sink, paths, minute, dice, figures)
             _reads(paths, figures)
+            figures.setdefault("tick: CPU time of its process", []).append(_tick(ticked_sink, ticked, minute, dice))
         figures["database: KB per minute"] = [paths.database.stat().st_size / 1e3 / (rounds + 1)]
     return figures
 
