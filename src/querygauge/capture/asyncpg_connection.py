@@ -30,7 +30,7 @@ from querygauge.capture.asyncpg_executions import (
 )
 from querygauge.capture.guard import Guard
 from querygauge.capture.loop_lag import NOTICED_NS, LoopLag
-from querygauge.capture.scope import CURRENT, streak_of
+from querygauge.capture.scope import CURRENT, IN_SHORT_FROM, streak_of
 from querygauge.capture.wrapping import Replacement, Wraps
 from querygauge.checkout import CANCELLED_PATTERN, LAST_PATTERN, PHASES, RUNNING, Checkout
 from querygauge.patterns.cache import PatternCache
@@ -217,7 +217,7 @@ class ConnectionStatements:
                     if streak.count >= streak.due:  # as Streak.is_due
                         streak.look_at(find(), pattern, started, elapsed, count, query, args)
                     site = streak.call_site
-                if streak is not None and phases is None:
+                if streak is not None and streak.count >= IN_SHORT_FROM and phases is None:
                     append((streak, started, elapsed, count, site))
                 else:
                     append(

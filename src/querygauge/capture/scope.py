@@ -20,6 +20,7 @@ from querygauge.values import Pattern, ScopeLabel
 
 __all__ = [
     "CURRENT",
+    "IN_SHORT_FROM",
     "PAUSE_NS",
     "Scope",
     "Seen",
@@ -41,6 +42,7 @@ _LONGEST: Final = 200
 # one in so many.
 _FIRST_LOOKED_AT: Final = 5
 _ONE_IN: Final = 32
+IN_SHORT_FROM: Final = 8  # executions of a streak from which they are told of in short; adding up a few gains nothing
 _LINES_LIMIT: Final = 100  # lines of one streak that evidence is kept of
 _CHANGES: Final = ""  # no pattern's id
 

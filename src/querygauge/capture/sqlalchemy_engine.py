@@ -18,7 +18,7 @@ from sqlalchemy.engine.interfaces import Dialect, ExecuteStyle
 
 from querygauge.capture.guard import Guard
 from querygauge.capture.loop_lag import NOTICED_NS, LoopLag, with_lag
-from querygauge.capture.scope import CURRENT, PAUSE_NS, Streak, continued, current_scope
+from querygauge.capture.scope import CURRENT, IN_SHORT_FROM, PAUSE_NS, Streak, continued, current_scope
 from querygauge.capture.wrapping import Replacement, Wraps
 from querygauge.checkout import LAST_PATTERN, PHASES, RUNNING, SEEN, Checkout
 from querygauge.patterns.cache import PatternCache
@@ -209,7 +209,7 @@ class Statements:
                         streak.look_at(site, pattern, started, elapsed, rows, statement, parameters, context)
                     else:
                         site = streak.call_site
-                    if phases is None and elapsed < unusual_ns:
+                    if streak.count >= IN_SHORT_FROM and phases is None and elapsed < unusual_ns:
                         append((streak, started, elapsed, rows, site))
                         if len(queue) >= fold_at:
                             self._ledger.folds(started + elapsed)

@@ -7,7 +7,7 @@ Deliberately not here: the queues' bounds, the lock and the clock, all of which 
 """
 
 from collections import defaultdict, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from querygauge.interruptions import is_of_signal_handler
@@ -26,7 +26,7 @@ Execution = tuple[Any, ...]
 _Kept = tuple[int, str | None, int, Execution]
 """Start, name of the scope, nanoseconds of it that are the event loop's, and the execution."""
 
-_ROW: Final = 8  # executions of a streak from which adding them up takes less than counting each
+_ROW: Final = 4  # executions of a streak from which adding them up takes less than counting each
 _DURATION: Final = 3  # its place in an execution
 # So long an execution waits for the name of its scope: a web framework looks for the route after its first middlewares.
 _NAMELESS_NS: Final = 100_000_000
@@ -136,7 +136,9 @@ class Fold:
                 counts.duration_ns += sum(durations)
                 counts.repeated += times if unit_key is not None else 0
             for site in dict.fromkeys(sites):
-                took = [duration for duration, line in zip(durations, sites, strict=True) if line == site]
+                took: Sequence[int] = durations
+                if sites.count(site) != times:
+                    took = [duration for duration, line in zip(durations, sites, strict=True) if line == site]
                 if site is not None:
                     counters.add_line(site, len(took))
                 if unit_key is not None:
