@@ -3,9 +3,10 @@ Whether an hour of traffic leaves anything behind: memory that grows, or gauges 
 
 Two processes do the same work against one PostgreSQL, one bare and one with querygauge, its store and its collector:
 50 tasks over SQLAlchemy's asynchronous engine and over a pool of asyncpg, in scopes, with errors, cancellations,
-timeouts, transactions, cursors and lost connections. 2,000 patterns come in every phase, and 1,000 more that only one
-phase has, so that some are counted together, and some forgotten again. The wall clock is simulated: an
-hour passes with the statements, and with it some 300 flushes, 60 folds and four retentions.
+timeouts, transactions, cursors and lost connections. 2,000 patterns come in every phase, a thousand texts over each of
+the two; `--fresh` adds texts that one phase alone has, so that some patterns are counted together, and some forgotten
+again. The wall clock is simulated: an hour passes with the statements, and with it some 300 flushes, 60 folds and four
+retentions.
 
 After each phase, when all tasks rest, it is compared: the executions with what asyncpg's query logger and SQLAlchemy's
 own event count, the gauges and checkouts with the pools; in the end the store with the driver. Memory is resident,
@@ -51,9 +52,8 @@ _TASKS: Final = 50
 _PHASES: Final = 12
 _WARM_UP: Final = 4  # phases
 _POOL_SIZE: Final = 10  # of each pool, so that tasks wait for each other
-_COMMON: Final = 2_000  # patterns of every phase
+_COMMON: Final = 1_000  # texts of every phase, each a pattern of the engine and one of the pool
 _HOT: Final = 60  # of them are those that most statements have
-_FRESH: Final = 1_000  # patterns of one phase alone
 _HOUR_US: Final = 3_600_000_000
 _OURS_MB: Final = 30.0
 _GROWTH_MB: Final = 3.0  # of ours between the warm-up and the end
@@ -119,17 +119,21 @@ class Traffic:
     The application.
 
     Args:
+        fresh: Texts that one phase alone has, in each of them.
         truth: Counts what no driver counts.
     """
 
-    def __init__(self, engine: AsyncEngine, pool: Any, clock: Clock, total: int, truth: Counter[str]) -> None:
+    def __init__(
+        self, engine: AsyncEngine, pool: Any, clock: Clock, total: int, fresh: int, truth: Counter[str]
+    ) -> None:
         self._truth = truth
         self._engine = engine
         self._pool = pool
         self._clock = clock
         self._total = total
+        self._fresh = fresh
         self._random = random.Random(4)
-        self._statements = [f"SELECT $1::int AS {_name(number)}" for number in range(_COMMON + _PHASES * _FRESH)]
+        self._statements = [f"SELECT $1::int AS {_name(number)}" for number in range(_COMMON + _PHASES * fresh)]
         self._texts = [text(sent.replace("$1::int", "CAST(:value AS int)")) for sent in self._statements]
 
     async def phase(self, number: int) -> None:
@@ -157,9 +161,9 @@ class Traffic:
         kind = self._random.random()
         if kind < 0.92:
             return self._random.randrange(_HOT)
-        if kind < 0.99:
+        if kind < 0.99 or not self._fresh:
             return self._random.randrange(task, _COMMON, _TASKS)
-        return _COMMON + phase * _FRESH + self._random.randrange(task % _FRESH, _FRESH, _TASKS)
+        return _COMMON + phase * self._fresh + self._random.randrange(task % self._fresh, self._fresh, _TASKS)
 
     async def _over_engine(self, phase: int, task: int, kind: float) -> None:
         async with self._engine.connect() as connection:
@@ -209,7 +213,7 @@ class Traffic:
         self._clock.sent += 1
 
 
-async def _run(arm: str, url: str, total: int, store: Path, tell: Callable[[Phase], None]) -> None:
+async def _run(arm: str, url: str, total: int, fresh: int, store: Path, tell: Callable[[Phase], None]) -> None:
     """One process: the traffic, and after each phase what it looks like."""
     engine = create_async_engine(
         make_url(url).set(drivername="postgresql+asyncpg"), pool_size=_POOL_SIZE, max_overflow=0
@@ -221,7 +225,7 @@ async def _run(arm: str, url: str, total: int, store: Path, tell: Callable[[Phas
         connection.add_query_logger(lambda _: truth.update([_RAW]))
 
     async with asyncpg.create_pool(url, min_size=_POOL_SIZE, max_size=_POOL_SIZE, init=listen) as pool:
-        traffic = Traffic(engine, pool, clock, total, truth)
+        traffic = Traffic(engine, pool, clock, total, fresh, truth)
         _count(engine, truth)
         async with engine.connect():
             pass  # SQLAlchemy asks the server what it is, of which no event tells
@@ -348,7 +352,7 @@ def _pairs(phases: dict[str, list[Phase]]) -> list[tuple[Phase, Phase]]:
     return list(zip(phases["bare"][:_PHASES], phases["querygauge"][:_PHASES], strict=True))
 
 
-def _both(server: URL, total: int) -> dict[str, list[Phase]]:
+def _both(server: URL, total: int, fresh: int) -> dict[str, list[Phase]]:
     """The two processes side by side, each over a database of its own, with their progress."""
     found: dict[str, list[Phase]] = {arm: [] for arm in _ARMS}
     with ExitStack() as stack:
@@ -366,6 +370,8 @@ def _both(server: URL, total: int) -> dict[str, list[Phase]]:
                 dsn,
                 "--statements",
                 str(total),
+                "--fresh",
+                str(fresh),
                 "--store",
                 store,
             ]
@@ -405,16 +411,17 @@ def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
     parser.add_argument("--statements", type=int, default=1_000_000, help="how many each of both processes sends")
+    parser.add_argument("--fresh", type=int, default=0, help="texts that each twelfth alone has, besides the 1,000")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--arm", choices=_ARMS, help=argparse.SUPPRESS)
     parser.add_argument("--url", help=argparse.SUPPRESS)
     parser.add_argument("--store", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.arm:
-        asyncio.run(_run(arguments.arm, arguments.url, arguments.statements, arguments.store, _tell))
+        asyncio.run(_run(arguments.arm, arguments.url, arguments.statements, arguments.fresh, arguments.store, _tell))
         return
     with ExitStack() as stack:
-        phases = _both(stack.enter_context(running_postgres()), arguments.statements)
+        phases = _both(stack.enter_context(running_postgres()), arguments.statements, arguments.fresh)
     verdict = _verdict(phases)
     if arguments.json:
         told = {arm: [asdict(phase) for phase in found] for arm, found in phases.items()}

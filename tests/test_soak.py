@@ -18,7 +18,7 @@ def test_nothing_drifts(postgres_server: URL) -> None:
         "PYTHONPATH": str(SOAK.parents[1] / "tests"),  # as `make bench` has it
         "QUERYGAUGE_TEST_POSTGRES": postgres_server.render_as_string(hide_password=False),
     }
-    command = [sys.executable, str(SOAK), "--statements", str(STATEMENTS), "--json"]
+    command = [sys.executable, str(SOAK), "--statements", str(STATEMENTS), "--fresh", "50", "--json"]
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     told = json.loads(ended.stdout)
     assert told["verdict"]["drifted"] == []
