@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from greenlet import greenlet  # type: ignore[import-untyped]  # it has no stubs
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -167,12 +168,61 @@ def test_without_a_frame_of_the_application_for_long(tmp_path: Path) -> None:
     assert view(send, finder.find) == application
 
 
+def test_one_line_that_calls_now_a_library_and_now_the_application(sync_engine: Engine) -> None:
+    """As deep again, from the same instruction, there may be another frame of the application's in between."""
+
+    def retry(function: Any, *arguments: Any) -> Any:
+        return function(*arguments)
+
+    def load(connection: Connection, statement: Any) -> Any:
+        return connection.execute(statement).scalar()
+
+    with measured(sync_engine) as gauge, sync_engine.connect() as connection:
+        retry(connection.scalar, text("SELECT 1 AS a"))
+        for _ in range(100):
+            retry(load, connection, text("SELECT 2 AS b"))
+        lines = {stats.query_pattern: stats.lines for stats in gauge.queries.get_query_stats()}
+    assert [line.rpartition(" ")[2] for line in lines["SELECT ? AS a"]] == ["retry"]
+    assert {line.rpartition(" ")[2]: times for line, times in lines["SELECT ? AS b"].items()} == {"load": 100}
+
+
+async def test_one_line_that_awaits_now_a_library_and_now_the_application(async_engine: AsyncEngine) -> None:
+    """The same beyond a greenlet."""
+
+    async def retry(function: Any, *arguments: Any) -> Any:
+        return await function(*arguments)
+
+    async def load(connection: AsyncConnection, statement: Any) -> Any:
+        return (await connection.execute(statement)).scalar()
+
+    with measured(async_engine) as gauge:
+        async with async_engine.connect() as connection:
+            for _ in range(3):
+                await retry(connection.scalar, text("SELECT 1 AS a"))
+            for _ in range(100):
+                await retry(load, connection, text("SELECT 2 AS b"))
+        lines = {stats.query_pattern: stats.lines for stats in gauge.queries.get_query_stats()}
+    assert [line.rpartition(" ")[2] for line in lines["SELECT ? AS a"]] == ["retry"]
+    assert {line.rpartition(" ")[2]: times for line, times in lines["SELECT ? AS b"].items()} == {"load": 100}
+
+
+def test_a_greenlet_of_gevents_was_sent_by_nobody_who_waits_elsewhere() -> None:
+    """Only SQLAlchemy's greenlets are waited for by who sent the statement."""
+    send = function("/lib/pool.py", "def send(find):\n return find()")
+    found = greenlet(send).switch(CallSiteFinder(Path("/srv")).find)
+    assert found == "/lib/pool.py:2 in send"
+    assert greenlet(CallSiteFinder().find).switch() is None
+
+
 def test_a_command_that_an_installer_wrote_sends_nothing(tmp_path: Path) -> None:
     """Of an application that is installed, `bin/gunicorn` would be the only line there is."""
     launcher = tmp_path / "gunicorn"
-    launcher.write_text("import re, sys\nsys.argv[0] = re.sub('x', '', sys.argv[0])\nsys.exit(run())\n")
+    launcher.write_text(
+        "#!/usr/bin/python\nimport re\nimport sys\nfrom gunicorn.app.wsgiapp import run\nif __name__ == '__main__':\n"
+        "    sys.argv[0] = re.sub(r'(-script\\.pyw|\\.exe)?$', '', sys.argv[0])\n    sys.exit(run())\n"
+    )
     script = tmp_path / "nightly"
-    script.write_text("import sys\nprint(sys.argv[0])\n")
+    script.write_text("import sys\nif len(sys.argv) > 3:\n    print('usage:', sys.argv[0])\nwork()\nsys.exit(0)\n")
     source = "def run(find):\n return find()"
     found = function(launcher, source)(CallSiteFinder().find)
     assert found is not None

@@ -13,6 +13,7 @@ that.
 
 import asyncio
 import os
+import re
 import site
 import sys
 import sysconfig
@@ -30,7 +31,17 @@ _LINES_LIMIT: Final = 10_000  # resolved lines kept; a program has fewer that se
 _FRAMES_LIMIT: Final = 200  # a deep recursion is not worth walking to its end
 _DEPTHS_LIMIT: Final = 16  # distances of a frame that are tried before walking
 _LAUNCHER_LIMIT: Final = 10_000  # bytes; they have some 200
+_LAUNCHER_LINES: Final = 15
+_LAUNCHER: Final = re.compile(r"^ *sys\.argv\[0\] = .*^ *sys\.exit\([\w.]+\(\)\)\s*\Z", re.DOTALL | re.MULTILINE).search
 _TRUSTED: Final = 64  # times that a place is believed which could only be told for certain by walking
+
+_CALLED_LIMIT: Final = 100  # functions that one instruction calls
+_Place = tuple[int, int, CodeType, CodeType]
+"""
+Where a frame is: 1 for the one that called and so on, -1 for the first beyond the greenlet and so on, 0 for those
+beyond another one; how many are within the first greenlet, once that has ended; what it called; and what the greenlet
+began by.
+"""
 
 _SKIPPED, _LIBRARY, _APPLICATION, _LOOP = 1, 2, 3, 4
 
@@ -67,12 +78,11 @@ class CallSiteFinder:
     Finds call sites, from one hook.
 
     Walking makes Python build an object for every frame, so that it takes 3 to 10 µs. The same instruction of the
-    application, found as deep again, has the same frames of SQLAlchemy's below it; so the frames at known depths are
-    looked at first. It remembers for each file whose it is, and for each instruction which line it is: looking a line
-    number up costs microseconds in a long function, reading the instruction's offset does not.
-
-    Where no frame is the application's, or it is beyond a greenlet, a frame between might be one for once. What is
-    found by depth there is believed so many times, and then walked to again.
+    application, found as deep again and calling the same function, nearly always has no other frame of the
+    application's below it; so the frames at known depths are looked at first. Such a place is believed so many times,
+    and then walked to again, which mends the rest. It remembers for each file whose it is, and for each instruction
+    which line it is: looking a line number up costs microseconds in a long function, reading the instruction's offset
+    does not.
     """
 
     def __init__(self, app_root: Path | None = None) -> None:
@@ -84,9 +94,9 @@ class CallSiteFinder:
         self._forget()
 
     def _forget(self) -> None:
-        # By the id of the code, its instruction and how deep it was found. The code is kept with its line, so that its
-        # id is not given to another one meanwhile.
-        self._lines: dict[tuple[int, int, int], tuple[CodeType, str]] = {}
+        # By the id of the code, its instruction and how deep it was found: the code, its line, and what it called
+        # there. Codes are kept with their ids, so that none of these is given to another one meanwhile.
+        self._lines: dict[tuple[int, int, int], tuple[CodeType, str, dict[Any, object]]] = {}
         self._depths: tuple[int, ...] = ()
         # How deep the last frame of a greenlet was, and how many frames beyond it the line was found.
         self._beyond: tuple[tuple[int, int], ...] = ()
@@ -105,25 +115,23 @@ class CallSiteFinder:
                 frame = sys._getframe(depth)  # noqa: SLF001
                 known = lines.get((id(frame.f_code), frame.f_lasti, depth))
                 if known is not None:
-                    if self._has_application or self._is_trusted():
-                        return known[1]
+                    if id(sys._getframe(depth - 1).f_code) in known[2]:  # noqa: SLF001
+                        self._trust = trust = self._trust - 1
+                        if trust > 0:
+                            return known[1]
                     return self._walk()
             for depth, hops in self._beyond:
-                if sys._getframe(depth).f_back is None:  # noqa: SLF001
-                    outer = _beyond_greenlet(hops)
+                bottom = sys._getframe(depth)  # noqa: SLF001
+                if bottom.f_back is None:
+                    called, outer = _beyond_greenlet(bottom, hops)
                     known = outer and lines.get((id(outer.f_code), outer.f_lasti, -hops))
-                    if known and self._is_trusted():
-                        return known[1]
+                    if known and called in known[2]:
+                        self._trust = trust = self._trust - 1
+                        if trust > 0:
+                            return known[1]
         except ValueError:
             pass  # the stack is not as deep as that
         return self._walk()
-
-    def _is_trusted(self) -> bool:
-        self._trust -= 1
-        if self._trust:
-            return True
-        self._trust = _TRUSTED
-        return False
 
     def among(self, frames: Iterable[FrameType], *, otherwise: str | None) -> str | None:
         """
@@ -146,24 +154,24 @@ class CallSiteFinder:
         return self._line(nearest) if otherwise is None and nearest is not None else otherwise
 
     def _walk(self) -> str | None:
-        nearest: tuple[FrameType, int, int] | None = None
+        self._trust = _TRUSTED
+        nearest: tuple[FrameType, _Place] | None = None
         # Of the one that called find(); inspect.currentframe() would be one more.
-        for frame, at, inside in islice(_outwards(sys._getframe(2)), _FRAMES_LIMIT):  # noqa: SLF001
+        for frame, place in islice(_outwards(sys._getframe(1)), _FRAMES_LIMIT):  # noqa: SLF001
             filename = frame.f_code.co_filename
             kind = self._kinds.get(filename) or self._classify(filename)
             if kind == _APPLICATION:
                 if not self._has_application:
                     self._forget()
                     self._has_application = True
-                return self._line(frame, at, inside)
+                return self._line(frame, place)
             if kind == _LOOP:
                 break
             if kind == _LIBRARY and nearest is None:
-                nearest = frame, at, inside
+                nearest = frame, place
         if nearest is None:
             return None
-        frame, at, inside = nearest
-        return self._line(frame, 0 if self._has_application else at, inside)
+        return self._line(nearest[0], None if self._has_application else nearest[1])
 
     def _classify(self, filename: str) -> int:
         if filename.startswith(_SKIPPED_FILES):
@@ -180,27 +188,24 @@ class CallSiteFinder:
             self._kinds[filename] = kind
         return kind
 
-    def _line(self, frame: FrameType, at: int = 0, inside: int = 0) -> str:
-        """
-        The line of a frame, which is remembered.
-
-        Args:
-            frame: Of the application, or the nearest to it.
-            at: How deep it is, if it is to be looked for there; negative, how many frames beyond the greenlet.
-            inside: Frames of the greenlet.
-        """
+    def _line(self, frame: FrameType, place: "_Place | None" = None) -> str:
+        """The line of a frame, which is remembered; with its place, if it is to be looked for there."""
+        at, inside = place[:2] if place else (0, 0)
         if at > 0 and at not in self._depths and len(self._depths) < _DEPTHS_LIMIT:
             self._depths = tuple(sorted((*self._depths, at)))
         if at < 0 and (inside, -at) not in self._beyond and len(self._beyond) < _DEPTHS_LIMIT:
             self._beyond = tuple(sorted((*self._beyond, (inside, -at))))
         code, instruction = frame.f_code, frame.f_lasti
         known = self._lines.get((id(code), instruction, at))
-        if known is not None:
-            return known[1]
-        text = f"{self._shortened(code.co_filename)}:{frame.f_lineno} in {code.co_name}"
-        if len(self._lines) < _LINES_LIMIT:
-            self._lines[id(code), instruction, at] = (code, text)
-        return text
+        if known is None:
+            text = f"{self._shortened(code.co_filename)}:{frame.f_lineno} in {code.co_name}"
+            known = code, text, {}
+            if len(self._lines) < _LINES_LIMIT:
+                self._lines[id(code), instruction, at] = known
+        if place and len(known[2]) < _CALLED_LIMIT:
+            _, _, called, bottom = place
+            known[2][id(called) if at > 0 else (id(called), id(bottom))] = called, bottom
+        return known[1]
 
     def _shortened(self, filename: str) -> str:
         for base in self._bases:
@@ -221,46 +226,61 @@ def _is_launcher(filename: str) -> bool:
         text = file.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return False
-    return "sys.argv[0]" in text and "sys.exit(" in text
+    return text.count("\n") <= _LAUNCHER_LINES and _LAUNCHER(text) is not None
 
 
-def _outwards(frame: FrameType | None) -> Iterator[tuple[FrameType, int, int]]:
+def _outwards(innermost: FrameType) -> Iterator[tuple[FrameType, _Place]]:
     """
-    The frames from `frame` outwards, and beyond the greenlets they run in.
+    The frames from the one that called `innermost` outwards, and beyond the greenlets they run in.
 
     Yields:
-        A frame, and where it is: 1 for the first and so on, -1 for the first beyond the greenlet and so on, 0 for those
-        beyond another greenlet; and how many are within the first greenlet, once that has ended.
+        A frame, and where it is.
     """
     greenlet: Any = None
     at = inside = 0
     step = 1
+    bottom, frame = innermost, innermost.f_back
+    called: FrameType = innermost
     while frame is not None:
         at += step
-        yield frame, at, inside
-        frame = frame.f_back
+        yield frame, (at, inside, called.f_code, bottom.f_code)
+        called, frame = frame, frame.f_back
         if frame is None:
             greenlet = _parent_of(greenlet)
             frame = None if greenlet is None else greenlet.gr_frame
             if step > 0:
-                inside, step = at, -1
+                inside, step, bottom = at, -1, called
             else:
                 step = 0
             at = 0
 
 
 def _parent_of(greenlet: Any) -> Any:
-    """The greenlet that waits for `greenlet`, or for the running one; None if greenlets are not in use."""
+    """
+    The greenlet that waits for `greenlet`, or for the running one; None if nobody does.
+
+    Only SQLAlchemy's are waited for: the parent of gevent's is a loop, and that of the loop whoever began last.
+    """
     library = sys.modules.get("greenlet")
     if library is None:
         return None
-    return (library.getcurrent() if greenlet is None else greenlet).parent
+    greenlet = greenlet or library.getcurrent()
+    return greenlet.parent if type(greenlet).__module__.startswith("sqlalchemy.") else None
 
 
-def _beyond_greenlet(hops: int) -> FrameType | None:
-    """The frame so far out from the running greenlet, 1 being the one that waits for it; None if there is none."""
+def _beyond_greenlet(bottom: FrameType, hops: int) -> tuple[tuple[int, int], FrameType | None]:
+    """
+    The frame so far out from the running greenlet, 1 being the one that waits for it; None if there is none.
+
+    Args:
+        bottom: The outermost frame of the greenlet.
+        hops: How far.
+
+    Returns:
+        The ids of what it called and of the outermost code within the greenlet, and the frame.
+    """
     greenlet = _parent_of(None)
-    frame: FrameType | None = None if greenlet is None else greenlet.gr_frame
+    called, frame = bottom, None if greenlet is None else greenlet.gr_frame
     while frame is not None and hops > 1:
-        frame, hops = frame.f_back, hops - 1
-    return frame
+        called, frame, hops = frame, frame.f_back, hops - 1
+    return (id(called.f_code), id(bottom.f_code)), frame
