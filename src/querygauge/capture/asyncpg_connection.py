@@ -103,7 +103,7 @@ class ConnectionStatements:
         """
         protocol = connection._protocol  # noqa: SLF001  # no other way leads to all statements
         session = Session(protocol, id(connection) if key is None else key, is_counted)
-        self._wraps = [wraps for wraps in self._wraps if not wraps.is_orphaned]
+        self._wraps = [wraps for wraps in self._wraps if wraps.owner is not None]
         wraps = Wraps(protocol)
         try:
             for name, begin, end in (

@@ -18,13 +18,14 @@ from contextvars import ContextVar
 from typing import Any, Final
 from weakref import ref
 
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import NullPool, Pool
 from sqlalchemy.util.queue import AsyncAdaptedQueue
 
 from querygauge.capture.connection_activity import activity_of
 from querygauge.capture.guard import Guard
+from querygauge.capture.listening import listen, unlisten
 from querygauge.capture.long_hold import LONG_HOLD
 from querygauge.capture.loop_lag import LoopLag
 from querygauge.capture.wrapping import Replacement, Wraps
@@ -63,7 +64,6 @@ class PoolHooks:
     ) -> None:
         self.guard = guard
         self.lag = lag
-        self._engine = ref(engine)
         self._pool = ref(engine.pool)
         self._record = record
         self._ledger = record.ledger()
@@ -71,6 +71,7 @@ class PoolHooks:
         self._dialect = dialect
         self._watch_connection = watch_connection
         self._wraps: list[Wraps] = []
+        self._is_off: list[bool] = []
         # By the id of the pool's entry: a reference would keep the connections of a forgotten engine open.
         self._open: set[int] = set()
         # By the same, when opening its connection began and how long it took, until somebody gets it.
@@ -84,13 +85,12 @@ class PoolHooks:
 
     def attach(self) -> None:
         """Replaces the pool's methods and listens to its events."""
-        engine, pool = self._engine(), self._pool()
-        if engine is None or pool is None:
+        pool = self._pool()
+        if pool is None:
             return
-        # On the engine, through which they are found again after a dispose() moved them to another pool.
-        for name, listener in self._listeners:
-            event.listen(engine, name, listener)
         self._wrap(pool)
+        for name, listener in self._listeners:
+            listen(pool, name, listener)
         if self._watch_connection is not None:
             for entry in _queue_of(pool) or ():
                 if entry.dbapi_connection is not None:
@@ -98,15 +98,13 @@ class PoolHooks:
 
     def detach(self) -> None:
         """Restores what `attach` found."""
+        self._is_off.append(True)
         for wraps in self._wraps:
             wraps.restore()
+            pool = wraps.owner
+            for name, listener in self._listeners if pool is not None else ():
+                unlisten(pool, name, listener)
         self._wraps.clear()
-        engine = self._engine()
-        if engine is None:
-            return
-        for name, listener in self._listeners:
-            if event.contains(engine, name, listener):
-                event.remove(engine, name, listener)
 
     def read(self) -> PoolGauges:
         """The pool's state now; fits `protocols.PoolReading`."""
@@ -236,14 +234,15 @@ class PoolHooks:
         finally:
             self._ledger.asked.pop(request, None)
 
-    def _followed_recreate(self, original: Callable[[], Pool], is_off: list[bool]) -> Replacement:
+    def _followed_recreate(self, original: Callable[[], Pool], _is_off: list[bool]) -> Replacement:
         def recreate() -> Pool:
             made = original()
-            if not is_off:
-                try:
-                    self._follow(made)
-                except Exception as error:  # noqa: BLE001  # the host must not notice
-                    self.guard.caught("recreate", error)
+            try:
+                self._follow(made)
+                if self._is_off:
+                    self.detach()  # our listeners came along, though the gauge was closed meanwhile
+            except Exception as error:  # noqa: BLE001  # the host must not notice
+                self.guard.caught("recreate", error)
             return made
 
         return recreate
@@ -253,7 +252,7 @@ class PoolHooks:
         self._pool = ref(made)
         self._open.clear()
         self._opened.clear()
-        self._wraps = [wraps for wraps in self._wraps if not wraps.is_orphaned]
+        self._wraps = [wraps for wraps in self._wraps if wraps.owner is not None]
         self._wrap(made)
 
     def _timed_creator(self, original: Callable[..., Any], is_off: list[bool]) -> Replacement:
@@ -275,9 +274,11 @@ class PoolHooks:
         return create
 
     def _guarded(self, name: str, hook: Callable[..., None]) -> Callable[..., None]:
-        guard = self.guard
+        guard, is_off = self.guard, self._is_off
 
         def listener(*arguments: Any) -> None:
+            if is_off:
+                return
             try:
                 hook(*arguments)
             except Exception as error:  # noqa: BLE001  # the host must not notice

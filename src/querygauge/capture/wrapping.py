@@ -37,9 +37,9 @@ class Wraps:
         self._is_off: list[bool] = []
 
     @property
-    def is_orphaned(self) -> bool:
-        """Whether the object is gone, and there is nothing to restore."""
-        return self._owner() is None
+    def owner(self) -> Any:
+        """The object; None once it is gone, and there is nothing to restore."""
+        return self._owner()
 
     def replace(self, name: str, wrap: Callable[[Callable[..., Any], list[bool]], Replacement]) -> None:
         """
