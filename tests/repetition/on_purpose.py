@@ -259,9 +259,9 @@ async def drained_by_asyncpg(pool: asyncpg.Pool) -> None:
             await connection.execute("DELETE FROM jobs WHERE id = ANY($1)", [row["id"] for row in rows])
 
 
-@innocent("answers that change", flagged=(Expected("repeat-same-parameters", "likely"),))
+@innocent("answers that change")
 def drained_by_batches(engine: Engine) -> None:
-    """What a flush deletes together is one execution with many sets of parameters, which belongs to no streak."""
+    """What a flush deletes together is one execution with many sets of parameters."""
     query = select(Job).order_by(Job.id).limit(25)
     with Session(engine) as session:
         while jobs := session.scalars(query).all():

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from querygauge.capture.guard import Guard
 from querygauge.capture.loop_lag import LoopLag, with_lag
-from querygauge.capture.scope import current_scope, streak_of
+from querygauge.capture.scope import changed, current_scope, streak_of
 from querygauge.checkout import CANCELLED_PATTERN, LAST_PATTERN, PHASES, RUNNING, Checkout
 from querygauge.patterns.cache import PatternCache
 from querygauge.patterns.failure import failure_of
@@ -122,8 +122,11 @@ class Executions:
         checkout = self._held.get(session.key)
         phases = self._lagged(self._taken_over(checkout, pattern, execution), execution)
         scope = current_scope()
-        # A batch is one operation, so it repeats nothing.
-        streak = None if is_batch else streak_of(scope, checkout, self._target, pattern, started, elapsed)
+        streak = None
+        if is_batch:  # one operation, so it repeats nothing
+            changed(scope, checkout, self._target, pattern, started)
+        else:
+            streak = streak_of(scope, checkout, self._target, pattern, started, elapsed)
         is_slow = elapsed >= self._slow_ns
         is_new = pattern.id not in self.met
         if is_new and len(self.met) < _MET_LIMIT:

@@ -25,6 +25,7 @@ __all__ = [
     "Scope",
     "Seen",
     "Streak",
+    "changed",
     "continued",
     "current_scope",
     "label_of",
@@ -281,16 +282,30 @@ def streak_of(
         started_ns: When.
         duration_ns: How long it took.
     """
+    seen = _seen_in(current, holder, target)
+    return None if seen is None else continued(seen, current, target, pattern, started_ns, duration_ns)
+
+
+def changed(current: Scope | None, holder: Checkout | None, target: str, pattern: Pattern, started_ns: int) -> None:
+    """Takes note of a batch, which belongs to no streak: the same question behind it may have another answer."""
+    written = traits_of(pattern).written
+    seen = _seen_in(current, holder, target) if written else None
+    if seen is not None:
+        changes: Any = seen.setdefault(_CHANGES, {})
+        changes.update(dict.fromkeys(written, started_ns))
+
+
+def _seen_in(current: Scope | None, holder: Checkout | None, target: str) -> Seen | None:
+    """What the scope, else the checkout, executed so far; None if there is neither."""
     if current is not None:
-        seen = current.seen.setdefault(target, {})
-    elif holder is not None:
-        seen = holder[SEEN] or {}
-        if seen.__class__ is tuple:  # SQLAlchemy's hook keeps a single statement so
-            seen = {seen[0]: seen[1:]}
-        holder[SEEN] = seen
-    else:
+        return current.seen.setdefault(target, {})
+    if holder is None:
         return None
-    return continued(seen, current, target, pattern, started_ns, duration_ns)
+    seen = holder[SEEN] or {}
+    if seen.__class__ is tuple:  # SQLAlchemy's hook keeps a single statement so
+        seen = {seen[0]: seen[1:]}
+    holder[SEEN] = seen
+    return seen
 
 
 CURRENT: Final[ContextVar[Scope | None]] = ContextVar("querygauge_scope", default=None)

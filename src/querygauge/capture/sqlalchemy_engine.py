@@ -18,7 +18,7 @@ from sqlalchemy.engine.interfaces import Dialect, ExecuteStyle
 
 from querygauge.capture.guard import Guard
 from querygauge.capture.loop_lag import NOTICED_NS, LoopLag, with_lag
-from querygauge.capture.scope import CURRENT, IN_SHORT_FROM, PAUSE_NS, Streak, continued, current_scope
+from querygauge.capture.scope import CURRENT, IN_SHORT_FROM, PAUSE_NS, Streak, changed, continued, current_scope
 from querygauge.capture.wrapping import Replacement, Wraps
 from querygauge.checkout import LAST_PATTERN, PHASES, RUNNING, SEEN, Checkout
 from querygauge.patterns.cache import PatternCache
@@ -264,7 +264,7 @@ class Statements:
                     pattern = self.pattern_of(statement, context)
                     rows = getattr(cursor, "rowcount", _UNKNOWN_ROWS)
                     phases = _ended(holder, pattern)
-                    self._record_batch(pattern, started, elapsed, rows, statement, parameters, phases)
+                    self._record_batch(pattern, started, elapsed, rows, statement, parameters, phases, holder)
                 except Exception as error:  # noqa: BLE001  # the host must not notice
                     self.guard.caught("executemany", error)
             return result
@@ -295,13 +295,15 @@ class Statements:
         statement: str,
         parameters: Any,
         phases: Sequence[int] | None,
+        holder: Checkout | None,
     ) -> None:
         # A batch is one operation, so it repeats nothing.
-        is_slow = elapsed >= self._slow_ns
+        is_slow, scope = elapsed >= self._slow_ns, current_scope()
+        changed(scope, holder, self._target, pattern, started)
         phases = with_lag(phases, self._lag, started, elapsed)
         site = self._find() if is_slow or self._always_find else None
         literals = self._literals_of(statement, parameters) if is_slow else None
-        self._record(pattern, started, elapsed, rows, OK, None, site, None, literals, current_scope(), phases)
+        self._record(pattern, started, elapsed, rows, OK, None, site, None, literals, scope, phases)
         if is_slow:
             self._wake()
 
@@ -394,9 +396,10 @@ class Statements:
             delattr(context, _KEY)
             statement = context.statement
             pattern = self.pattern_of(statement, context)
-            _ended(self._holder_of(context), pattern)
+            holder = self._holder_of(context)
+            _ended(holder, pattern)
             started, elapsed, rows = batches.started_ns, batches.duration_ns, batches.rows
-            self._record_batch(pattern, started, elapsed, rows, statement, context.parameters, batches.phases)
+            self._record_batch(pattern, started, elapsed, rows, statement, context.parameters, batches.phases, holder)
         except Exception as error:  # noqa: BLE001  # the host must not notice
             self.guard.caught("insertmanyvalues", error)
 
