@@ -78,7 +78,7 @@ def test_call_sites_that_are_off_cost_a_null_object(new_engine: NewEngine) -> No
     assert calls == {"connect": 1, "_find_nothing": 1, "timed": 1, "commit": 1, "return_connection": 1}
 
 
-async def test_a_unit_of_work_over_asyncpg_is_27_calls(new_async_engine: NewAsyncEngine) -> None:
+async def test_a_unit_of_work_over_asyncpg_is_26_calls(new_async_engine: NewAsyncEngine) -> None:
     """The five of any engine, the line beyond the greenlet, and whether somebody above counts what asyncpg sends."""
     engine = new_async_engine("asyncpg")
 
@@ -95,7 +95,7 @@ async def test_a_unit_of_work_over_asyncpg_is_27_calls(new_async_engine: NewAsyn
     for of_a_timer in ("_beat", "_take_beat", "_set"):
         del calls[of_a_timer]
     of_any_engine = {"connect": 1, "find": 1, "commit": 1, "return_connection": 1}
-    beyond = {"touch": 1, "_parent_of": 1, "_beyond_greenlet": 1, "_is_trusted": 1}
+    beyond = {"touch": 1, "_parent_of": 1, "_beyond_greenlet": 1}
     # A coroutine that waits for the server is called twice; BEGIN and COMMIT pass through one that is called `timed`.
     beneath = {"timed": 1 + 4, "_begin_query": 2, "_begun": 2, "_end_query": 1, "_add_phase": 1, "bind_execute": 2}
     asked = {"_is_counted_above": 3, "is_counted": 3}

@@ -138,7 +138,7 @@ async def test_again_and_again(async_engine: AsyncEngine) -> None:
         expected.append(here(1))
 
     with measured(async_engine) as gauge:
-        for _ in range(70):
+        for _ in range(300):
             async with async_engine.connect() as connection:
                 await repository(connection)
                 await connection.run_sync(query)
@@ -162,8 +162,8 @@ def test_without_a_frame_of_the_application_for_long(tmp_path: Path) -> None:
     finder = CallSiteFinder(tmp_path)
     library, application = "/lib/orm.py:2 in send", f"{tmp_path.name}/views.py:2 in view"
     assert {send(finder.find) for _ in range(500)} == {library}
-    lines = [view(send, finder.find) for _ in range(100)]
-    assert set(lines[65:]) == {application}
+    lines = [view(send, finder.find) for _ in range(300)]
+    assert set(lines[257:]) == {application}
     assert {send(finder.find) for _ in range(500)} == {library}
     assert view(send, finder.find) == application
 

@@ -33,7 +33,7 @@ _DEPTHS_LIMIT: Final = 16  # distances of a frame that are tried before walking
 _LAUNCHER_LIMIT: Final = 10_000  # bytes; they have some 200
 _LAUNCHER_LINES: Final = 15
 _LAUNCHER: Final = re.compile(r"^ *sys\.argv\[0\] = .*^ *sys\.exit\([\w.]+\(\)\)\s*\Z", re.DOTALL | re.MULTILINE).search
-_TRUSTED: Final = 64  # times that a place is believed which could only be told for certain by walking
+_TRUSTED: Final = 256  # times that a place is believed which could only be told for certain by walking
 
 _CALLED_LIMIT: Final = 100  # functions that one instruction calls
 _Place = tuple[int, int, CodeType, CodeType]
@@ -103,7 +103,7 @@ class CallSiteFinder:
         self._has_application = False
         self._trust = _TRUSTED
 
-    def find(self) -> str | None:
+    def find(self) -> str | None:  # noqa: C901  # a call would be a frame more
         """
         The call site of the statement under way, as `path:line in function`; None if there is no frame to name.
 
@@ -112,10 +112,13 @@ class CallSiteFinder:
         lines = self._lines
         try:
             for depth in self._depths:
-                frame = sys._getframe(depth)  # noqa: SLF001
+                called = sys._getframe(depth - 1)  # noqa: SLF001
+                frame = called.f_back
+                if frame is None:
+                    break
                 known = lines.get((id(frame.f_code), frame.f_lasti, depth))
                 if known is not None:
-                    if id(sys._getframe(depth - 1).f_code) in known[2]:  # noqa: SLF001
+                    if id(called.f_code) in known[2]:
                         self._trust = trust = self._trust - 1
                         if trust > 0:
                             return known[1]
@@ -123,9 +126,9 @@ class CallSiteFinder:
             for depth, hops in self._beyond:
                 bottom = sys._getframe(depth)  # noqa: SLF001
                 if bottom.f_back is None:
-                    called, outer = _beyond_greenlet(bottom, hops)
+                    codes, outer = _beyond_greenlet(bottom, hops)
                     known = outer and lines.get((id(outer.f_code), outer.f_lasti, -hops))
-                    if known and called in known[2]:
+                    if known and codes in known[2]:
                         self._trust = trust = self._trust - 1
                         if trust > 0:
                             return known[1]
