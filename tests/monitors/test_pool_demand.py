@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from conftest import FakeClock
 from querygauge.monitors.pool_demand import NO_LIMIT, DemandCounter
 from querygauge.monitors.pool_monitor import ConnectionPoolMonitor
 from querygauge.values import NO_DEMAND, Demand
@@ -63,6 +64,29 @@ def test_levels_are_those_of_a_replay(stays: list[Stay], random_order: random.Ra
     times, requests = replayed(stays)
     times[0] += 2 * 10**9 - max(end for _, end in stays)
     assert found == Demand(3, sum(spent for level, spent in times.items() if level >= 3), +times, +requests)
+
+
+@pytest.mark.parametrize("limit", [1, 2])
+@pytest.mark.parametrize("ahead", [0, 1])
+def test_one_at_a_time_is_as_any_order(limit: int, ahead: int) -> None:
+    """Where one stay follows the other, they are added up at once, to what the replay gives."""
+    stays = [(10 * number, 10 * number + number) for number in range(1, 9)]
+
+    def told(*, in_order: bool) -> Demand:
+        clock = FakeClock()
+        began = clock.monotonic_ns() + 1
+        counter = DemandCounter(clock, [limit])
+        counter.queue.extend([began + moment for stay in stays for moment in (stay[0], -stay[1] - 2 * began)])
+        if ahead:
+            counter.queue.appendleft(began)
+        if not in_order:
+            counter.queue.reverse()
+        clock.advance(1)
+        return counter.window()
+
+    in_order = told(in_order=True)
+    assert in_order == told(in_order=False)
+    assert in_order.request_count == len(stays) + ahead
 
 
 def test_a_window_begins_at_the_level_the_last_one_ended_with(clock: Any) -> None:
