@@ -11,7 +11,7 @@ import asyncpg  # type: ignore[import-untyped]  # it has no stubs
 import pytest
 
 from databases.engines import NewDatabase
-from querygauge import instrument, scope, uninstrument
+from querygauge import instrument, instrument_all, scope, uninstrument
 from querygauge.errors import SettingsError
 from querygauge.gauge import Instrumentation
 
@@ -365,6 +365,78 @@ async def test_a_pool_may_be_watched_before_it_is_made(dsn: str) -> None:
         assert counted(gauge) == {"SELECT ?": (1, 1)}
         assert gauge.pool.get_metrics().create.count == 1
         gauge.close()
+
+
+async def test_a_pool_that_was_not_made_yet_stays_what_it_was(dsn: str) -> None:
+    """However often it was watched before it opens a connection, nothing of that is left, and nothing counts."""
+    pool = asyncpg.create_pool(dsn, min_size=1, max_size=2)
+    before = type(pool), pool._connect
+    gauges = []
+    for _ in range(3):
+        gauges.append(watch(pool))
+        uninstrument(pool)
+    assert (type(pool), pool._connect) == before
+    async with pool:
+        assert (type(pool), pool._connect) == before
+        await stays_unwatched(pool, gauges)
+
+
+async def test_all_of_it_may_end_before_a_pool_is_made(dsn: str) -> None:
+    """As with a gauge of its own."""
+    before = asyncpg.Pool.__init__
+    with instrument_all(store=None) as gauge:
+        pool = asyncpg.create_pool(dsn, min_size=1, max_size=2)
+        assert type(pool) is not asyncpg.Pool
+    assert asyncpg.Pool.__init__ is before
+    async with pool:
+        assert type(pool) is asyncpg.Pool
+        await stays_unwatched(pool, [gauge])
+
+
+@pytest.mark.parametrize("last", [1, 2, 3])
+async def test_a_gauge_may_be_closed_while_a_pool_is_made(dsn: str, last: int) -> None:
+    """What is opened then and later is left alone, and so is what was opened before, from then on."""
+    asked: list[bool] = []
+    opened: list[Any] = []
+
+    async def connect(*arguments: Any, **keywords: Any) -> Any:
+        asked.append(True)
+        if len(asked) == last:
+            gauge.close()
+        opened.append(await asyncpg.connect(*arguments, **keywords))
+        return opened[-1]
+
+    pool = asyncpg.create_pool(dsn, min_size=3, max_size=3, connect=connect)
+    gauge = watch(pool)
+    async with pool:
+        assert (type(pool), pool._connect) == (asyncpg.Pool, connect)
+        assert not any("bind_execute" in vars(each._protocol) for each in opened)
+        await stays_unwatched(pool, [gauge])
+
+
+async def stays_unwatched(pool: Any, gauges: list[Instrumentation]) -> None:
+    """Fails if anything of these gauges, which are closed, notices a statement."""
+    async with pool.acquire() as connection:
+        assert await connection.fetchval("SELECT 1") == 1
+        assert not connection._con._termination_listeners
+    for gauge in gauges:
+        assert counted(gauge) == {}
+        assert gauge.report_data().self_metrics.hook_errors == 0
+
+
+@pytest.mark.parametrize("is_made", [False, True])
+async def test_a_pool_that_nobody_has_any_more_is_let_go(dsn: str, *, is_made: bool) -> None:
+    """Being watched keeps no pool."""
+    pool = asyncpg.create_pool(dsn, min_size=1, max_size=1)
+    gauge = watch(pool)
+    if is_made:
+        await pool
+        await pool.close()
+    assert not gauge._watched.are_gone()
+    del pool
+    gc.collect()
+    assert gauge._watched.are_gone()
+    gauge.close()
 
 
 async def test_a_connection_that_is_terminated_is_held_no_more(pool: Any) -> None:

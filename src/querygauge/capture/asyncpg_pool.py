@@ -5,8 +5,8 @@ A pool's instance takes no attributes, so its class is exchanged for a subclass 
 `release`; whoever holds the pool holds the same object. New connections are made by what stands in `pool._connect`.
 What waiting costs is told apart from what opening a connection costs: asyncpg opens one while somebody waits for it.
 
-A pool takes no weak reference either, but its holders do; they are what is kept of it. Deliberately not here: totals,
-alerts and statements.
+A pool takes no weak reference either, but what stands in `pool._connect` does, and leads to it. Deliberately not here:
+totals, alerts and statements.
 """
 # ruff: noqa: SLF001  # a pool tells in no other way what happens in it
 
@@ -38,6 +38,23 @@ _NOTHING: Final = PoolGauges(size=None, max_overflow=None, in_use=0, idle=0)
 _OPENING_NS: Final[ContextVar[list[int] | None]] = ContextVar("querygauge_opening_ns", default=None)
 
 
+def _nobody() -> None:
+    """What a weak reference gives once nobody is there."""
+
+
+class _Connect:
+    """What stands in `pool._connect`, opened or not, and lives as long as the pool does."""
+
+    __slots__ = ("__weakref__", "_open", "pool")
+
+    def __init__(self, pool: Any, open_one: Callable[..., Any]) -> None:
+        self.pool = pool
+        self._open = open_one
+
+    async def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        return await self._open(*arguments, **keywords)
+
+
 class AsyncpgPoolHooks:
     """The attachment to one pool, whether it was initialised before or will be."""
 
@@ -62,15 +79,14 @@ class AsyncpgPoolHooks:
         self._size: int = pool._maxsize
         self._kept: int = pool._minsize
         self._is_off: list[bool] = []
-        self._is_forgotten = False
-        self._holders: list[ref[Any]] = []
+        self._standing: Callable[[], _Connect | None] = _nobody
         # By connection, what is told when it is closed or lost.
         self._listeners: WeakKeyDictionary[Any, Callable[[Any], None]] = WeakKeyDictionary()
 
     @property
     def is_gone(self) -> bool:
         """Whether nobody can use the pool any more."""
-        return self._is_forgotten
+        return self._pool() is None
 
     def is_of(self, pool: Any) -> bool:
         """Whether this is attached to that pool."""
@@ -78,7 +94,9 @@ class AsyncpgPoolHooks:
 
     def attach(self, pool: Any) -> None:
         """Exchanges the pool's class, and watches the connections it has."""
-        pool._connect = self._timed_connect
+        connect = _Connect(pool, self._timed_connect)
+        self._standing = ref(connect)
+        pool._connect = connect
         pool.__class__ = self._watched()
         self._meet(pool)
 
@@ -92,7 +110,7 @@ class AsyncpgPoolHooks:
         if pool is None:
             return
         # Somebody else may have replaced these after us; ours hands on from now on.
-        if pool._connect == self._timed_connect:
+        if pool._connect is self._standing():
             pool._connect = self._connect
         if type(pool).__dict__.get("_querygauge") is self:
             pool.__class__ = self._class
@@ -101,7 +119,8 @@ class AsyncpgPoolHooks:
         """The pool's state now; fits `protocols.PoolReading`."""
         try:
             self._end_closed()
-            holders = [holder for known in self._holders if (holder := known()) is not None]
+            pool = self._pool()
+            holders = () if pool is None else tuple(pool._holders)
             in_use = sum(not holder.is_idle() for holder in holders)
             idle = sum(holder.is_idle() and holder.is_connected() for holder in holders)
             return PoolGauges(self._size, 0, in_use, idle, idle_max=self._size, idle_min=self._kept)
@@ -124,13 +143,12 @@ class AsyncpgPoolHooks:
         return None if connection is None else activity_of(connection)
 
     def _pool(self) -> Any:
-        holder = next((known() for known in self._holders), None)
-        return None if holder is None else holder._pool
+        connect = self._standing()
+        return None if connect is None else connect.pool
 
     def _meet(self, pool: Any) -> None:
-        """Takes note of the pool's holders and their connections, which it has from its initialisation on."""
+        """Watches the connections that the pool has."""
         try:
-            self._holders = [ref(holder) for holder in pool._holders]
             for holder in pool._holders:
                 if holder._con is not None:
                     self._watch(holder._con)
@@ -207,12 +225,6 @@ class AsyncpgPoolHooks:
             __slots__ = ()
             _querygauge = hooks
 
-            async def _async__init__(self) -> Any:
-                try:
-                    return await super()._async__init__()
-                finally:
-                    hooks._meet(self)
-
             async def _acquire(self, timeout: float | None) -> Any:  # noqa: ASYNC109  # asyncpg calls it so
                 acquire = super()._acquire
                 return await (acquire(timeout) if hooks._is_off else hooks._acquired(acquire, timeout))
@@ -224,9 +236,6 @@ class AsyncpgPoolHooks:
                 finally:
                     if own is not None and own.is_closed():
                         hooks._lost_if_cancelled(checkout)
-
-            def __del__(self) -> None:
-                hooks._is_forgotten = True
 
         # What people see of it, in a message or a log, is what they made.
         for name in ("__name__", "__qualname__", "__module__"):
