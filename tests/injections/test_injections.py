@@ -63,14 +63,14 @@ _ENGINE = {
 }
 PLACES: dict[str, set[str]] = {
     "engine": _ENGINE | {"sqlalchemy_pool: PoolHooks._followed_recreate.recreate"},
-    "asyncpg engine": _ENGINE,
+    "asyncpg engine": _ENGINE | {"asyncpg_connection: ConnectionStatements._is_counted_above"},
     "asyncpg connection": {
         "asyncpg_connection: ConnectionStatements._closed",
-        "asyncpg_connection: ConnectionStatements._failed",
-        "asyncpg_connection: ConnectionStatements._failed_at_once",
         "asyncpg_connection: ConnectionStatements._timed.timed (1)",
         "asyncpg_connection: ConnectionStatements._timed.timed (2)",
         "asyncpg_connection: ConnectionStatements._timed_execution.bind_execute",
+        "asyncpg_executions: Executions.failed",
+        "asyncpg_executions: Executions.failed_at_once",
     },
     "asyncpg pool": {
         "asyncpg_pool: AsyncpgPoolHooks._acquired (1)",
