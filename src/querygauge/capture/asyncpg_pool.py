@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, Final
-from weakref import WeakKeyDictionary, ref
+from weakref import WeakKeyDictionary, WeakSet, ref
 
 from querygauge.capture.asyncpg_connection import ConnectionStatements
 from querygauge.capture.asyncpg_target import is_connection
@@ -36,6 +36,13 @@ _NOTHING: Final = PoolGauges(size=None, max_overflow=None, in_use=0, idle=0)
 
 # Nanoseconds that opening a connection took within the request under way: `wait_for` runs it in a task of its own.
 _OPENING_NS: Final[ContextVar[list[int] | None]] = ContextVar("querygauge_opening_ns", default=None)
+
+
+def _named_as(found: type, made: type) -> type:
+    """What people see of it, in a message or a log, is what they made."""
+    for name in ("__name__", "__qualname__", "__module__"):
+        setattr(made, name, getattr(found, name))
+    return made
 
 
 def _nobody() -> None:
@@ -80,6 +87,7 @@ class AsyncpgPoolHooks:
         self._kept: int = pool._minsize
         self._is_off: list[bool] = []
         self._standing: Callable[[], _Connect | None] = _nobody
+        self._to_open: WeakSet[Any] = WeakSet()
         # By connection, what is told when it is closed or lost.
         self._listeners: WeakKeyDictionary[Any, Callable[[Any], None]] = WeakKeyDictionary()
 
@@ -97,8 +105,11 @@ class AsyncpgPoolHooks:
         connect = _Connect(pool, self._timed_connect)
         self._standing = ref(connect)
         pool._connect = connect
-        pool.__class__ = self._watched()
-        self._meet(pool)
+        watched = self._watched()
+        arriving = self._arriving(watched)
+        self._to_open = WeakSet(holder for holder in pool._holders if holder._con is None)
+        pool.__class__ = arriving
+        self._meet(pool, arriving, watched)
 
     def detach(self) -> None:
         """Restores what `attach` found."""
@@ -146,14 +157,26 @@ class AsyncpgPoolHooks:
         connect = self._standing()
         return None if connect is None else connect.pool
 
-    def _meet(self, pool: Any) -> None:
-        """Watches the connections that the pool has."""
+    def _meet(self, pool: Any, arriving: type, watched: type) -> None:
+        """Watches the connections that the pool has; once all begun before us are there, nobody asks again."""
+        if self._is_off:
+            return
         try:
             for holder in pool._holders:
                 if holder._con is not None:
                     self._watch(holder._con)
+            if type(pool) is arriving and self._has_come(pool):
+                pool.__class__ = watched
         except Exception as error:  # noqa: BLE001  # the host must not notice
             self._guard.caught("pool", error)
+
+    def _has_come(self, pool: Any) -> bool:
+        """Whether nothing is opened any more that was begun before us."""
+        if not pool._initialized:
+            return False
+        idle = pool._queue._queue  # an idle holder without a connection opens none
+        self._to_open = WeakSet(holder for holder in self._to_open if holder._con is None and holder not in idle)
+        return not self._to_open
 
     def _watch(self, connection: Any) -> None:
         if connection in self._listeners:
@@ -237,10 +260,24 @@ class AsyncpgPoolHooks:
                     if own is not None and own.is_closed():
                         hooks._lost_if_cancelled(checkout)
 
-        # What people see of it, in a message or a log, is what they made.
-        for name in ("__name__", "__qualname__", "__module__"):
-            setattr(Watched, name, getattr(found, name))
-        return Watched
+        return _named_as(found, Watched)
+
+    def _arriving(self, watched: Any) -> type:
+        """The class for as long as a connection is opened that was begun before us, of which nobody tells us."""
+        hooks = self
+
+        class Arriving(watched):  # type: ignore[misc]  # made for this pool as well
+            __slots__ = ()
+            _querygauge = hooks
+
+            async def _acquire(self, timeout: float | None) -> Any:  # noqa: ASYNC109  # asyncpg calls it so
+                hooks._meet(self, Arriving, watched)
+                try:
+                    return await watched._acquire(self, timeout)
+                finally:
+                    hooks._meet(self, Arriving, watched)
+
+        return _named_as(self._class, Arriving)
 
     async def _acquired(self, acquire: Callable[[float | None], Any], timeout: float | None) -> Any:  # noqa: ASYNC109
         ledger, request, started = self._ledger, object(), time.perf_counter_ns()
