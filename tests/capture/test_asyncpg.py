@@ -2,9 +2,10 @@
 
 import asyncio
 import gc
+import inspect
 import io
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from typing import Any, ClassVar
 from weakref import ref
 
 import asyncpg  # type: ignore[import-untyped]  # it has no stubs
@@ -311,6 +312,65 @@ async def test_a_pool_stays_what_it_was(pool: Any) -> None:
     assert own._termination_listeners == listeners
     assert await pool.fetchval("SELECT 1") == 1
     assert counted(gauge) == {}
+
+
+class OwnPool(asyncpg.Pool):  # type: ignore[misc]  # of no known type
+    """An application's own, with less to hand on than asyncpg's, and something to do in the end."""
+
+    __slots__ = ()
+    told: ClassVar[list[str]] = []
+
+    async def release(self, connection: Any) -> str:
+        """Takes no timeout."""
+        await super().release(connection)
+        return "released"
+
+    def __del__(self) -> None:
+        """Tells that it is gone."""
+        self.told.append("gone")
+
+
+async def test_a_class_of_the_application_s_own_stays_in_charge(dsn: str) -> None:
+    """What it overrides is called as it was written, gives what it gives, and its finalizer runs."""
+    OwnPool.told.clear()
+    pool: Any = OwnPool(
+        dsn,
+        min_size=1,
+        max_size=1,
+        max_queries=50,
+        max_inactive_connection_lifetime=300,
+        loop=None,
+        connection_class=asyncpg.Connection,
+        record_class=asyncpg.Record,
+    )
+    gauge = watch(pool)
+    await pool
+    assert inspect.signature(pool.release) == inspect.signature(OwnPool.release.__get__(pool))
+    async with pool.acquire() as connection:
+        await connection.fetchval("SELECT 1")
+    assert await pool.release(await pool.acquire()) == "released"
+    assert await pool.release(connection=await pool.acquire()) == "released"
+    metrics = gauge.pool.get_metrics()
+    assert (metrics.total_checkouts, metrics.total_checkins) == (3, 3)
+    await pool.close()
+    del pool, connection
+    while not OwnPool.told:
+        await asyncio.sleep(0)
+        gc.collect()
+    assert OwnPool.told == ["gone"]
+    gauge.close()
+
+
+async def test_what_a_task_is_about_to_do_outlives_the_gauge(pool: Any) -> None:
+    """It was given a method of the pool as it was watched, and calls it once the pool is as it was found."""
+    with watch(pool):
+        obtaining = asyncio.create_task(acquired(pool))
+        also = asyncio.create_task(pool._acquire(None))
+    held = await obtaining, await also
+    with watch(pool):
+        releasing = [asyncio.create_task(pool.release(connection)) for connection in held]
+    await asyncio.gather(*releasing)
+    assert pool.get_idle_size() == 2
 
 
 async def acquired(pool: Any) -> Any:

@@ -13,6 +13,7 @@ totals, alerts and statements.
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
+from functools import wraps
 from typing import Any, Final
 from weakref import WeakKeyDictionary, WeakSet, ref
 
@@ -81,7 +82,7 @@ class AsyncpgPoolHooks:
         self._find = find_call_site
         self._guard = guard
         self._lag = lag
-        self._class: type = type(pool)
+        self._class: Any = type(pool)
         self._connect = pool._connect
         self._size: int = pool._maxsize
         self._kept: int = pool._minsize
@@ -248,14 +249,15 @@ class AsyncpgPoolHooks:
             __slots__ = ()
             _querygauge = hooks
 
+            # Not through super(): a gauge that is closed before a task begins with one of these has restored the class.
             async def _acquire(self, timeout: float | None) -> Any:  # noqa: ASYNC109  # asyncpg calls it so
-                acquire = super()._acquire
-                return await (acquire(timeout) if hooks._is_off else hooks._acquired(acquire, timeout))
+                return await (found._acquire(self, timeout) if hooks._is_off else hooks._acquired(self, timeout))
 
-            async def release(self, connection: Any, *, timeout: float | None = None) -> None:  # noqa: ASYNC109
-                own, checkout = hooks._released(connection)
+            @wraps(found.release)
+            async def release(self, *arguments: Any, **keywords: Any) -> Any:
+                own, checkout = hooks._released(arguments[0] if arguments else keywords.get("connection"))
                 try:
-                    await super().release(connection, timeout=timeout)
+                    return await found.release(self, *arguments, **keywords)
                 finally:
                     if own is not None and own.is_closed():
                         hooks._lost_if_cancelled(checkout)
@@ -279,7 +281,7 @@ class AsyncpgPoolHooks:
 
         return _named_as(self._class, Arriving)
 
-    async def _acquired(self, acquire: Callable[[float | None], Any], timeout: float | None) -> Any:  # noqa: ASYNC109
+    async def _acquired(self, pool: Any, timeout: float | None) -> Any:  # noqa: ASYNC109
         ledger, request, started = self._ledger, object(), time.perf_counter_ns()
         ledger.asked[request] = started
         ledger.moves.append(started)
@@ -291,7 +293,7 @@ class AsyncpgPoolHooks:
                     ledger.sees()
             except Exception as error:  # noqa: BLE001  # the host must not notice
                 self._guard.caught("request", error)
-            proxy = await acquire(timeout)
+            proxy = await self._class._acquire(pool, timeout)
         except BaseException as error:
             self._not_obtained(request, started, error, timeout)
             raise
