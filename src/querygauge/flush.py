@@ -257,6 +257,10 @@ class FlushThread:
             wake.clear()
             if not stopped.is_set():
                 self.drive()
+        # Once gevent has taken over the threads, as in a worker forked from a process that it had not, this one goes by
+        # another number, under which Python takes it off a list, and complains if it is not there. To look for it by
+        # that number puts it there.
+        threading.current_thread()
 
 
 def _join(thread: threading.Thread | None) -> None:

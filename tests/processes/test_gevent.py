@@ -112,3 +112,27 @@ def test_starting_a_process_runs_no_greenlet_of_the_parent_in_it(tmp_path: Path)
     assert pids == {str(os.getpid())}, pids
     """
     run(program, tmp_path / "store", folder=tmp_path, is_bare=True)
+
+
+@pytest.mark.parametrize("is_forked", [False, True])
+def test_a_process_that_is_patched_late_ends_in_silence(tmp_path: Path, *, is_forked: bool) -> None:
+    """As a worker of gunicorn is, whose application was loaded before it was forked; what it counted is stored."""
+    program = """
+    import os, sys, threading, time
+    from sqlalchemy import create_engine, text
+    from querygauge import instrument
+    engine = create_engine(f"sqlite:///{sys.argv[1]}.sqlite")
+    instrument(engine, store=sys.argv[1], collector="off")
+    if sys.argv[2] == "True" and (child := os.fork()):
+        assert os.waitpid(child, 0)[1] == 0
+        sys.exit(0)
+    while not any(thread.name == "querygauge-flush" and thread.ident for thread in threading.enumerate()):
+        time.sleep(0.001)
+    from gevent import monkey
+    monkey.patch_all()
+    with engine.connect() as connection:
+        connection.execute(text("SELECT 1 AS late"))
+    """
+    _, errors = run(program, tmp_path / "store", is_forked, folder=tmp_path, is_bare=True)
+    assert errors == ""
+    assert executions(tmp_path / "store") == {"late": 1}
