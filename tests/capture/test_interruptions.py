@@ -61,11 +61,11 @@ def test_in_a_fold(new_engine: NewEngine, monkeypatch: pytest.MonkeyPatch) -> No
         connection.execute(text("SELECT 1"))
         connection.execute(text("SELECT 1"))
         with monkeypatch.context() as patch:
-            patch.setattr(RepetitionTable, "add", interrupted)
-            gauge.queries._recorder._fold.repetitions.add = interrupted  # type: ignore[method-assign]
+            patch.setattr(RepetitionTable, "tally", interrupted)
+            gauge.queries._recorder._fold.repetitions.tally = interrupted  # type: ignore[method-assign]
             with pytest.raises(TooLong):
                 gauge.queries.get_query_stats()
-        del gauge.queries._recorder._fold.repetitions.add
+        del gauge.queries._recorder._fold.repetitions.tally
         connection.execute(text("SELECT 2"))
         assert gauge.queries.get_query_stats()
 

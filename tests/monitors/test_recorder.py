@@ -9,6 +9,7 @@ import tracemalloc
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from types import FrameType
@@ -24,7 +25,6 @@ from monitors.executions import MS, SteppingClock, Work, execute, pattern, run_p
 from querygauge.capture.scope import Streak
 from querygauge.clock import SystemClock
 from querygauge.errors import SettingsError
-from querygauge.monitors.query_table import Counters
 from querygauge.monitors.recorder import Recorder, Window, nanoseconds
 from querygauge.patterns.cache import OTHER
 from querygauge.values import (
@@ -392,26 +392,103 @@ def test_executions_of_a_streak_in_short_are_those_in_full(
     assert counted(in_short=True) == counted(in_short=False)
 
 
-def test_what_a_signal_handler_keeps_a_fold_from_is_left_to_the_next() -> None:
-    """Nothing that was not begun is lost, and nothing that was is counted twice."""
+class _TimeIsUpError(Exception):
+    """What a signal handler raises."""
 
-    def interrupted(_signum: int, _frame: FrameType | None) -> None:
-        raise TimeoutError
 
-    recorder = Recorder(FakeClock(), settings(history_threshold_ms=1_000.0))
-    queue, record = recorder.ledger().queue, recorder.recorder("primary")
-    streaks = [Streak("primary", pattern(f"SELECT {name}"), None, 0, 1, 2, {}) for name in "abc"]
-    for streak in streaks:
-        queue.extend([(streak, 5, 1_000, 1, None)] * 10)
-    for name in "abc":
-        record(pattern(f"SELECT {name}"), 5, 1_000, 1, OK, None, None, None, None, None)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Counters, "add_row", lambda *_: interrupted(14, sys._getframe()))
-        with pytest.raises(TimeoutError):
-            recorder.view()
-    view = recorder.view()
-    assert view.outcomes.total == 23
-    assert (recorder.dropped, recorder.fold_errors) == (10, 0), "the ten under way are told to be missing, and no bug"
+def _time_is_up(_signum: int, _frame: FrameType | None) -> None:
+    raise _TimeIsUpError
+
+
+@contextmanager
+def interrupted_at(place: int) -> Iterator[list[int]]:
+    """
+    Has a signal handler raise at one of the places where it may: where a function begins or a call of C ends.
+
+    Yields:
+        How many of them were passed, in a list of its own.
+    """
+    passed = [0]
+
+    def profile(frame: FrameType, event: str, _: Any) -> None:
+        if event in {"call", "c_return"} and "querygauge" in frame.f_code.co_filename:
+            passed[0] += 1
+            if passed[0] == place:
+                _time_is_up(14, frame)
+
+    sys.setprofile(profile)
+    try:
+        with suppress(_TimeIsUpError):
+            yield passed
+    finally:
+        sys.setprofile(None)
+
+
+class Busy:
+    """A recorder to which a bit of everything was sent; two units are under way, and three have ended."""
+
+    def __init__(self) -> None:
+        self.recorder = Recorder(FakeClock(), settings(history_threshold_ms=1_000.0, repetition_threshold=3))
+        self.patterns = [pattern(f"SELECT {name}") for name in "abc"]
+        self.units = [Work(name) for name in ("GET /", "GET /", "job")]
+        self.under_way = [Work("GET /"), Work("import")]
+        self.sent = self.within = 0
+        for unit in (*self.units, *self.under_way):
+            self.send(unit)
+        self.send(None)
+        for unit in self.units:
+            self.recorder.scope_ended(unit, MS)
+
+    def send(self, unit: Work | None) -> None:
+        """Sends executions with phases, lines and repetitions, slow ones, and streaks of several lengths."""
+        record, ledger = self.recorder.recorder("primary"), self.recorder.ledger()
+        before = self.sent
+        for phases in (None, (1, 2), (1,) * 6):
+            record(self.patterns[0], 5, 1_000, 1, OK, None, None, None, None, unit, phases)
+        ledger.phases.append(("primary", self.patterns[0], 1, 100, unit))
+        record(self.patterns[1], 5, 2_000 * MS, -1, ERROR, None, "a.py:1", None, None, unit)
+        for _ in range(4):
+            record(self.patterns[1], 5, 1_000, 1, OK, None, "a.py:2", unit, None, unit)
+        self.sent += 8
+        for number, what in ((2, self.patterns[1]), (9, self.patterns[2])):
+            streak = Streak("primary", what, cast("Any", unit), 0, 1, 2, {})
+            ledger.queue.extend((streak, 5 + n, 1_000, 1, ("a.py:1", None)[n % 2]) for n in range(number))
+            self.sent += number
+        self.within += 0 if unit is None else self.sent - before
+
+
+# A generator that is closed cannot raise.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("look", [Recorder.view, Recorder.drain], ids=["view", "drain"])
+def test_nothing_is_counted_twice_or_lost_untold_when_a_signal_handler_raises(
+    look: Callable[[Recorder], object],
+) -> None:
+    """Wherever it raises: what was under way is told, and all else is counted once, now or by the next fold."""
+    place, passed = 0, [0]
+    while passed[0] >= place:
+        place += 1
+        busy = Busy()
+        with interrupted_at(place) as passed:
+            look(busy.recorder)
+        busy.send(busy.under_way[0])
+        for unit in busy.under_way:
+            busy.recorder.scope_ended(unit, MS)
+        busy.recorder.drain()
+        view, dropped = busy.recorder.view(), busy.recorder.dropped
+        counted, scopes = sum(one.execution_count for one in view.queries), view.scopes
+        assert counted == view.outcomes.total <= busy.sent <= counted + dropped, place
+        within = sum(one.execution_count for one in scopes)
+        assert within == sum(one.execution_count for one in view.queries if one.scope is not None), place
+        assert within <= busy.within <= within + dropped, place
+        assert sum(one.unit_count for one in scopes) <= 5 <= sum(one.unit_count for one in scopes) + dropped, place
+        assert len(busy.recorder.history(0)) == view.slow_count, place
+        assert view.slow_count <= 7 <= view.slow_count + dropped, place
+        assert all(one.execution_count == sum(one.durations.buckets.values()) > 0 for one in view.queries), place
+        assert sum(sum(one.lines.values()) for one in view.queries) <= busy.sent, place
+        assert sum(one.execution_count for one in view.repetitions) <= busy.sent, place
+        assert busy.recorder.fold_errors == 0
+    assert place > 500
+    assert (dropped, counted) == (0, busy.sent)
 
 
 def test_recording_does_not_wait_for_a_reader(recorder: Recorder) -> None:

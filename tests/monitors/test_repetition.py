@@ -1,7 +1,7 @@
 """The same query from the same line, again and again in one unit, is found and counted exactly."""
 
 from monitors.executions import MS, Work, pattern
-from querygauge.monitors.repetition import RepetitionTable, merged
+from querygauge.monitors.repetition import COUNT, NS, RepetitionTable, merged
 from querygauge.values import Pattern, Repetition
 from querygauge.values.repetitions import Cause
 
@@ -22,7 +22,10 @@ def repeat(
     what = what or pattern()
     scope = None if unit.label is None else unit.label.name
     for _ in range(times):
-        table.add(target, what, call_site, unit, f"{target} {what.id}", scope, 1, ms * MS)
+        tally = table.tally(target, what, call_site, unit, f"{target} {what.id}", scope, 1)
+        if tally is not None:
+            tally[COUNT] += 1
+            tally[NS] += ms * MS
 
 
 def found(table: RepetitionTable) -> list[Repetition]:

@@ -4,20 +4,28 @@ What capture queued to counters: by pattern, target and scope, by unit of work, 
 In go executions as the queue has them, phases that were told apart later, and the ends of units; out come the tables
 that the recorder reads. All executions of the host pass through here, so it adds up whatever is alike before it counts.
 Deliberately not here: the queues' bounds, the lock and the clock, all of which the recorder has.
+
+A signal handler of the host may raise in the midst of it: where a function begins, where a call of C ends, and where a
+loop goes round; nowhere else. So whatever is counted is worked out first, and then added in steps without a call, with
+the last of which it is out of the list of what waits. What is taken out of an iterator by `+=`, `[:] =` or `[*…]` is
+one such step, as long as all behind it is C. Then nothing is counted twice, and only what is under way is lost.
 """
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from itertools import repeat
+from operator import add, call
 from typing import Any, Final
 
 from querygauge.interruptions import is_of_signal_handler
 from querygauge.monitors import query_table, repetition, scope_table
 from querygauge.monitors.kept_executions import KeptExecutions
 from querygauge.monitors.query_table import UNSETTLED, Counters
+from querygauge.monitors.repetition import COUNT, NEXT, NS
 from querygauge.monitors.scope_table import UnitCounts
 from querygauge.protocols import Scope, Streak
 from querygauge.settings import Settings
-from querygauge.values import CONNECT, LOOP_LAG, OK, OTHER_SCOPES, POOL_WAIT, Pattern
+from querygauge.values import CONNECT, LINES_LIMIT, LOOP_LAG, OK, OTHER_SCOPES, POOL_WAIT, Pattern
 
 __all__ = ["Execution", "Fold", "Moment"]
 
@@ -28,8 +36,10 @@ _Kept = tuple[int, str | None, int, Execution]
 
 _ROW: Final = 4  # executions of a streak from which adding them up takes less than counting each
 _DURATION: Final = 3  # its place in an execution
+_SITE: Final = 4  # and that of the line in one that is told of in short
 # So long an execution waits for the name of its scope: a web framework looks for the route after its first middlewares.
 _NAMELESS_NS: Final = 100_000_000
+_NO_LAG: Final = (0,) * (LOOP_LAG + 1)
 _EARLY_LIMIT: Final = 256  # phases that wait for an execution of their pattern; beyond it the oldest are given up
 _NS_PER_US: Final = 1_000
 
@@ -76,11 +86,17 @@ class Fold:
         self.scopes = scope_table.ScopeTable(settings.max_scopes, self.table.window_of)
         self.repetitions = repetition.RepetitionTable(settings.repetition_threshold)
         self._left: list[Execution] = []  # to the next fold
+        self._together: dict[str | Streak, list[Execution]] = {}  # what the fold under way has not counted yet
+        self._kept: list[_Kept] = []  # counted, and to be kept
+        self._early: list[tuple[str, Pattern, int, int, Scope | None]] = []  # phases whose execution is to come
         self.clear()
 
     def clear(self) -> None:
         """Forgets everything."""
         self._left.clear()
+        self._together = {}
+        self._kept.clear()
+        self._early.clear()
         self.table.clear()
         self.scopes.clear()
         self.repetitions.clear()
@@ -94,85 +110,96 @@ class Fold:
         Returns:
             How many there were.
         """
-        take, waiting = queue.popleft, len(queue)
-        # By target, or by streak.
+        if self._together:  # of a fold that was interrupted
+            self._gather()
+        waiting = len(queue)
+        self._left += map(call, repeat(queue.popleft, waiting))
         together: defaultdict[str | Streak, list[Execution]] = defaultdict(list)
-        kept: list[_Kept] = []
-        left, self._left = self._left, []
-        try:
-            for execution in left:
-                together[execution[0]].append(execution)
-            for _ in range(waiting):
-                execution = take()
-                together[execution[0]].append(execution)
-            for place, executions in together.items():
-                if isinstance(place, str):
-                    self._count_singly(executions, kept, moment)
-                elif len(executions) < _ROW:
-                    executions[:] = _in_full(place, executions)
-                    self._count_singly(executions, kept, moment)
-                else:
-                    self._count_row(place, executions, moment)
-        finally:
-            # An exception of a signal handler of the host's leaves the rest to the next fold.
-            self._left += [execution for executions in together.values() for execution in executions]
-            for started_ns, name, lag_ns, execution in sorted(kept, key=_end_of):
-                self.kept.keep(moment.offset_us + started_ns // _NS_PER_US, name, lag_ns, *execution)
+        for execution in self._left:
+            together[execution[0]].append(execution)
+        self._together, self._left = together, []
+        for place, executions in together.items():
+            if isinstance(place, str):
+                self._count_singly(executions, moment)
+            elif len(executions) < _ROW:
+                executions[:] = _in_full(place, executions)
+                self._count_singly(executions, moment)
+            else:
+                while executions and self._count_row(place, executions, moment):
+                    pass
+        if any(together.values()):
+            self._gather()
+        self._together = {}
+        if self._kept:
+            self._kept.sort(key=_end_of)
+            self.kept.keep(self._kept, moment.offset_us)
         return waiting
 
-    def _count_row(self, streak: Streak, executions: list[Execution], moment: Moment) -> None:
-        """Counts executions of a streak together, and empties the list; leaves it if its scope has no name yet."""
-        _, starts, durations, rows, sites = zip(*executions, strict=True)
-        target, pattern, scope, times = streak.target, streak.pattern, streak.scope, len(executions)
-        try:
-            counts = None if scope is None else self._counts_of(scope, starts[-1] + durations[-1], moment)
-            counters = self._counters_of(counts, target, pattern, starts[0], durations[0])
-            executions.clear()
-            counters.add_row(starts, durations, rows)
-            name, unit_key = None, counters.unit_key
-            if counts is not None:
-                name = counts.scope.name
-                counts.executions += times
-                counts.duration_ns += sum(durations)
-                counts.repeated += times if unit_key is not None else 0
-            for site in dict.fromkeys(sites):
-                took: Sequence[int] = durations
-                if sites.count(site) != times:
-                    took = [duration for duration, line in zip(durations, sites, strict=True) if line == site]
-                if site is not None:
-                    counters.add_line(site, len(took))
-                if unit_key is not None:
-                    self.repetitions.add(target, pattern, site, streak, unit_key, name, len(took), sum(took))
-        except _NotNamedYetError:
-            return
-        except BaseException as error:  # as for executions that are counted one by one
-            if not isinstance(error, Exception) or is_of_signal_handler(error):
-                self.interrupted += times - len(executions)  # those still in the list are left to the next fold
-                raise
-            executions.clear()
-            self.errors += times
+    def _gather(self) -> None:
+        """Leaves what a fold did not count to the next one."""
+        left = self._left + [execution for executions in self._together.values() for execution in executions]
+        self._left, self._together = left, {}
 
-    def _count_singly(  # noqa: C901, PLR0912, PLR0915  # see below
-        self, executions: list[Execution], kept: list["_Kept"], moment: Moment
-    ) -> None:
+    def _count_row(self, streak: Streak, executions: list[Execution], moment: Moment) -> bool:
         """
-        Counts executions one by one.
+        Counts those executions of a streak together that the first one's line sent, and takes them out of the list.
+
+        Returns:
+            Whether it did; not if their scope has no name yet.
+        """
+        row, others = executions, list[Execution]()
+        try:
+            _, starts, durations, rows, sites = zip(*row, strict=True)
+            site = sites[0]
+            if sites.count(site) != len(sites):
+                row = [execution for execution in executions if execution[_SITE] == site]
+                others = [execution for execution in executions if execution[_SITE] != site]
+                _, starts, durations, rows, sites = zip(*row, strict=True)
+            target, pattern, scope = streak.target, streak.pattern, streak.scope
+            times, spent_ns = len(row), sum(durations)
+            counts = None if scope is None else self._counts_of(scope, starts[-1] + durations[-1], moment)
+            name = None if counts is None else counts.scope.name
+            counters = self._counters_of(counts, target, pattern, starts[0])
+            unit_key = counters.unit_key
+            tally = unit_key and self.repetitions.tally(target, pattern, site, streak, unit_key, name, times)
+            counters.add_row(starts, durations, rows, site)
+            if counts is not None:
+                counts.executions += times
+                counts.duration_ns += spent_ns
+                if unit_key is not None:
+                    counts.repeated += times
+            if tally:
+                tally[COUNT] += times
+                tally[NS] += spent_ns
+            executions[:] = others
+        except _NotNamedYetError:
+            return False
+        except BaseException as error:  # as for executions that are counted one by one
+            times = len(executions) - len(others)
+            executions[:] = others
+            if self._is_of_host(error, times):
+                raise
+        return True
+
+    def _count_singly(self, executions: list[Execution], moment: Moment) -> None:  # noqa: C901, PLR0912, PLR0915  # see below
+        """
+        Counts executions one by one, and takes them out of the list.
 
         Args:
             executions: All on one target; what waits for the name of its scope is left in the list.
-            kept: Takes those that are to be kept.
             moment: When.
         """
         # In one body and over local names: of most applications, most executions pass here.
-        slow_ns, kept_ns = self._slow_ns, self.kept.from_ns
-        repeat, window_key, outside = self.repetitions.add, self.scopes.window_key, self.table.windows[None]
+        slow_ns, kept_ns, kept = self._slow_ns, self.kept.from_ns, self._kept
+        tally_of, window_key, outside = self.repetitions.tally, self.scopes.window_key, self.table.windows[None]
         running: Scope | None = None
         counts: UnitCounts | None = None
         name: str | None = None
         window = outside
         counted: Pattern | None = None
-        unnamed: list[Execution] = []
+        unnamed: list[Any] = []
         rest = iter(executions)
+        execution: Execution | None = None
         try:
             for execution in rest:
                 try:
@@ -190,14 +217,27 @@ class Fold:
                         running, counted = scope, None
                     if pattern is not counted:
                         counters = window.get((target, pattern.id)) or self._counters_of(
-                            counts, target, pattern, started_ns, duration_ns
+                            counts, target, pattern, started_ns
                         )
                         durations = counters.durations
                         if len(durations) >= UNSETTLED:
                             counters.settle()
                         counted = pattern
-                    durations.append(duration_ns)
-                    # Executions arrive in the order they ended, so either end may be passed.
+                    if unit is not None and (unit_key := counters.unit_key) is not None:
+                        tally = unit.repeats.get((unit_key, site))
+                        if tally is None or tally[COUNT] + 1 >= tally[NEXT]:
+                            tally = tally_of(target, pattern, site, unit, unit_key, name, 1)
+                    if site is not None:
+                        lines, has_room = counters.lines, len(counters.lines) < LINES_LIMIT
+                    if phases is not None:
+                        if len(phases) == 2:  # noqa: PLR2004  # of most checkouts, what came before
+                            counters.phases[POOL_WAIT] += phases[POOL_WAIT]
+                            counters.phases[CONNECT] += phases[CONNECT]
+                        else:
+                            counters.phases[: len(phases)] = map(add, counters.phases, phases)
+                    # From the first of these changes to the last nothing is called, or a signal handler that raises
+                    # would leave the execution counted by half. Executions arrive in the order they ended, so either
+                    # end may be passed.
                     if started_ns > counters.last_ns:
                         counters.last_ns = started_ns
                     elif started_ns < counters.first_ns:
@@ -215,31 +255,43 @@ class Fold:
                         counts.duration_ns += duration_ns
                     if duration_ns >= kept_ns:
                         # A query that waited for a blocked event loop is not slow for that.
-                        lag_ns = phases[LOOP_LAG] if phases is not None and len(phases) > LOOP_LAG else 0
+                        lag_ns = (*(phases or ()), *_NO_LAG)[LOOP_LAG]
                         if duration_ns - lag_ns >= kept_ns:
                             counters.slow += duration_ns - lag_ns >= slow_ns
-                            kept.append((started_ns, name, lag_ns, execution))
-                    if phases is not None:
-                        if len(phases) == 2:  # noqa: PLR2004  # of most checkouts, what came before
-                            counters.phases[POOL_WAIT] += phases[POOL_WAIT]
-                            counters.phases[CONNECT] += phases[CONNECT]
-                        else:
-                            counters.add_phases(phases)
+                            kept += ((started_ns, name, lag_ns, execution),)
                     if site is not None:
-                        counters.add_line(site, 1)
-                    if unit is not None and counters.unit_key is not None:
+                        if site in lines:
+                            lines[site] += 1
+                        elif has_room:
+                            lines[site] = 1
+                    if unit is not None and unit_key is not None:
                         if counts is not None:
                             counts.repeated += 1
-                        repeat(target, pattern, site, unit, counters.unit_key, name, 1, duration_ns)
+                        if tally is not None:
+                            tally[COUNT] += 1
+                            tally[NS] += duration_ns
+                    durations.append(duration_ns)
+                    execution = None  # noqa: PLW2901  # none under way
                 except _NotNamedYetError:
-                    unnamed.append(execution)
+                    unnamed += (execution,)
+                    execution = None  # noqa: PLW2901  # likewise
                 except Exception as error:  # one malformed record must neither stop the others nor reach the query
                     if is_of_signal_handler(error):
-                        self.interrupted += 1
                         raise
                     self.errors += 1
+                    execution = None  # noqa: PLW2901  # likewise
         finally:
+            if execution is not None:
+                self.interrupted += 1
             executions[:] = [*unnamed, *rest]
+
+    def _is_of_host(self, error: BaseException, records: int) -> bool:
+        """Whether to raise what kept so many records from being counted; tells of them."""
+        if not isinstance(error, Exception) or is_of_signal_handler(error):
+            self.interrupted += records
+            return True
+        self.errors += records
+        return False
 
     def _counts_of(self, scope: Scope, ended_ns: int, moment: Moment) -> UnitCounts:
         """
@@ -258,40 +310,45 @@ class Fold:
             label = scope.find_label(is_last=True) or OTHER_SCOPES
         return self.scopes.enter(scope, label)
 
-    def _counters_of(
-        self, counts: UnitCounts | None, target: str, pattern: Pattern, started_ns: int, duration_ns: int
-    ) -> Counters:
+    def _counters_of(self, counts: UnitCounts | None, target: str, pattern: Pattern, started_ns: int) -> Counters:
         label = None if counts is None else counts.scope.label
         window = self.table.windows[None] if counts is None else counts.scope.patterns
-        return window.get((target, pattern.id)) or self.table.open(label, target, pattern, started_ns, duration_ns)
+        return window.get((target, pattern.id)) or self.table.open(label, target, pattern, started_ns)
 
     def add_phases(self, queue: "deque[tuple[str, Pattern, int, int, Scope | None]]") -> None:
         """Adds what was told apart of executions that ended before; in a new window it waits for the next of them."""
-        take, early = queue.popleft, []
+        waiting = self._early
+        waiting += map(call, repeat(queue.popleft, len(queue)))
+        early: list[tuple[str, Pattern, int, int, Scope | None]] = []
         counted: Pattern | None = None
         at = within = counters = None
-        for _ in range(len(queue)):
-            target, pattern, phase, spent_ns, scope = spent = take()
-            if pattern is not counted or target is not at or scope is not within:
-                label = None if scope is None else scope.label
-                counters = self.table.find(label and self.scopes.told_apart(label), target, pattern)
-                counted, at, within = pattern, target, scope
-            if counters is None:
-                early.append(spent)
-            else:
-                counters.phases[phase] += spent_ns
-        queue.extend(early[-_EARLY_LIMIT:])
+        rest = iter(waiting)
+        try:
+            for spent in rest:
+                target, pattern, phase, spent_ns, scope = spent
+                if pattern is not counted or target is not at or scope is not within:
+                    label = None if scope is None else scope.label
+                    counters = self.table.find(label and self.scopes.told_apart(label), target, pattern)
+                    counted, at, within = pattern, target, scope
+                if counters is None:
+                    early += (spent,)
+                else:
+                    counters.phases[phase] += spent_ns
+        finally:
+            waiting[:] = [*early, *rest]
+        del waiting[:-_EARLY_LIMIT]
 
-    def end(self, scope: Scope, duration_ns: int) -> None:
-        """Counts the end of a unit of work that lasted so long."""
+    def end(self, ended: "deque[tuple[Scope, int]]") -> None:
+        """Counts the end of a unit of work, the first in the queue, which lasted so many nanoseconds."""
+        scope, duration_ns = ended[0]
         try:
             label = scope.label or scope.find_label(is_last=True)
             self.scopes.end(scope, label or OTHER_SCOPES, duration_ns)
-        except Exception as error:  # as for executions
-            if is_of_signal_handler(error):
-                self.interrupted += 1
+        except BaseException as error:  # as for executions
+            if self._is_of_host(error, 1):
                 raise
-            self.errors += 1
+        finally:
+            del ended[0]
 
 
 def _in_full(streak: Streak, executions: Iterable[Execution]) -> list[Execution]:

@@ -7,16 +7,15 @@ has, and counting.
 
 import itertools
 from collections import deque
-from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from querygauge.clock import datetime_of
-from querygauge.protocols import Scope, Unit
 from querygauge.values import OUTCOMES, Failure, Pattern, SlowQuery
 
 __all__ = ["Kept", "KeptExecutions", "slow_query_of"]
 
 _PENDING_LIMIT: Final = 1_000  # slow executions between two polls; beyond it they are counted only
+_NS_PER_US: Final = 1_000
 _NS_PER_MS: Final = 1e6
 
 
@@ -56,6 +55,7 @@ class KeptExecutions:
         self.from_ns = min(slow_ns, history_ns)
         self._slow_ns = slow_ns
         self._history_ns = history_ns
+        self._max_history_size = max_history_size
         self._history: deque[Kept] = deque(maxlen=max_history_size)
         self.clear()
 
@@ -68,40 +68,29 @@ class KeptExecutions:
         self.history_dropped = 0
         self.pending_dropped = 0
 
-    def keep(
-        self,
-        started_us: int,
-        scope: str | None,
-        lag_ns: int,
-        target: str,
-        pattern: Pattern,
-        _started_ns: int,
-        duration_ns: int,
-        rows: int,
-        outcome: int,
-        failure: Failure | None,
-        call_site: str | None,
-        _unit: Unit | None,
-        literals: tuple[str, Any] | None,
-        _scope: Scope | None,
-        trace_id: str | None,
-        _phases: Sequence[int] | None,
-    ) -> None:
-        """Keeps one; the unit and the scope themselves are let go, with all they have counted."""
-        kept = Kept(
-            target, pattern, started_us, duration_ns, rows, outcome, failure, call_site, scope, literals, trace_id,
-            lag_ns,
-        )  # fmt: skip
-        if kept.counted_ns >= self._history_ns:
-            self.history_dropped += len(self._history) == self._history.maxlen
-            self._history.append(kept)
-            self._undrained = min(self._undrained + 1, len(self._history))
-        if kept.counted_ns >= self._slow_ns:
-            if len(self._pending) < _PENDING_LIMIT:
-                self._pending.append(kept)
-            else:
-                self._unhanded += 1
-                self.pending_dropped += 1
+    def keep(self, executions: list[tuple[int, str | None, int, tuple[Any, ...]]], offset_us: int) -> None:
+        """
+        Keeps executions, and empties the list; their units and scopes are let go, with all they have counted.
+
+        Args:
+            executions: Start, name of the scope, nanoseconds of it that are the event loop's, and what is queued.
+            offset_us: What a start lacks, in microseconds, to the epoch.
+        """
+        kept = [_kept(offset_us, *execution) for execution in executions]
+        history = [one for one in kept if one.counted_ns >= self._history_ns]
+        slow = [one for one in kept if one.counted_ns >= self._slow_ns]
+        pushed_out = max(0, len(self._history) + len(history) - self._max_history_size)
+        undrained = min(self._undrained + len(history), self._max_history_size)
+        pending = [*self._pending, *slow][:_PENDING_LIMIT]
+        unhanded = len(self._pending) + len(slow) - len(pending)
+        # From here on nothing is called that a signal handler could interrupt; see the fold.
+        self.history_dropped += pushed_out
+        self._history += history
+        self._undrained = undrained
+        self._pending = pending
+        self._unhanded += unhanded
+        self.pending_dropped += unhanded
+        del executions[:]
 
     def drain(self) -> list[Kept]:
         """Those of the history that came since the last call, oldest first."""
@@ -118,6 +107,14 @@ class KeptExecutions:
         pending, self._pending = self._pending, []
         unhanded, self._unhanded = self._unhanded, 0
         return pending, unhanded
+
+
+def _kept(offset_us: int, started_ns: int, scope: str | None, lag_ns: int, execution: tuple[Any, ...]) -> Kept:
+    target, pattern, _, duration_ns, rows, outcome, failure, call_site, _, literals, _, trace_id, _ = execution
+    return Kept(
+        target, pattern, offset_us + started_ns // _NS_PER_US, duration_ns, rows, outcome, failure, call_site, scope,
+        literals, trace_id, lag_ns,
+    )  # fmt: skip
 
 
 def slow_query_of(kept: Kept) -> SlowQuery:

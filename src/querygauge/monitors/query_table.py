@@ -6,7 +6,7 @@ changed, so whoever reads it needs no lock while merging. Deliberately not here:
 has both.
 """
 
-from collections import Counter
+from collections import Counter, _count_elements  # type: ignore[attr-defined]  # Counter.update() without a step of Python
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
@@ -41,7 +41,7 @@ _SCOPES_PER_PATTERN: Final = 2  # on average; beyond it the executions of furthe
 
 class Counters:
     """
-    What one pattern did on one target in one scope within a window; at least one execution.
+    What one pattern did on one target in one scope within a window.
 
     The fold adds to the attributes itself: a call per execution would cost as much as the adding. For the same reason
     moments stay on the monotonic clock, what most executions have in common is not counted but worked out, and
@@ -61,15 +61,13 @@ class Counters:
         "last_ns", "lines", "outcomes", "phases", "rows", "rows_unknown", "slow", "unit_key",
     )  # fmt: skip
 
-    def __init__(
-        self, label: ScopeLabel | None, target: str, pattern: Pattern, started_ns: int, duration_ns: int
-    ) -> None:
+    def __init__(self, label: ScopeLabel | None, target: str, pattern: Pattern, started_ns: int) -> None:
         self._label = label
         self._target = target
         self._pattern = pattern
         self.outcomes = [0, 0, 0, 0]
         self.slow = self.rows = self.rows_unknown = self._total_ns = 0
-        self._min_ns = self._max_ns = duration_ns
+        self._min_ns = self._max_ns = 0
         self.first_ns = self.last_ns = started_ns
         self.durations: list[int] = []
         self._buckets: Counter[int] = Counter()
@@ -81,14 +79,20 @@ class Counters:
     def settle(self) -> None:
         """Sorts the durations that wait into buckets."""
         durations = self.durations
-        if durations:
-            self._total_ns += sum(durations)
-            self._min_ns = min(self._min_ns, *durations)
-            self._max_ns = max(self._max_ns, *durations)
-            self._buckets.update(buckets_of(durations))
-            durations.clear()
+        if not durations:
+            return
+        total_ns, min_ns, max_ns = self._total_ns + sum(durations), min(durations), max(durations)
+        if self._buckets:
+            min_ns, max_ns = min(min_ns, self._min_ns), max(max_ns, self._max_ns)
+        sorting = map(_count_elements, (self._buckets,), (buckets_of(durations),))
+        # From here on nothing is called that a signal handler could interrupt; see the fold.
+        (_,) = sorting
+        self._total_ns, self._min_ns, self._max_ns = total_ns, min_ns, max_ns
+        del durations[:]
 
-    def add_row(self, started_ns: Sequence[int], durations_ns: Sequence[int], rows: Sequence[int]) -> None:
+    def add_row(
+        self, started_ns: Sequence[int], durations_ns: Sequence[int], rows: Sequence[int], line: str | None
+    ) -> None:
         """
         Adds executions that ended well and were not slow.
 
@@ -96,30 +100,24 @@ class Counters:
             started_ns: When each began.
             durations_ns: How long each took.
             rows: Rows of each; negative if unknown.
+            line: The one that sent them; None if nobody looked for it.
         """
-        self.durations += durations_ns
-        self.first_ns = min(self.first_ns, *started_ns)
-        self.last_ns = max(self.last_ns, *started_ns)
-        if min(rows) >= 0:
-            self.rows += sum(rows)
-        else:
-            self.rows += sum(number for number in rows if number > 0)
-            self.rows_unknown += sum(number < 0 for number in rows)
         if len(self.durations) >= UNSETTLED:
             self.settle()
-
-    def add_line(self, line: str, times: int) -> None:
-        """Counts executions that one line sent; those of lines beyond the limit are counted for none."""
-        lines = self.lines
-        if line in lines:
-            lines[line] += times
-        elif len(lines) < LINES_LIMIT:
-            lines[line] = times
-
-    def add_phases(self, nanoseconds: Sequence[int]) -> None:
-        """Adds to each phase; what a shorter sequence leaves out is zero."""
-        for phase, spent_ns in enumerate(nanoseconds):
-            self.phases[phase] += spent_ns
+        first_ns, last_ns = min(self.first_ns, *started_ns), max(self.last_ns, *started_ns)
+        known = rows if min(rows) >= 0 else [number for number in rows if number >= 0]
+        returned, unknown, times = sum(known), len(rows) - len(known), len(durations_ns)
+        lines, has_room = self.lines, len(self.lines) < LINES_LIMIT
+        # As above.
+        if line is not None:
+            if line in lines:
+                lines[line] += times
+            elif has_room:  # those of lines beyond the limit are counted for none
+                lines[line] = times
+        self.first_ns, self.last_ns = first_ns, last_ns
+        self.rows += returned
+        self.rows_unknown += unknown
+        self.durations += durations_ns
 
     @property
     def execution_count(self) -> int:
@@ -186,9 +184,7 @@ class QueryTable:
         """The counters of one scope, to look into before `open`."""
         return self.windows.setdefault(label, {})
 
-    def open(
-        self, label: ScopeLabel | None, target: str, pattern: Pattern, started_ns: int, duration_ns: int
-    ) -> Counters:
+    def open(self, label: ScopeLabel | None, target: str, pattern: Pattern, started_ns: int) -> Counters:
         """The counters for an execution whose window does not have its pattern: new ones, or those of others."""
         key = (target, pattern.id)
         if pattern.id != OTHER.id and key not in self._patterns and len(self._patterns) >= self._max_patterns:
@@ -201,7 +197,7 @@ class QueryTable:
         window = self.windows.setdefault(label, {})
         counters = window.get(key)
         if counters is None:
-            counters = window[key] = Counters(label, target, pattern, started_ns, duration_ns)
+            counters = window[key] = Counters(label, target, pattern, started_ns)
         return counters
 
     def _told_apart(self, label: ScopeLabel, key: Key) -> ScopeLabel:
@@ -228,20 +224,21 @@ class QueryTable:
             (label, *key): counters.frozen(offset_us, tags[label])
             for label, window in self.windows.items()
             for key, counters in window.items()
+            if counters.execution_count  # none if the only one could not be counted
         }
 
     def drain(self, offset_us: int) -> tuple[QueryStats, ...]:
         """The window as values, which move into the totals; `offset_us` as for `Counters.frozen`."""
         drained = self.frozen_window(offset_us)
-        self.windows = {None: {}}
         together = dict(self.totals)
         for place, stats in drained.items():
             # One after the other, so that no more than one of thousands is unpacked: what a flush takes for a moment
             # is never given back, as something that stays comes to lie in the midst of it.
             before = together.get(place)
             together[place] = KeptStats(stats if before is None else before.stats().merged(stats))
-        self.totals = together
-        self.outcomes, self.slow_count = self.overall(drained.values())
+        outcomes, slow_count = self.overall(drained.values())
+        self.windows, self.totals = {None: {}}, together
+        self.outcomes, self.slow_count = outcomes, slow_count
         return tuple(drained.values())
 
     def overall(self, window: Iterable[QueryStats]) -> tuple[OutcomeCounts, int]:

@@ -195,8 +195,9 @@ class Recorder:
             if not is_free:
                 return Window((), (), (), ())
             moment = self._fold_queued(is_last=is_last)
-            queries = self._fold.table.drain(moment.offset_us)
+            # In this order: a new window of the scopes asks the table for counters, and may do so in the old window.
             scopes = self._fold.scopes.drain(self._clock.now_us())
+            queries = self._fold.table.drain(moment.offset_us)
             repetitions = self._fold.repetitions.drain()
             kept = self.kept.drain()
         return Window(queries, tuple(map(slow_query_of, kept)), repetitions, scopes)
@@ -274,7 +275,7 @@ class Recorder:
         if self._phases:
             self._fold.add_phases(self._phases)
         for _ in range(ended):
-            self._fold.end(*self._ended.popleft())
+            self._fold.end(self._ended)
         self.cost.folded(executions, began_ns)
         return moment
 

@@ -15,7 +15,7 @@ from querygauge.protocols import Evidence, Unit
 from querygauge.values import Pattern, Repetition
 from querygauge.values.repetitions import Cause
 
-__all__ = ["Finding", "RepetitionTable", "merged"]
+__all__ = ["COUNT", "NEXT", "NS", "Finding", "RepetitionTable", "merged"]
 
 Finding = tuple[str, str, str | None]
 """Target, pattern id and call site."""
@@ -26,9 +26,9 @@ _NS_PER_MS: Final = 1e6
 _UNSETTLED: Final = 16  # tallies of a finding that wait to be added to it
 # Places in a tally, which a unit keeps for each of its patterns and lines: executions, their time, the executions from
 # which on there is more to do than to count, their finding, and what of it all is in findings already.
-_COUNT: Final = 0
-_NS: Final = 1
-_NEXT: Final = 2
+COUNT: Final = 0
+NS: Final = 1
+NEXT: Final = 2
 _FOUND: Final = 3
 _TAKEN: Final = 4
 _SURE: Final = 4  # of so many executions one is due until an innocent tally is asked again
@@ -54,12 +54,14 @@ class RepetitionTable:
 
     def clear(self) -> None:
         """Forgets every finding; what units have counted so far stays with them."""
-        self._close_window()
+        self.frozen_window()  # so that no later finding has what was before
+        self.window = {}
+        self._window_key = object()
         self.totals: dict[Finding, Repetition] = {}
         self.dropped = 0
         self._distinct = 0
 
-    def add(
+    def tally(
         self,
         target: str,
         pattern: Pattern,
@@ -68,10 +70,9 @@ class RepetitionTable:
         unit_key: str,
         scope: str | None,
         times: int,
-        total_ns: int,
-    ) -> None:
+    ) -> list[Any] | None:
         """
-        Counts executions within their unit, and in the finding once the threshold is reached.
+        Where to count executions within their unit; with those that reach the threshold it enters a finding.
 
         Args:
             target: Name of the database.
@@ -80,26 +81,28 @@ class RepetitionTable:
             unit: What it is repeated within.
             unit_key: What the unit counts it under.
             scope: Name of the scope it belongs to.
-            times: How often, in a row.
-            total_ns: How long they took together.
+            times: How many are to be counted, by whoever asks.
+
+        Returns:
+            To its `COUNT` and `NS` they are to be added; None if the unit has too many already.
         """
         # This runs with every repeated statement: what can be done once for many of them waits until somebody asks.
         repeats = unit.repeats
         tally = repeats.get((unit_key, call_site))
         if tally is None:
             if len(repeats) >= _UNIT_LIMIT:
-                return
+                return None
             # A line is looked for from the second execution on; the first one belongs to the first line that is known.
             first = repeats.get((unit_key, None)) if call_site is not None else None
-            if first is None or first[_COUNT] != 1:
+            if first is None or first[COUNT] != 1:
                 tally = repeats[unit_key, call_site] = [0, 0, 0, None, _NOTHING]
             else:
-                tally = repeats[unit_key, call_site] = repeats.pop((unit_key, None))
-            tally[_NEXT] = self._threshold
-        count = tally[_COUNT] = tally[_COUNT] + times
-        tally[_NS] += total_ns
-        if count >= tally[_NEXT]:
+                tally = repeats[unit_key, call_site] = first
+                del repeats[unit_key, None]
+            tally[NEXT] = self._threshold
+        if tally[COUNT] + times >= tally[NEXT]:
             self._find(target, pattern, call_site, unit, tally, scope, times)
+        return tally
 
     def _find(
         self,
@@ -112,31 +115,34 @@ class RepetitionTable:
         times: int,
     ) -> None:
         """Enters a tally into its finding in this window, all of it if it is in none yet."""
-        count, found = tally[_COUNT], tally[_FOUND]
+        count, found = tally[COUNT] + times, tally[_FOUND]
         if count < self._threshold:
-            tally[_NEXT] = self._threshold
+            tally[NEXT] = self._threshold
             return
         evidence = unit.evidence.get(call_site)
         if found is None and evidence is not None and evidence.is_innocent(self._threshold):
-            tally[_NEXT] = count + max(1, count // _SURE)
+            tally[NEXT] = count + max(1, count // _SURE)
             return
-        if found is None or not found.is_open:
-            is_new = found is None
+        is_new = found is None
+        if found is None or found.window_key is not self._window_key:
             found = self._counts(target, pattern, call_site)
             if found is None:
                 self.dropped += times
                 return
-            found.scopes += is_new
             found.scope = scope
+        found.make_room()
+        found.scopes += is_new
         tally[_FOUND] = found
-        found.wait(evidence, tally)
+        tally[NEXT] = _WAITS
+        found.waiting += ((evidence, tally),)
 
     def _counts(self, target: str, pattern: Pattern, call_site: str | None) -> "_Counts | None":
         key = (target, pattern.id, call_site)
         counts = self.window.get(key)
         if counts is None and (key in self.totals or self._distinct < _FINDINGS_LIMIT):
+            counts = _Counts(pattern, target, call_site, self._window_key)
+            self.window[key] = counts
             self._distinct += key not in self.totals
-            counts = self.window[key] = _Counts(pattern, target, call_site)
         return counts
 
     def frozen_window(self) -> dict[Finding, Repetition]:
@@ -146,20 +152,16 @@ class RepetitionTable:
     def drain(self) -> tuple[Repetition, ...]:
         """The window as values, which move into the totals."""
         drained = self.frozen_window()
-        self._close_window()
-        self.totals = merged(self.totals, drained)
+        totals, window_key = merged(self.totals, drained), object()
+        self.totals, self.window, self._window_key = totals, {}, window_key
         return tuple(drained.values())
-
-    def _close_window(self) -> None:
-        for counts in self.window.values():
-            counts.close()
-        self.window = {}
 
     def drop(self, patterns: Iterable[tuple[str, str]]) -> None:
         """Forgets the findings about these targets and pattern ids, unless the window has more of them."""
         gone = frozenset(patterns)
         kept = {key: finding for key, finding in self.totals.items() if key[:2] not in gone or key in self.window}
-        self._distinct -= len(self.totals) - len(kept)
+        lost = len(self.totals) - len(kept)
+        self._distinct -= lost
         self.totals = kept
 
 
@@ -168,43 +170,39 @@ class _Counts:
     One finding within a window.
 
     Attributes:
-        is_open: Whether the window goes on.
+        window_key: Which window.
+        waiting: Tallies with their evidence that are to be added, as soon as several of them are there.
     """
 
     __slots__ = (
-        "_call_site", "_pattern", "_target", "_waiting", "attribute", "cause", "compared", "executions", "is_open",
-        "max", "origins", "overlaps", "parallel", "parameters", "parents", "scope", "scopes", "tasks", "total_ns",
+        "_call_site", "_pattern", "_target", "attribute", "cause", "compared", "executions", "max", "origins",
+        "overlaps", "parallel", "parameters", "parents", "scope", "scopes", "tasks", "total_ns", "waiting",
+        "window_key",
     )  # fmt: skip
 
-    def __init__(self, pattern: Pattern, target: str, call_site: str | None) -> None:
+    def __init__(self, pattern: Pattern, target: str, call_site: str | None, window_key: object) -> None:
         self._pattern = pattern
         self._target = target
         self._call_site = call_site
-        self._waiting: list[tuple[Evidence | None, list[Any]]] = []
+        self.window_key = window_key
+        self.waiting: list[tuple[Evidence | None, list[Any]]] = []
         self.scope: str | None = None
         self.scopes = self.executions = self.max = self.total_ns = 0
         self.compared = self.parameters = self.parents = self.origins = self.tasks = self.overlaps = self.parallel = 0
         self.cause: Cause | None = None
         self.attribute: str | None = None
-        self.is_open = True
 
-    def wait(self, evidence: Evidence | None, tally: list[Any]) -> None:
-        """Has a tally and its evidence added later, when more of them is there."""
-        tally[_NEXT] = _WAITS
-        self._waiting.append((evidence, tally))
-        if len(self._waiting) >= _UNSETTLED:
+    def make_room(self) -> None:
+        """Adds what waits, if it is enough."""
+        if len(self.waiting) >= _UNSETTLED:
             self._settle()
-
-    def close(self) -> None:
-        """Ends the window; what comes later belongs to the next one."""
-        self._settle()
-        self.is_open = False
 
     def _settle(self) -> None:
         """Adds what is in no finding yet."""
-        for evidence, tally in self._waiting:
-            counts = _NO_EVIDENCE if evidence is None else evidence.counts()
-            count, total_ns, taken = tally[_COUNT], tally[_NS], tally[_TAKEN]
+        for evidence, tally in self.waiting:
+            counts, tasks = (_NO_EVIDENCE, 0) if evidence is None else (evidence.counts(), evidence.tasks)
+            # Nothing is called from here to the end of the round, which is done again if the next one is interrupted.
+            count, total_ns, taken = tally[COUNT], tally[NS], tally[_TAKEN]
             self.executions += count - taken[0]
             self.total_ns += total_ns - taken[1]
             self.compared += counts[0] - taken[2]
@@ -213,14 +211,15 @@ class _Counts:
             self.origins += counts[3] - taken[5]
             self.overlaps += counts[4] - taken[6]
             self.parallel += counts[5] - taken[7]
-            if count > self.max:  # noqa: PLR1730  # max() is a call, and this runs once for each unit
+            if count > self.max:  # noqa: PLR1730  # max() is a call
                 self.max = count
+            if tasks > self.tasks:  # noqa: PLR1730  # likewise
+                self.tasks = tasks
             if evidence is not None:
-                self.tasks = max(self.tasks, evidence.tasks)
                 self.cause, self.attribute = evidence.cause or self.cause, evidence.attribute or self.attribute
             tally[_TAKEN] = (count, total_ns, *counts)
-            tally[_NEXT] = 0
-        self._waiting.clear()
+            tally[NEXT] = 0
+        del self.waiting[:]
 
     def frozen(self) -> Repetition:
         self._settle()

@@ -98,23 +98,24 @@ class ScopeTable:
         self._max_scopes = max_scopes
         self._patterns_of = patterns_of
         self.window_key = object()
+        self.totals: dict[ScopeLabel, ScopeStats] = {}
+        self._under_way: dict[UnitCounts, Scope] = {}
         self.clear()
 
     def clear(self) -> None:
         """Forgets everything, and what the units under way had executed."""
-        self.totals: dict[ScopeLabel, ScopeStats] = {}
         self._last_us: dict[ScopeLabel, int] = {}
         self._known: set[ScopeLabel] = set()  # labels that are counted apart
         self._unit_key = object()  # under which the units keep what they had in all windows
-        self._under_way: dict[UnitCounts, Scope] = {}
-        self._begin_window()
+        self._begin_window({})
 
-    def _begin_window(self) -> None:
-        for scope in self._under_way.values():
-            scope.tallies.pop(self.window_key, None)  # a unit may last for many windows
+    def _begin_window(self, totals: dict[ScopeLabel, ScopeStats]) -> None:
+        over, under_way, window_key = self.window_key, self._under_way, object()
+        self.totals, self.window_key = totals, window_key
         self._window: dict[ScopeLabel, ScopeCounters] = {}
         self._under_way = {}
-        self.window_key = object()
+        for scope in under_way.values():
+            scope.tallies.pop(over, None)  # a unit may last for many windows
 
     def enter(self, scope: Scope, label: ScopeLabel) -> UnitCounts:
         """Where to count what a unit executes in this window; the unit keeps it, if the label is its own."""
@@ -127,12 +128,12 @@ class ScopeTable:
     def end(self, scope: Scope, label: ScopeLabel, duration_ns: int) -> None:
         """Counts a unit that has ended after so long."""
         counters = self._window.get(label) or self._counters_of(label)
+        counts = scope.tallies.get(self.window_key)
+        if counts is not None:
+            self._settle(counts, scope)
+            del scope.tallies[self.window_key], self._under_way[counts]
         counters.units += 1
         counters.unit_ns += duration_ns
-        counts = scope.tallies.pop(self.window_key, None)
-        if counts is not None:
-            del self._under_way[counts]
-            self._settle(counts, scope)
 
     def _counters_of(self, label: ScopeLabel) -> ScopeCounters:
         label = self.told_apart(label)
@@ -143,15 +144,18 @@ class ScopeTable:
 
     def _settle(self, counts: UnitCounts, scope: Scope) -> None:
         """Adds what a unit executed to its scope."""
+        before, before_ns = scope.tallies.get(self._unit_key, (0, 0))
+        # From here on nothing is called that a signal handler could interrupt; see the fold.
         counters = counts.scope
+        in_unit, in_unit_ns = before + counts.executions, before_ns + counts.duration_ns
+        scope.tallies[self._unit_key] = in_unit, in_unit_ns
         counters.executions += counts.executions
         counters.duration_ns += counts.duration_ns
         counters.repeated += counts.repeated
-        before, before_ns = scope.tallies.get(self._unit_key, (0, 0))
-        in_unit = before + counts.executions, before_ns + counts.duration_ns
-        scope.tallies[self._unit_key] = in_unit
-        counters.max_executions = max(counters.max_executions, in_unit[0])
-        counters.max_ns = max(counters.max_ns, in_unit[1])
+        if in_unit > counters.max_executions:  # noqa: PLR1730  # max() is a call
+            counters.max_executions = in_unit
+        if in_unit_ns > counters.max_ns:  # noqa: PLR1730  # likewise
+            counters.max_ns = in_unit_ns
         counts.executions = counts.duration_ns = counts.repeated = 0
 
     def told_apart(self, label: ScopeLabel) -> ScopeLabel:
@@ -176,9 +180,8 @@ class ScopeTable:
     def drain(self, now_us: int) -> tuple[ScopeStats, ...]:
         """The window as values, which move into the totals."""
         drained = self.frozen_window()
-        self._begin_window()
-        self.totals = merged(self.totals, drained)
         self._last_us.update(dict.fromkeys(drained, now_us))
+        self._begin_window(merged(self.totals, drained))
         return tuple(drained.values())
 
     def drop_unseen_since(self, epoch_us: int) -> None:
