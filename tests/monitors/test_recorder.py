@@ -358,6 +358,7 @@ _IN_ROWS = [(number % 4, ("a.py:1", "b.py:2", None)[number % 7 % 3], number, num
 
 @given(_OF_STREAKS, st.integers(1, 60))
 @example(_IN_ROWS, 60)
+@example([(0, line, 1, -1) for line in ("a.py:1", None, "b.py:2", None)], 4)
 def test_executions_of_a_streak_in_short_are_those_in_full(
     executions: list[tuple[int, str | None, int, int]], cut: int
 ) -> None:

@@ -94,7 +94,7 @@ class RepetitionTable:
                 return None
             # A line is looked for from the second execution on; the first one belongs to the first line that is known.
             first = repeats.get((unit_key, None)) if call_site is not None else None
-            if first is None or first[COUNT] != 1:
+            if first is None or first[COUNT] != 1 or len(repeats) > 1:
                 tally = repeats[unit_key, call_site] = [0, 0, 0, None, _NOTHING]
             else:
                 tally = repeats[unit_key, call_site] = first
