@@ -243,7 +243,7 @@ def test_kept_executions_and_findings_are_exact_too(eager_switching: None) -> No
     def host(seed: int) -> None:
         record = recorder.recorder("primary")
         for number in range(units):
-            unit = Work(f"{seed}-{number}")
+            unit = Work("GET /orders", of=f"{seed}-{number}")
             for repeat in range(repeats):
                 execute(record, repeat % 2, unit=unit, call_site=None if repeat == 0 else "shop/orders.py:12 in show")
 

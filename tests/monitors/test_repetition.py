@@ -45,6 +45,18 @@ def test_a_finding_begins_at_the_threshold() -> None:
     assert (finding.call_site, finding.scope, finding.target) == (LINE, "GET /orders", "primary")
 
 
+def test_a_finding_is_of_one_scope() -> None:
+    """What one line repeats in two scopes is two findings, and neither says what the other did."""
+    table = RepetitionTable(5)
+    for name, times in (("GET /export", 500), ("GET /profile", 6), ("GET /export", 20)):
+        repeat(table, Work(name), times)
+        table.drain()
+    assert {one.scope: (one.scopes_count, one.execution_count, one.max_per_scope) for one in found(table)} == {
+        "GET /export": (2, 520, 500),
+        "GET /profile": (1, 6, 6),
+    }
+
+
 def test_the_first_execution_belongs_to_the_line_that_follows() -> None:
     """The line is looked for from the second execution on; the finding has the first one too, with its time."""
     table, unit = RepetitionTable(5), Work()
@@ -91,11 +103,11 @@ def test_units_are_counted_apart_and_added_up() -> None:
     repeat(table, Work(), 4)
     repeat(table, Work(), 4)
     assert found(table) == []
-    repeat(table, Work("first"), 7)
-    repeat(table, Work("second"), 5)
+    repeat(table, Work("GET /orders"), 7)
+    repeat(table, Work("GET /orders"), 5)
     (finding,) = found(table)
     assert (finding.scopes_count, finding.execution_count, finding.max_per_scope) == (2, 12, 7)
-    assert finding.scope == "second"
+    assert finding.scope == "GET /orders"
 
 
 def test_targets_share_nothing_in_one_unit() -> None:

@@ -96,6 +96,13 @@ def test_a_repetition_brings_its_fix(make: Make) -> None:
     assert found.evidence == "up to 41 times in one scope"
 
 
+def test_one_line_is_to_be_mended_once(make: Make) -> None:
+    """However many scopes it repeats in; the time is that of all of them."""
+    found = tuple(make.repetition(scope=f"GET /{n}", max_per_scope=9 - n, total_duration_ms=10.0 + n) for n in range(3))
+    (advice,) = rules.stop_repeating(make.report(repetitions=found))
+    assert (advice.evidence, advice.total_duration_ms) == ("up to 9 times in one scope", 33.0)
+
+
 def test_no_advice_follows_from_what_is_merely_possible(make: Make) -> None:
     """Who changes code wants to know why."""
     assert not rules.stop_repeating(make.report(repetitions=(make.repetition(compared_count=0, parameters_count=0),)))

@@ -156,6 +156,20 @@ def test_a_repetition_says_what_happens_and_what_shows_it(make: Make) -> None:
     assert "fix   load them with their parents: selectinload(User.posts)" in part
 
 
+def test_a_line_that_repeats_in_several_scopes_is_shown_once(make: Make) -> None:
+    """The scope of most time stands first, a few others below it, and how many more there are."""
+    found = tuple(
+        make.repetition(scope=f"GET /{n}", max_per_scope=6 + n, total_duration_ms=100.0 + n) for n in range(6)
+    )
+    part = section(render_report(make.report(make.stats(), repetitions=found), width=200), "REPETITIONS")
+    assert part.count("from  ") == 1
+    assert "up to 11 times in one 'GET /5' scope; " in part
+    assert (
+        "also  up to 10 times in one 'GET /4' scope, up to 9 times in one 'GET /3' scope,"
+        " up to 8 times in one 'GET /2' scope, and 2 more" in part
+    )
+
+
 def test_what_is_merely_possible_comes_last(make: Make) -> None:
     """A finding that little is known about stands below the others, however long it took."""
     vague = make.repetition(total_duration_ms=90.0, compared_count=0, parameters_count=0)

@@ -175,22 +175,23 @@ def test_slow_queries_are_newest_first_and_limited(paths: StorePaths) -> None:
 
 
 def test_repetitions_of_one_line_are_one_finding(paths: StorePaths) -> None:
-    """Counts add up, the highest per scope stays, and the scope is the one it was last found in."""
+    """Counts add up and the highest per scope stays; another scope is another finding."""
     found = Repetition(
         pattern(), "main", "app.py:7 in view", "GET /a", 2, 20, 12, 30.0, 18, 16, 14, 2, 7, 5, 2, "lazy", "User.posts"
     )
     later = replace(
-        found, scope=None, scopes_count=1, execution_count=8, max_per_scope=8, total_duration_ms=10.0, compared_count=7,
+        found, scopes_count=1, execution_count=8, max_per_scope=8, total_duration_ms=10.0, compared_count=7,
         parameters_count=7, parents_count=7, origins_count=1, tasks_count=3, overlap_count=1, parallel_scopes_count=0,
     )  # fmt: skip
     store = _store(
         paths,
         replace(snapshot(), repetitions=(found, replace(found, call_site=None))),
-        replace(snapshot(ended=NOON + MINUTE), repetitions=(later,)),
+        replace(snapshot(ended=NOON + MINUTE), repetitions=(later, replace(later, scope=None, execution_count=6))),
     )
-    merged, apart = store.repetitions()
+    merged, apart, elsewhere = store.repetitions()
+    assert (elsewhere.scope, elsewhere.execution_count, elsewhere.scopes_count) == (None, 6, 1)
     assert merged == replace(
-        found, scope=None, scopes_count=3, execution_count=28, total_duration_ms=40.0, compared_count=25,
+        found, scopes_count=3, execution_count=28, total_duration_ms=40.0, compared_count=25,
         parameters_count=23, parents_count=21, origins_count=3, overlap_count=6,
     )  # fmt: skip
     assert apart.call_site is None

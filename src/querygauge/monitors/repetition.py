@@ -17,10 +17,10 @@ from querygauge.values.repetitions import Cause
 
 __all__ = ["COUNT", "NEXT", "NS", "Finding", "RepetitionTable", "merged"]
 
-Finding = tuple[str, str, str | None]
-"""Target, pattern id and call site."""
+Finding = tuple[str, str, str | None, str | None]
+"""Target, pattern id, call site and name of the scope."""
 
-_FINDINGS_LIMIT: Final = 1_000  # distinct findings kept; a program has fewer lines that send SQL in loops
+_FINDINGS_LIMIT: Final = 1_000  # distinct findings kept; a program has few lines that send SQL in loops, in few scopes
 _UNIT_LIMIT: Final = 2_000  # patterns and lines counted within one unit, which may live as long as a batch job
 _NS_PER_MS: Final = 1e6
 _UNSETTLED: Final = 16  # tallies of a finding that wait to be added to it
@@ -39,7 +39,7 @@ _NOTHING: Final = (0, 0, *_NO_EVIDENCE)
 
 class RepetitionTable:
     """
-    Findings by target, pattern and call site; whoever holds it serialises the calls.
+    Findings by target, pattern, call site and scope; whoever holds it serialises the calls.
 
     Attributes:
         window: What was found since the last `drain()`.
@@ -94,7 +94,8 @@ class RepetitionTable:
                 return None
             # A line is looked for from the second execution on; the first one belongs to the first line that is known.
             first = repeats.get((unit_key, None)) if call_site is not None else None
-            if first is None or first[COUNT] != 1 or len(repeats) > 1:
+            is_taken = any(key == unit_key and line is not None for key, line in repeats)
+            if first is None or first[COUNT] != 1 or is_taken:
                 tally = repeats[unit_key, call_site] = [0, 0, 0, None, _NOTHING]
             else:
                 tally = repeats[unit_key, call_site] = first
@@ -125,22 +126,21 @@ class RepetitionTable:
             return
         is_new = found is None
         if found is None or found.window_key is not self._window_key:
-            found = self._counts(target, pattern, call_site)
+            found = self._counts(target, pattern, call_site, scope)
             if found is None:
                 self.dropped += times
                 return
-            found.scope = scope
         found.make_room()
         found.scopes += is_new
         tally[_FOUND] = found
         tally[NEXT] = _WAITS
         found.waiting += ((evidence, tally),)
 
-    def _counts(self, target: str, pattern: Pattern, call_site: str | None) -> "_Counts | None":
-        key = (target, pattern.id, call_site)
+    def _counts(self, target: str, pattern: Pattern, call_site: str | None, scope: str | None) -> "_Counts | None":
+        key = (target, pattern.id, call_site, scope)
         counts = self.window.get(key)
         if counts is None and (key in self.totals or self._distinct < _FINDINGS_LIMIT):
-            counts = _Counts(pattern, target, call_site, self._window_key)
+            counts = _Counts(pattern, target, call_site, scope, self._window_key)
             self.window[key] = counts
             self._distinct += key not in self.totals
         return counts
@@ -175,18 +175,20 @@ class _Counts:
     """
 
     __slots__ = (
-        "_call_site", "_pattern", "_target", "attribute", "cause", "compared", "executions", "max", "origins",
-        "overlaps", "parallel", "parameters", "parents", "scope", "scopes", "tasks", "total_ns", "waiting",
+        "_call_site", "_pattern", "_scope", "_target", "attribute", "cause", "compared", "executions", "max", "origins",
+        "overlaps", "parallel", "parameters", "parents", "scopes", "tasks", "total_ns", "waiting",
         "window_key",
     )  # fmt: skip
 
-    def __init__(self, pattern: Pattern, target: str, call_site: str | None, window_key: object) -> None:
+    def __init__(
+        self, pattern: Pattern, target: str, call_site: str | None, scope: str | None, window_key: object
+    ) -> None:
         self._pattern = pattern
         self._target = target
         self._call_site = call_site
         self.window_key = window_key
         self.waiting: list[tuple[Evidence | None, list[Any]]] = []
-        self.scope: str | None = None
+        self._scope = scope
         self.scopes = self.executions = self.max = self.total_ns = 0
         self.compared = self.parameters = self.parents = self.origins = self.tasks = self.overlaps = self.parallel = 0
         self.cause: Cause | None = None
@@ -227,7 +229,7 @@ class _Counts:
             pattern=self._pattern,
             target=self._target,
             call_site=self._call_site,
-            scope=self.scope,
+            scope=self._scope,
             scopes_count=self.scopes,
             execution_count=self.executions,
             max_per_scope=self.max,

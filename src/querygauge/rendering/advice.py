@@ -13,6 +13,7 @@ from typing import Final
 from querygauge.rendering.formats import duration, number, percent
 from querygauge.rendering.pool_demand import demand_of, is_too_small
 from querygauge.rendering.ranking import mean_rows
+from querygauge.rendering.repetitions import by_line
 from querygauge.rendering.report_data import ReportData
 from querygauge.values import PoolMetrics, PoolWindow, QueryStats
 
@@ -158,14 +159,14 @@ def stop_repeating(report: ReportData) -> list[Advice]:
     return [
         Advice(
             "stop_repeating",
-            repetition.pattern.id,
-            repetition.pattern.summary,
-            repetition.fix,
-            f"up to {number(repetition.max_per_scope)} times in one scope",
-            repetition.total_duration_ms,
+            worst.pattern.id,
+            worst.pattern.summary,
+            worst.fix,
+            f"up to {number(max(found.max_per_scope for found in (worst, *others)))} times in one scope",
+            sum(found.total_duration_ms for found in (worst, *others)),
         )
-        for repetition in report.repetitions
-        if repetition.confidence != "possible"
+        for worst, *others in by_line(report.repetitions)
+        if worst.confidence != "possible"
     ]
 
 

@@ -4,7 +4,7 @@ A repetition in words: in go the counts of its evidence, out comes what happens,
 Deliberately not here: what to change, which the value itself knows.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -12,7 +12,7 @@ from querygauge.rendering.formats import number
 from querygauge.values import Repetition
 from querygauge.values.repetitions import CONFIDENCES
 
-__all__ = ["by_weight", "seen", "told"]
+__all__ = ["by_line", "seen", "told"]
 
 _TOLD_OF_LOADS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -34,9 +34,16 @@ _TOLD: Final[Mapping[str, str]] = MappingProxyType(
 )
 
 
-def by_weight(found: Repetition) -> tuple[bool, float, str]:
-    """Sorts findings: those that are merely possible last, else the most time first."""
-    return found.confidence == CONFIDENCES[-1], -found.total_duration_ms, found.pattern.id
+def by_line(findings: Iterable[Repetition]) -> list[list[Repetition]]:
+    """Those of one line together, one for each scope: what is merely possible last, else the most time first."""
+    lines: dict[tuple[str, str, str | None], list[Repetition]] = {}
+    for found in sorted(findings, key=_weight):
+        lines.setdefault((found.pattern.id, found.target, found.call_site), []).append(found)
+    return list(lines.values())
+
+
+def _weight(found: Repetition) -> tuple[bool, float, str, str]:
+    return found.confidence == CONFIDENCES[-1], -found.total_duration_ms, found.pattern.id, found.scope or ""
 
 
 def told(found: Repetition) -> str:

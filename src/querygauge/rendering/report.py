@@ -19,7 +19,7 @@ from querygauge.rendering.phases import render_phases
 from querygauge.rendering.pool_demand import demand_of
 from querygauge.rendering.processes import render_processes
 from querygauge.rendering.ranking import ORDERS, Order, mean_rows, ranked
-from querygauge.rendering.repetitions import by_weight, seen, told
+from querygauge.rendering.repetitions import by_line, seen, told
 from querygauge.rendering.report_data import ReportData
 from querygauge.rendering.running import render_running
 from querygauge.rendering.scopes import render_scopes, render_tags
@@ -30,6 +30,7 @@ from querygauge.values import QueryStats, Repetition, RunningQuery, SlowQuery
 __all__ = ["ReportData", "render_report", "report_to_csv", "report_to_dict"]
 
 _MIN_WIDTH: Final = 60
+_OTHER_SCOPES: Final = 3  # of a line that repeats a query in several, besides that of most time
 _MOMENT: Final = "%Y-%m-%d %H:%M:%S"
 _TEXT_INDENT: Final = "     "
 _ORIGIN_INDENT: Final = " " * 12  # of what stands below a row or a name, after its label
@@ -272,19 +273,18 @@ class _Page:
         return render_tags(report.scopes, report.total_duration_ms, limit=self._limit, width=self._width)
 
     def repetitions(self) -> list[str]:
-        found = sorted(self._report.repetitions, key=by_weight)
+        found = by_line(self._report.repetitions)
         if not found:
             return []
         lines = self._wrapped("REPETITIONS (a query sent again and again from one line: often an N+1)", "", "  ")
-        for place, repetition in enumerate(found[: self._limit], 1):
-            lines += self._repetition(place, repetition)
+        for place, (worst, *others) in enumerate(found[: self._limit], 1):
+            lines += self._repetition(place, worst, others)
         return [*lines, *_rest(len(found) - self._limit)]
 
-    def _repetition(self, place: int, repetition: Repetition) -> Iterator[str]:
-        scope = f"one {repetition.scope!r} scope" if repetition.scope else "one use of a connection"
+    def _repetition(self, place: int, repetition: Repetition, others: Sequence[Repetition]) -> Iterator[str]:
         scopes = "scope" if repetition.scopes_count == 1 else "scopes"
         counts = (
-            f"up to {number(repetition.max_per_scope)} times in {scope};"
+            f"{_most(repetition)};"
             f" {number(repetition.execution_count)} executions in {number(repetition.scopes_count)} {scopes},"
             f" {duration(repetition.total_duration_ms)}"
         )
@@ -293,6 +293,9 @@ class _Page:
         yield shortened(f"  {place:>2}  {name}", self._width)
         yield from self._wrapped(told(repetition), "      ", "      ")
         yield from self._wrapped(counts, "      ", "      ")
+        if others:
+            more = [*map(_most, others[:_OTHER_SCOPES]), *_rest(len(others) - _OTHER_SCOPES)]
+            yield from self._wrapped(f"also  {', '.join(map(str.strip, more))}", "      ", "            ")
         if evidence := seen(repetition):
             yield from self._wrapped(f"seen  {evidence}", "      ", "            ")
         yield from self._wrapped(f"from  {call_site}", "      ", "            ")
@@ -408,6 +411,11 @@ def _evidence(advice: Advice) -> str:
 
 def _capitalized(text: str) -> str:
     return text[:1].upper() + text[1:]
+
+
+def _most(found: Repetition) -> str:
+    scope = f"one {found.scope!r} scope" if found.scope else "one use of a connection"
+    return f"up to {number(found.max_per_scope)} times in {scope}"
 
 
 def _rest(count: int) -> Sequence[str]:

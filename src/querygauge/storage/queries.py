@@ -85,7 +85,7 @@ LIMIT $limit
 """
 REPETITIONS: Final = """
 SELECT
-    p.*, r.target, r.call_site, max_by(struct_pack(name := r.scope), r.found_at).name AS scope,
+    p.*, r.target, r.call_site, r.scope,
     sum(r.scopes) AS scopes, sum(r.executions) AS executions, max(r.max_per_scope) AS max_per_scope,
     sum(r.total_ms ORDER BY r.found_at, r.total_ms) AS total_ms,
     sum(r.compared) AS compared, sum(r.parameters) AS parameters, sum(r.parents) AS parents,
@@ -98,7 +98,7 @@ WHERE ($since IS NULL OR r.found_at >= make_timestamp($since))
     AND ($pattern_id IS NULL OR r.pattern_id = $pattern_id)
     AND ($scope IS NULL OR r.scope = $scope)
 GROUP BY ALL
-ORDER BY executions DESC, p.pattern_id, r.target, r.call_site
+ORDER BY executions DESC, p.pattern_id, r.target, r.call_site, r.scope
 """
 POOLS: Final = """
 SELECT * FROM store.pool_stats

@@ -208,7 +208,7 @@ class Store:
     def repetitions(
         self, since: datetime | None = None, service: str | None = None, scope: str | None = None
     ) -> list[Repetition]:
-        """Findings by pattern, target and line; most executions first."""
+        """Findings by pattern, target, line and scope; most executions first."""
         parameters = {"since": _microseconds(since), "service": service, "pattern_id": None, "scope": scope}
         with self._open() as connection:
             return [repetition_of(row) for row in _rows(connection, queries.REPETITIONS, parameters)]

@@ -156,17 +156,17 @@ CREATE TABLE pool_stats (
     create_n BIGINT[] NOT NULL          -- creations in each bucket
 );
 
--- The same pattern from the same line, several times within one scope.
+-- The same pattern from the same line, several times within one unit of work of one scope.
 CREATE TABLE repetitions (
     found_at TIMESTAMP NOT NULL,        -- end of the snapshot that found it
     service VARCHAR NOT NULL,           -- name of the application
     target VARCHAR NOT NULL,            -- name of the database; empty if it has none
     pattern_id VARCHAR NOT NULL,        -- its row in patterns
     call_site VARCHAR,                  -- path:line in function; NULL if unknown
-    scope VARCHAR,                      -- the scope it was last found in; NULL for one use of a connection without a name
-    scopes BIGINT NOT NULL,             -- scopes it was found in
-    executions BIGINT NOT NULL,         -- executions in those scopes
-    max_per_scope BIGINT NOT NULL,      -- most executions within a single scope
+    scope VARCHAR,                      -- name of the scopes it was found in; NULL for uses of a connection without a name
+    scopes BIGINT NOT NULL,             -- how many of that name, such as requests of one route
+    executions BIGINT NOT NULL,         -- executions in those
+    max_per_scope BIGINT NOT NULL,      -- most executions within a single one
     total_ms DOUBLE NOT NULL,           -- their time
     compared BIGINT NOT NULL,           -- executions whose parameters were compared within their scope
     parameters BIGINT NOT NULL,         -- distinct sets of parameters among those, each scope's own

@@ -40,16 +40,16 @@ _FIXES_OF_LOADS: Final[Mapping[str, str]] = MappingProxyType(
 @dataclass(frozen=True, slots=True)
 class Repetition(Value):
     """
-    The same pattern from the same line, several times within one scope: often an N+1.
+    The same pattern from the same line, several times within one unit of work of one scope: often an N+1.
 
     Attributes:
         pattern: What was repeated.
         target: Name of the database.
         call_site: The line that sent it, as `path:line in function`; None if it is unknown.
-        scope: Name of the scope it was last found in; None if it was one use of a connection, without a named scope.
-        scopes_count: Scopes it was found in.
-        execution_count: Executions in those scopes, together.
-        max_per_scope: Most executions within a single scope.
+        scope: Name of the scopes it was found in; None if each was one use of a connection, without a named scope.
+        scopes_count: How many of that name, such as requests of one route.
+        execution_count: Executions in those, together.
+        max_per_scope: Most executions within a single one.
         total_duration_ms: Their time, together.
         compared_count: Executions whose parameters were compared with the others of their scope: never the first of a
             scope, then a few, then one in 32, and none whose parameters cannot be compared.
