@@ -292,6 +292,22 @@ def test_the_hook_that_fills_the_queue_is_timed() -> None:
     assert (recorder.cost.added_us, recorder.cost.fold_us) == (0, 0)
 
 
+def test_an_idle_process_pays_for_no_execution(recorder: Recorder) -> None:
+    """What a fold of many took is told, and flushes with nothing to count add nothing to it."""
+    record = recorder.recorder("primary")
+    for _ in range(999):
+        execute(record)
+    recorder.drain()
+    assert recorder.cost.fold_us == 0, "of few it is not told"
+    execute(record)
+    recorder.drain()
+    told = recorder.cost.fold_us
+    assert told > 0
+    for _ in range(50):
+        recorder.drain()
+    assert recorder.cost.fold_us == told
+
+
 _ROWS = st.lists(
     st.tuples(
         st.sampled_from(["primary", "replica"]),

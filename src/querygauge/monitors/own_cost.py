@@ -14,6 +14,7 @@ __all__ = ["OwnCost"]
 
 _SAMPLES: Final = 1_000  # the latest; some hundred thousand statements
 _FEWEST: Final = 30  # of fewer the median says little: what is among them by chance may be five times as dear
+_FEWEST_COUNTED: Final = 1_000  # executions; of fewer most is what the first of a kind takes
 _NS_PER_US: Final = 1e3
 
 
@@ -43,8 +44,9 @@ class OwnCost:
             executions: How many it counted.
             cpu_began_ns: CPU time of this thread when it began.
         """
-        self._executions += executions
-        self._fold_ns += time.thread_time_ns() - cpu_began_ns
+        if executions:  # an idle process flushes too
+            self._executions += executions
+            self._fold_ns += time.thread_time_ns() - cpu_began_ns
 
     @property
     def added_us(self) -> float:
@@ -54,5 +56,6 @@ class OwnCost:
 
     @property
     def fold_us(self) -> float:
-        """CPU time of counting one execution, on average."""
-        return round(self._fold_ns / _NS_PER_US / (self._executions or 1), 3)
+        """CPU time of counting one execution, on average. 0 while there are few."""
+        executions = self._executions
+        return round(self._fold_ns / _NS_PER_US / executions, 3) if executions >= _FEWEST_COUNTED else 0.0
