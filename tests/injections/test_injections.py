@@ -58,7 +58,7 @@ _ENGINE = {
     "sqlalchemy_pool: PoolHooks._timed_creator.create",
     "sqlalchemy_pool: PoolHooks.read",
     "running: Running.state",
-    "scope: _label_if_any",
+    "scope: _label_or_other",
     "scope: left",
 }
 PLACES: dict[str, set[str]] = {

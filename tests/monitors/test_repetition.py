@@ -22,7 +22,9 @@ def repeat(
     what = what or pattern()
     scope = None if unit.label is None else unit.label.name
     for _ in range(times):
-        tally = table.tally(target, what, call_site, unit, f"{target} {what.id}", scope, 1)
+        key = f"{target} {what.id}"
+        tally = unit.repeats.get((key, call_site))
+        tally = table.tally(target, what, call_site, unit, key, scope, 1, tally)
         if tally is not None:
             tally[COUNT] += 1
             tally[NS] += ms * MS

@@ -16,7 +16,7 @@ from querygauge.capture.endings import ENDINGS
 from querygauge.capture.evidence import LONG, LOOKS, NEIGHBOURS, POLL_NS, SALT, Evidence
 from querygauge.checkout import SEEN, Checkout
 from querygauge.patterns.traits import traits_of
-from querygauge.values import Pattern, ScopeLabel
+from querygauge.values import OTHER_SCOPES, Pattern, ScopeLabel
 
 __all__ = [
     "CURRENT",
@@ -323,12 +323,12 @@ def label_of(name: str, tags: Mapping[str, Any]) -> ScopeLabel:
     return ScopeLabel(str(name)[:_LONGEST], tuple(pairs))
 
 
-def _label_if_any(name: str, tags: Mapping[str, Any]) -> ScopeLabel | None:
+def _label_or_other(name: str, tags: Mapping[str, Any]) -> ScopeLabel:
     try:
         return label_of(name, tags)
     except Exception as error:  # noqa: BLE001  # a value that has no text must not end what it was to name
         ENDINGS.guard.caught("label", error)
-        return None
+        return OTHER_SCOPES
 
 
 def left(entered: Scope, token: Token[Scope | None]) -> None:
@@ -352,7 +352,7 @@ def scope(name: str, **tags: str) -> Iterator[Scope]:
         name: What people call it, such as `GET /orders/{id}`; few distinct ones, never an id.
         **tags: Anything else that tells executions apart, such as `tenant="acme"`.
     """
-    entered = Scope(_label_if_any(name, tags))
+    entered = Scope(_label_or_other(name, tags))
     token = CURRENT.set(entered)
     try:
         yield entered

@@ -27,7 +27,7 @@ from querygauge.protocols import Scope, Streak
 from querygauge.settings import Settings
 from querygauge.values import CONNECT, LINES_LIMIT, LOOP_LAG, OK, OTHER_SCOPES, POOL_WAIT, Pattern
 
-__all__ = ["Execution", "Fold", "Moment"]
+__all__ = ["Execution", "Fold"]
 
 Execution = tuple[Any, ...]
 """As `protocols.QueryLedger` says: target and the rest; or streak, start, duration, rows and line."""
@@ -37,8 +37,8 @@ _Kept = tuple[int, str | None, int, Execution]
 _ROW: Final = 4  # executions of a streak from which adding them up takes less than counting each
 _DURATION: Final = 3  # its place in an execution
 _SITE: Final = 4  # and that of the line in one that is told of in short
-# So long an execution waits for the name of its scope: a web framework looks for the route after its first middlewares.
-_NAMELESS_NS: Final = 100_000_000
+# So many executions wait for the name of their scope, which a web framework knows after its first middlewares.
+_NAMELESS_LIMIT: Final = 1_000
 _NO_LAG: Final = (0,) * (LOOP_LAG + 1)
 _EARLY_LIMIT: Final = 256  # phases that wait for an execution of their pattern; beyond it the oldest are given up
 _NS_PER_US: Final = 1_000
@@ -46,24 +46,6 @@ _NS_PER_US: Final = 1_000
 
 class _NotNamedYetError(Exception):
     """The name of an execution's scope is not known yet, so that the next fold has to count it."""
-
-
-class Moment:
-    """
-    When a fold takes place.
-
-    Attributes:
-        monotonic_ns: On the clock that executions are timed by.
-        offset_us: What that lacks, in microseconds, to the epoch.
-        is_last: Whether nobody folds again, so that nothing may wait for the name of its scope.
-    """
-
-    __slots__ = ("is_last", "monotonic_ns", "offset_us")
-
-    def __init__(self, monotonic_ns: int, now_us: int, *, is_last: bool) -> None:
-        self.monotonic_ns = monotonic_ns
-        self.offset_us = now_us - monotonic_ns // _NS_PER_US
-        self.is_last = is_last
 
 
 class Fold:
@@ -88,6 +70,8 @@ class Fold:
         self._left: list[Execution] = []  # to the next fold
         self._together: dict[str | Streak, list[Execution]] = {}  # what the fold under way has not counted yet
         self._kept: list[_Kept] = []  # counted, and to be kept
+        self._is_last = False
+        self._nameless: set[Scope] = set()  # that were asked by the fold under way
         self._early: list[tuple[str, Pattern, int, int, Scope | None]] = []  # phases whose execution is to come
         self.clear()
 
@@ -96,6 +80,7 @@ class Fold:
         self._left.clear()
         self._together = {}
         self._kept.clear()
+        self._nameless.clear()
         self._early.clear()
         self.table.clear()
         self.scopes.clear()
@@ -103,44 +88,60 @@ class Fold:
         self.kept.clear()
         self.errors = self.interrupted = 0
 
-    def count(self, queue: "deque[Execution]", moment: Moment) -> int:
+    def count(self, queue: "deque[Execution]", offset_us: int, *, is_last: bool) -> int:
         """
         Counts what is in the queue; what is appended meanwhile is left, or a busy host would keep this for ever.
+
+        Args:
+            queue: Of executions.
+            offset_us: What the clock that they are timed by lacks, in microseconds, to the epoch.
+            is_last: Whether nobody folds again, so that nothing may wait for the name of its scope.
 
         Returns:
             How many there were.
         """
         if self._together:  # of a fold that was interrupted
             self._gather()
+            self._nameless.clear()
         waiting = len(queue)
         self._left += map(call, repeat(queue.popleft, waiting))
+        self._count_left(len(self._left), is_last=is_last)
+        self._nameless.clear()
+        too_many = len(self._left) - _NAMELESS_LIMIT
+        if too_many > 0:
+            self._left.sort(key=_start_of)
+            self._count_left(too_many, is_last=True)
+        if self._kept:
+            self._kept.sort(key=_end_of)
+            self.kept.keep(self._kept, offset_us)
+        return waiting
+
+    def _count_left(self, number: int, *, is_last: bool) -> None:
+        """Counts the first ones of what is left; `is_last` is for them alone."""
+        self._is_last = is_last
         together: defaultdict[str | Streak, list[Execution]] = defaultdict(list)
-        for execution in self._left:
+        for execution in self._left[:number]:
             together[execution[0]].append(execution)
-        self._together, self._left = together, []
+        self._together, self._left = together, self._left[number:]
         for place, executions in together.items():
             if isinstance(place, str):
-                self._count_singly(executions, moment)
+                self._count_singly(executions)
             elif len(executions) < _ROW:
                 executions[:] = _in_full(place, executions)
-                self._count_singly(executions, moment)
+                self._count_singly(executions)
             else:
-                while executions and self._count_row(place, executions, moment):
+                while executions and self._count_row(place, executions):
                     pass
         if any(together.values()):
             self._gather()
         self._together = {}
-        if self._kept:
-            self._kept.sort(key=_end_of)
-            self.kept.keep(self._kept, moment.offset_us)
-        return waiting
 
     def _gather(self) -> None:
         """Leaves what a fold did not count to the next one."""
         left = self._left + [execution for executions in self._together.values() for execution in executions]
         self._left, self._together = left, {}
 
-    def _count_row(self, streak: Streak, executions: list[Execution], moment: Moment) -> bool:
+    def _count_row(self, streak: Streak, executions: list[Execution]) -> bool:
         """
         Counts those executions of a streak together that the first one's line sent, and takes them out of the list.
 
@@ -157,18 +158,21 @@ class Fold:
                 _, starts, durations, rows, sites = zip(*row, strict=True)
             target, pattern, scope = streak.target, streak.pattern, streak.scope
             times, spent_ns = len(row), sum(durations)
-            counts = None if scope is None else self._counts_of(scope, starts[-1] + durations[-1], moment)
+            counts = None if scope is None else self._counts_of(scope)
             name = None if counts is None else counts.scope.name
             counters = self._counters_of(counts, target, pattern, starts[0])
             unit_key = counters.unit_key
-            tally = unit_key and self.repetitions.tally(target, pattern, site, streak, unit_key, name, times)
+            tally = None
+            if unit_key is not None:
+                tally = streak.repeats.get((unit_key, site))
+                tally = self.repetitions.tally(target, pattern, site, streak, unit_key, name, times, tally)
             counters.add_row(starts, durations, rows, site)
             if counts is not None:
                 counts.executions += times
                 counts.duration_ns += spent_ns
                 if unit_key is not None:
                     counts.repeated += times
-            if tally:
+            if tally is not None:
                 tally[COUNT] += times
                 tally[NS] += spent_ns
             executions[:] = others
@@ -181,13 +185,12 @@ class Fold:
                 raise
         return True
 
-    def _count_singly(self, executions: list[Execution], moment: Moment) -> None:  # noqa: C901, PLR0912, PLR0915  # see below
+    def _count_singly(self, executions: list[Execution]) -> None:  # noqa: C901, PLR0912, PLR0915  # see below
         """
         Counts executions one by one, and takes them out of the list.
 
         Args:
             executions: All on one target; what waits for the name of its scope is left in the list.
-            moment: When.
         """
         # In one body and over local names: of most applications, most executions pass here.
         slow_ns, kept_ns, kept = self._slow_ns, self.kept.from_ns, self._kept
@@ -210,9 +213,7 @@ class Fold:
                         if scope is None:
                             counts, name, window = None, None, outside
                         else:
-                            counts = scope.tallies.get(window_key) or self._counts_of(
-                                scope, started_ns + duration_ns, moment
-                            )
+                            counts = scope.tallies.get(window_key) or self._counts_of(scope)
                             name, window = counts.scope.name, counts.scope.patterns
                         running, counted = scope, None
                     if pattern is not counted:
@@ -226,7 +227,7 @@ class Fold:
                     if unit is not None and (unit_key := counters.unit_key) is not None:
                         tally = unit.repeats.get((unit_key, site))
                         if tally is None or tally[COUNT] + 1 >= tally[NEXT]:
-                            tally = tally_of(target, pattern, site, unit, unit_key, name, 1)
+                            tally = tally_of(target, pattern, site, unit, unit_key, name, 1, tally)
                     if site is not None:
                         lines, has_room = counters.lines, len(counters.lines) < LINES_LIMIT
                     if phases is not None:
@@ -293,19 +294,22 @@ class Fold:
         self.errors += records
         return False
 
-    def _counts_of(self, scope: Scope, ended_ns: int, moment: Moment) -> UnitCounts:
+    def _counts_of(self, scope: Scope) -> UnitCounts:
         """
         Where the executions of a unit of work are counted in this window.
 
         Raises:
-            _NotNamedYetError: If its name may be known soon.
+            _NotNamedYetError: If its name is to come.
         """
         counts: UnitCounts | None = scope.tallies.get(self.scopes.window_key)
         if counts is not None:
             return counts
-        label = scope.label or scope.find_label()
+        label = scope.label
+        if label is None and scope not in self._nameless:
+            label = scope.find_label()
         if label is None:
-            if not moment.is_last and moment.monotonic_ns - ended_ns <= _NAMELESS_NS:
+            if not self._is_last:
+                self._nameless.add(scope)
                 raise _NotNamedYetError
             label = scope.find_label(is_last=True) or OTHER_SCOPES
         return self.scopes.enter(scope, label)
@@ -319,6 +323,8 @@ class Fold:
         """Adds what was told apart of executions that ended before; in a new window it waits for the next of them."""
         waiting = self._early
         waiting += map(call, repeat(queue.popleft, len(queue)))
+        if not waiting:
+            return
         early: list[tuple[str, Pattern, int, int, Scope | None]] = []
         counted: Pattern | None = None
         at = within = counters = None
@@ -328,7 +334,9 @@ class Fold:
                 target, pattern, phase, spent_ns, scope = spent
                 if pattern is not counted or target is not at or scope is not within:
                     label = None if scope is None else scope.label
-                    counters = self.table.find(label and self.scopes.told_apart(label), target, pattern)
+                    is_named = scope is None or label is not None
+                    label = label and self.scopes.told_apart(label)
+                    counters = self.table.find(label, target, pattern) if is_named else None
                     counted, at, within = pattern, target, scope
                 if counters is None:
                     early += (spent,)
@@ -357,6 +365,10 @@ def _in_full(streak: Streak, executions: Iterable[Execution]) -> list[Execution]
         (target, pattern, started_ns, duration_ns, rows, OK, None, site, streak, None, scope, None, None)
         for _, started_ns, duration_ns, rows, site in executions
     ]
+
+
+def _start_of(execution: Execution) -> int:
+    return int(execution[1 if isinstance(execution[1], int) else 2])  # told of in short, or in full
 
 
 def _end_of(kept: _Kept) -> int:

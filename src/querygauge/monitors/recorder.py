@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from querygauge.errors import SettingsError
 from querygauge.monitors import query_table, repetition, scope_table
-from querygauge.monitors.fold import Execution, Fold, Moment
+from querygauge.monitors.fold import Execution, Fold
 from querygauge.monitors.fold_lock import FoldLock
 from querygauge.monitors.kept_executions import KeptExecutions, slow_query_of
 from querygauge.monitors.own_cost import OwnCost
@@ -40,6 +40,7 @@ __all__ = ["Recorder", "View", "Window", "nanoseconds"]
 # One call in so many pays the fold; smaller folds cost more each, larger ones stall longer. A prime number, so that in
 # requests that are all alike it is not always the same statement, whose cost is taken as a sample.
 _FOLD_SIZE: Final = 257
+_NS_PER_US: Final = 1_000
 _NS_PER_MS: Final = 1e6
 
 
@@ -194,10 +195,10 @@ class Recorder:
         with self._lock.held() as is_free:
             if not is_free:
                 return Window((), (), (), ())
-            moment = self._fold_queued(is_last=is_last)
+            offset_us = self._fold_queued(is_last=is_last)
             # In this order: a new window of the scopes asks the table for counters, and may do so in the old window.
             scopes = self._fold.scopes.drain(self._clock.now_us())
-            queries = self._fold.table.drain(moment.offset_us)
+            queries = self._fold.table.drain(offset_us)
             repetitions = self._fold.repetitions.drain()
             kept = self.kept.drain()
         return Window(queries, tuple(map(slow_query_of, kept)), repetitions, scopes)
@@ -206,7 +207,7 @@ class Recorder:
         """Everything counted so far; up to the last drain for a signal handler that interrupted the counting."""
         fold = self._fold
         with self._lock.held() as is_free:
-            offset_us = self._fold_queued().offset_us if is_free else 0
+            offset_us = self._fold_queued() if is_free else 0
             totals, found, scopes = fold.table.totals, fold.repetitions.totals, fold.scopes.totals
             window = fold.table.frozen_window(offset_us) if is_free else {}
             finding = fold.repetitions.frozen_window() if is_free else {}
@@ -266,18 +267,17 @@ class Recorder:
             finally:
                 lock.release()
 
-    def _fold_queued(self, *, is_last: bool = False) -> Moment:
-        """Counts what is queued; the moment at which it did."""
+    def _fold_queued(self, *, is_last: bool = False) -> int:
+        """Counts what is queued; what a moment on the clock lacked then, in microseconds, to the epoch."""
         began_ns = time.thread_time_ns()
-        moment = Moment(self._clock.monotonic_ns(), self._clock.now_us(), is_last=is_last)
+        offset_us = self._clock.now_us() - self._clock.monotonic_ns() // _NS_PER_US
         ended = len(self._ended)  # before the queue is looked at, so that what a unit executed is counted first
-        executions = self._fold.count(self._queue, moment)
-        if self._phases:
-            self._fold.add_phases(self._phases)
+        executions = self._fold.count(self._queue, offset_us, is_last=is_last)
+        self._fold.add_phases(self._phases)
         for _ in range(ended):
             self._fold.end(self._ended)
         self.cost.folded(executions, began_ns)
-        return moment
+        return offset_us
 
 
 def nanoseconds(name: str, milliseconds: float) -> int:

@@ -70,6 +70,7 @@ class RepetitionTable:
         unit_key: str,
         scope: str | None,
         times: int,
+        tally: list[Any] | None,
     ) -> list[Any] | None:
         """
         Where to count executions within their unit; with those that reach the threshold it enters a finding.
@@ -82,20 +83,20 @@ class RepetitionTable:
             unit_key: What the unit counts it under.
             scope: Name of the scope it belongs to.
             times: How many are to be counted, by whoever asks.
+            tally: The one that the unit has under this key and line, if it has one.
 
         Returns:
             To its `COUNT` and `NS` they are to be added; None if the unit has too many already.
         """
         # This runs with every repeated statement: what can be done once for many of them waits until somebody asks.
-        repeats = unit.repeats
-        tally = repeats.get((unit_key, call_site))
         if tally is None:
-            if len(repeats) >= _UNIT_LIMIT:
+            repeats = unit.repeats
+            known = len(repeats)
+            if known >= _UNIT_LIMIT:
                 return None
             # A line is looked for from the second execution on; the first one belongs to the first line that is known.
             first = repeats.get((unit_key, None)) if call_site is not None else None
-            is_taken = any(key == unit_key and line is not None for key, line in repeats)
-            if first is None or first[COUNT] != 1 or is_taken:
+            if first is None or first[COUNT] != 1 or (known > 1 and _has_line(repeats, unit_key)):
                 tally = repeats[unit_key, call_site] = [0, 0, 0, None, _NOTHING]
             else:
                 tally = repeats[unit_key, call_site] = first
@@ -244,6 +245,11 @@ class _Counts:
             cause=self.cause,
             attribute=self.attribute,
         )
+
+
+def _has_line(repeats: Iterable[tuple[str, str | None]], unit_key: str) -> bool:
+    """Whether a line of that pattern is known."""
+    return any(key == unit_key and line is not None for key, line in repeats)
 
 
 def merged(totals: Mapping[Finding, Repetition], window: Mapping[Finding, Repetition]) -> dict[Finding, Repetition]:
