@@ -1,6 +1,11 @@
-"""An exception that a signal handler of the application raises while a hook runs reaches the application."""
+"""An exception of the application that arrives while a hook runs reaches it: from a signal handler, or a thread."""
 
+import ctypes
+import decimal
 import signal
+import sqlite3
+import struct
+import threading
 from collections.abc import Iterator
 from types import FrameType
 from typing import Any, cast
@@ -10,9 +15,11 @@ from sqlalchemy import text
 from sqlalchemy.pool import QueuePool
 
 from databases.engines import NewEngine
+from querygauge import interruptions
 from querygauge.instrumenting import instrument
-from querygauge.interruptions import is_of_signal_handler
+from querygauge.interruptions import is_of_host
 from querygauge.monitors.pool_counters import PoolCounters
+from querygauge.monitors.query_table import QueryTable
 from querygauge.monitors.repetition import RepetitionTable
 from querygauge.patterns.cache import PatternCache
 
@@ -104,11 +111,63 @@ def test_a_handler_may_take_what_it_is_given() -> None:
     signal.signal(signal.SIGUSR1, end)
     with pytest.raises(TooLong) as raised:
         interrupted()
-    assert is_of_signal_handler(raised.value)
+    assert is_of_host(raised.value)
+
+
+def test_from_another_thread(new_engine: NewEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As task queues end a job where there are no signals; neither a hook nor a fold keeps it to itself."""
+    engine = new_engine("sqlite3")
+    with instrument(engine, store=None, flush_interval_s=3_600) as gauge, engine.connect() as connection:
+        with monkeypatch.context() as patch:
+            patch.setattr(PatternCache, "pattern_for", _thrown())
+            with pytest.raises(TooLong):
+                connection.execute(text("SELECT 1"))
+        connection.execute(text("SELECT 2"))
+        with monkeypatch.context() as patch:
+            patch.setattr(QueryTable, "open", _thrown())
+            with pytest.raises(TooLong):
+                gauge.queries.get_query_stats()
+        assert gauge.report_data().self_metrics.hook_errors == 0
+
+
+def _in_a_frame_of_ours(function: Any, *arguments: Any) -> Any:
+    """A function that seems to stand in a file of ours, and calls another one."""
+    scope: dict[str, Any] = {"function": function, "arguments": arguments}
+    exec(compile("def called(*_, **__):\n    function(*arguments)", interruptions.__file__, "exec"), scope)
+    return scope["called"]
+
+
+def _thrown() -> Any:
+    """Stands for one of our functions in which another thread's exception arrives."""
+    identity, kind = ctypes.c_ulong(threading.get_ident()), ctypes.py_object(TooLong)
+    return _in_a_frame_of_ours(ctypes.pythonapi.PyThreadState_SetAsyncExc, identity, kind)
+
+
+def _raised_by(call: Any, *arguments: Any) -> BaseException:
+    """What a function in C raises in a frame of ours."""
+    try:
+        _in_a_frame_of_ours(call, *arguments)()
+    except Exception as error:  # noqa: BLE001  # whatever it is
+        return error
+    raise AssertionError
+
+
+def test_what_functions_in_c_raise_is_ours() -> None:
+    """Errors of Python, its library and of drivers, raised where a line of ours called them, go no further."""
+    connection = sqlite3.connect(":memory:")
+    connection.close()
+    errors = [
+        _raised_by(int, "x"),
+        _raised_by(connection.execute, "SELECT 1"),
+        _raised_by(decimal.Decimal(1).sqrt().__truediv__, decimal.Decimal(0)),
+        _raised_by(struct.unpack, "q", b""),
+    ]
+    assert [type(error).__name__ for error in errors] == ["ValueError", "ProgrammingError", "DivisionByZero", "error"]
+    assert not any(map(is_of_host, errors))
 
 
 def test_other_errors_are_not_taken_for_one() -> None:
     """An ordinary exception, even one that passed a function with a frame of its own, is none."""
     with pytest.raises(ValueError, match="invalid literal") as raised:
         int("x")
-    assert not is_of_signal_handler(raised.value)
+    assert not is_of_host(raised.value)

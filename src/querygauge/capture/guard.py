@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from querygauge.forking import survive_forks
-from querygauge.interruptions import is_of_signal_handler
+from querygauge.interruptions import is_of_host
 from querygauge.logs import get_logger
 
 __all__ = ["FAILURES_LIMIT", "Guard"]
@@ -45,13 +45,13 @@ class Guard:
         Takes note of an exception inside `hook`.
 
         Raises:
-            Exception: `error` itself, if a signal handler of the host raised it while the hook ran.
+            Exception: `error` itself, if it came from the host while the hook ran.
         """
         try:
-            is_of_host = is_of_signal_handler(error)
+            is_interruption = is_of_host(error)
         except Exception:  # noqa: BLE001  # too deep in a recursion of the host to look
-            is_of_host = False
-        if is_of_host:
+            is_interruption = False
+        if is_interruption:
             raise error
         self.failures += 1
         try:

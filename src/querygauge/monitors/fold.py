@@ -17,7 +17,7 @@ from itertools import repeat
 from operator import add, call
 from typing import Any, Final
 
-from querygauge.interruptions import is_of_signal_handler
+from querygauge.interruptions import is_of_host
 from querygauge.monitors import query_table, repetition, scope_table
 from querygauge.monitors.kept_executions import KeptExecutions
 from querygauge.monitors.query_table import UNSETTLED, Counters
@@ -277,7 +277,7 @@ class Fold:
                     unnamed += (execution,)
                     execution = None  # noqa: PLW2901  # likewise
                 except Exception as error:  # one malformed record must neither stop the others nor reach the query
-                    if is_of_signal_handler(error):
+                    if is_of_host(error):
                         raise
                     self.errors += 1
                     execution = None  # noqa: PLW2901  # likewise
@@ -288,7 +288,7 @@ class Fold:
 
     def _is_of_host(self, error: BaseException, records: int) -> bool:
         """Whether to raise what kept so many records from being counted; tells of them."""
-        if not isinstance(error, Exception) or is_of_signal_handler(error):
+        if not isinstance(error, Exception) or is_of_host(error):
             self.interrupted += records
             return True
         self.errors += records
