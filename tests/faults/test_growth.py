@@ -53,7 +53,8 @@ async def test_nothing_grows(kind: str, faults: Faults, clock: FakeClock) -> Non
         found.append(alive() + held_by(gauge))
     gauge.close()
     await application.aclose()
-    assert found[1] == found[0]
+    # A server that is busy may leave one connection more to be let go of in the first rounds.
+    assert not found[1] - found[0]
 
 
 def alive() -> Counter[str]:
