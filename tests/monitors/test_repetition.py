@@ -112,6 +112,18 @@ def test_units_are_counted_apart_and_added_up() -> None:
     assert finding.scope == "GET /orders"
 
 
+def test_a_unit_under_way_begins_anew_when_everything_is_forgotten() -> None:
+    """A finding has no more executions within one scope than there are, and is found as in a scope that begins then."""
+    table, unit = RepetitionTable(5), Work("job")
+    repeat(table, unit, 20)
+    table.clear()
+    repeat(table, unit, 4)
+    assert found(table) == []
+    repeat(table, unit, 196)
+    (finding,) = found(table)
+    assert (finding.execution_count, finding.max_per_scope, finding.scopes_count) == (200, 200, 1)
+
+
 def test_targets_share_nothing_in_one_unit() -> None:
     """The same pattern on two databases within one scope is two counts."""
     table, unit = RepetitionTable(5), Work()
@@ -213,13 +225,3 @@ def test_what_turns_out_to_be_a_repetition_is_found_with_all_its_executions() ->
     repeat(table, unit, 6)
     (finding,) = found(table)
     assert (finding.execution_count, finding.max_per_scope, finding.total_duration_ms) == (26, 26, 52.0)
-
-
-def test_what_was_found_before_everything_was_forgotten_is_not_found_again() -> None:
-    """After `clear()` a unit that goes on adds what is new, and nothing of what was forgotten."""
-    table, unit = RepetitionTable(5), Work()
-    repeat(table, unit, 8)
-    table.clear()
-    repeat(table, unit, 3)
-    (finding,) = found(table)
-    assert (finding.execution_count, finding.max_per_scope) == (3, 11)

@@ -53,10 +53,11 @@ class RepetitionTable:
         self.clear()
 
     def clear(self) -> None:
-        """Forgets every finding; what units have counted so far stays with them."""
+        """Forgets every finding, and what the units under way have in them."""
         self.frozen_window()  # so that no later finding has what was before
         self.window = {}
         self._window_key = object()
+        self._totals_key = object()
         self.totals: dict[Finding, Repetition] = {}
         self.dropped = 0
         self._distinct = 0
@@ -117,11 +118,14 @@ class RepetitionTable:
         times: int,
     ) -> None:
         """Enters a tally into its finding in this window, all of it if it is in none yet."""
+        evidence = unit.evidence.get(call_site)
+        if tally[_FOUND] is not None and tally[_FOUND].totals_key is not self._totals_key:  # of before `clear()`
+            seen = _NO_EVIDENCE if evidence is None else evidence.counts()
+            tally[:] = [0, 0, self._threshold, None, (0, 0, *seen)]
         count, found = tally[COUNT] + times, tally[_FOUND]
         if count < self._threshold:
             tally[NEXT] = self._threshold
             return
-        evidence = unit.evidence.get(call_site)
         if found is None and evidence is not None and evidence.is_innocent(self._threshold):
             tally[NEXT] = count + max(1, count // _SURE)
             return
@@ -141,7 +145,7 @@ class RepetitionTable:
         key = (target, pattern.id, call_site, scope)
         counts = self.window.get(key)
         if counts is None and (key in self.totals or self._distinct < _FINDINGS_LIMIT):
-            counts = _Counts(pattern, target, call_site, scope, self._window_key)
+            counts = _Counts(pattern, target, call_site, scope, self._window_key, self._totals_key)
             self.window[key] = counts
             self._distinct += key not in self.totals
         return counts
@@ -172,22 +176,30 @@ class _Counts:
 
     Attributes:
         window_key: Which window.
+        totals_key: Since which `clear()`.
         waiting: Tallies with their evidence that are to be added, as soon as several of them are there.
     """
 
     __slots__ = (
         "_call_site", "_pattern", "_scope", "_target", "attribute", "cause", "compared", "executions", "max", "origins",
-        "overlaps", "parallel", "parameters", "parents", "scopes", "tasks", "total_ns", "waiting",
-        "window_key",
+        "overlaps", "parallel", "parameters", "parents", "scopes", "tasks", "total_ns", "totals_key",
+        "waiting", "window_key",
     )  # fmt: skip
 
     def __init__(
-        self, pattern: Pattern, target: str, call_site: str | None, scope: str | None, window_key: object
+        self,
+        pattern: Pattern,
+        target: str,
+        call_site: str | None,
+        scope: str | None,
+        window_key: object,
+        totals_key: object,
     ) -> None:
         self._pattern = pattern
         self._target = target
         self._call_site = call_site
         self.window_key = window_key
+        self.totals_key = totals_key
         self.waiting: list[tuple[Evidence | None, list[Any]]] = []
         self._scope = scope
         self.scopes = self.executions = self.max = self.total_ns = 0
