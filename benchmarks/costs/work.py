@@ -20,15 +20,11 @@ from sqlalchemy.pool import QueuePool
 
 from costs.arms import Watch
 
-__all__ = ["WORK", "Round"]
+__all__ = ["TIMES", "WORK", "Round"]
 
 _ROWS: Final = 10
-_STATEMENTS: Final = 500
-_UNITS: Final = 200
-_FETCHES: Final = 200
-
-Round = Callable[[], float]
-"""Does the work once and gives CPU nanoseconds per operation."""
+Round = Callable[[int], float]
+"""Does so many operations and gives CPU nanoseconds per operation."""
 
 
 class Base(DeclarativeBase):
@@ -71,21 +67,21 @@ def _timed(times: int, operation: Callable[[], object], around: AbstractContextM
 def _core_statement(watch: Watch, _url: str) -> Round:
     engine = _engine(watch)
 
-    def once() -> float:
+    def some(times: int) -> float:
         with engine.connect() as connection:
-            return _timed(_STATEMENTS, lambda: connection.execute(ONE_ROW).all(), watch.around())
+            return _timed(times, lambda: connection.execute(ONE_ROW).all(), watch.around())
 
-    return once
+    return some
 
 
 def _orm_statement(watch: Watch, _url: str) -> Round:
     engine = _engine(watch)
 
-    def once() -> float:
+    def some(times: int) -> float:
         with Session(engine) as session:
-            return _timed(_STATEMENTS, lambda: session.scalars(ONE_ITEM).all(), watch.around())
+            return _timed(times, lambda: session.scalars(ONE_ITEM).all(), watch.around())
 
-    return once
+    return some
 
 
 def _unit_of_work(watch: Watch, _url: str) -> Round:
@@ -96,7 +92,7 @@ def _unit_of_work(watch: Watch, _url: str) -> Round:
             connection.execute(ONE_ROW).all()
             connection.commit()
 
-    return lambda: _timed(_UNITS, unit, watch.around())
+    return lambda times: _timed(times, unit, watch.around())
 
 
 def _asyncpg_statement(watch: Watch, url: str) -> Round:
@@ -111,15 +107,15 @@ def _asyncpg_statement(watch: Watch, url: str) -> Round:
 
     connection = loop.run_until_complete(connected())
 
-    async def fetches() -> float:
+    async def fetches(times: int) -> float:
         with watch.around():
             await connection.fetch("SELECT $1::int AS id", 5)
             started = time.process_time_ns()
-            for _ in range(_FETCHES):
+            for _ in range(times):
                 await connection.fetch("SELECT $1::int AS id", 5)
-            return (time.process_time_ns() - started) / _FETCHES
+            return (time.process_time_ns() - started) / times
 
-    return lambda: loop.run_until_complete(fetches())
+    return lambda times: loop.run_until_complete(fetches(times))
 
 
 WORK: Final[dict[str, Callable[[Watch, str], Round]]] = {
@@ -128,3 +124,5 @@ WORK: Final[dict[str, Callable[[Watch, str], Round]]] = {
     "unit of work": _unit_of_work,
     "asyncpg fetch": _asyncpg_statement,
 }
+TIMES: Final = {"Core statement": 500, "ORM statement": 500, "unit of work": 200, "asyncpg fetch": 200}
+"""Operations of a round that is timed."""

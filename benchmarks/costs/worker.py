@@ -7,7 +7,7 @@ Told on its standard input: a line for each round, answered by a line with its f
 import sys
 
 from costs.arms import ARMS
-from costs.work import WORK
+from costs.work import TIMES, WORK
 
 _WARM_UP = 5
 
@@ -16,10 +16,10 @@ def main(arm: str, work: str, url: str) -> None:
     """Works until there is no more input."""
     run = WORK[work](ARMS[arm](), url)
     for _ in range(_WARM_UP):
-        run()
+        run(TIMES[work])
     print("ready", flush=True)
     for _ in sys.stdin:
-        print(run(), flush=True)
+        print(run(TIMES[work]), flush=True)
 
 
 if __name__ == "__main__":
