@@ -77,7 +77,7 @@ class CallSiteFinder:
     """
     Finds call sites, from one hook.
 
-    Walking makes Python build an object for every frame, so that it takes 3 to 10 µs. The same instruction of the
+    Walking makes Python build an object for every frame, so that it takes microseconds. The same instruction of the
     application, found as deep again and calling the same function, nearly always has no other frame of the
     application's below it; so the frames at known depths are looked at first. Such a place is believed so many times,
     and then walked to again, which mends the rest. It remembers for each file whose it is, and for each instruction
