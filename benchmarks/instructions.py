@@ -4,11 +4,12 @@ What querygauge adds to a statement and to a unit of work, in instructions, besi
 Where the time of two equal things differs by more than what is to be told (`make bench` says so, in the arm `bare
 again`), instructions still tell: they are the same each time. Counted by valgrind, without randomised addresses and
 hashes, and without collections of garbage; querygauge's flush thread is kept from running. Both are in the figures of
-`load.py`. Instructions are not time:
-how many of them a processor does in a nanosecond depends on what is in its caches.
+`load.py`. Instructions are not time: how many of them a processor does in a nanosecond depends on what is in its
+caches.
 
-Run with `make bench SCRIPT=instructions.py`, some two minutes a kind of work; `--json` prints the figures for machines.
-Needs valgrind and util-linux's `setarch`. asyncpg's statements need PostgreSQL, as in overhead.py.
+Run with `make bench SCRIPT=instructions.py`, some two minutes a kind of work; `--arms` adds products, `--json` prints
+the figures for machines. Needs valgrind and util-linux's `setarch`. asyncpg's statements need PostgreSQL, as in
+overhead.py.
 """
 
 import argparse
@@ -30,13 +31,13 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from costs.arms import BARE, PAIR
+from costs.arms import ARMS, BARE, PAIR
 from costs.counted import OPERATIONS
 from costs.work import WORK
 from databases.postgres import running_postgres
 
 _HERE: Final = Path(__file__).parent
-_ARMS: Final = (BARE, "bare again", PAIR, "querygauge")
+_WITHOUT_PRODUCTS: Final = (BARE, "bare again", PAIR, "querygauge")
 _ON_POSTGRES: Final = "asyncpg fetch"
 _COUNTER: Final = (
     "setarch",
@@ -77,14 +78,14 @@ def _count(arm: str, work: str, url: str, seed: int) -> float:
     return (more - fewer) / (OPERATIONS[1] - OPERATIONS[0])
 
 
-def measure(work: str, url: str, seeds: int) -> list[Figure]:
-    """Figures of all arms for one kind of work."""
-    asked = [(arm, seed + seeds * (arm == "bare again")) for arm in _ARMS for seed in range(seeds)]
+def measure(arms: Sequence[str], work: str, url: str, seeds: int) -> list[Figure]:
+    """Figures of the arms, bare and the pair among them, for one kind of work."""
+    asked = [(arm, seed + seeds * (arm == "bare again")) for arm in arms for seed in range(seeds)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         counting = pool.map(lambda one: _count(one[0], work, url, one[1]), asked)
         console = Console(stderr=True)
         counts = list(track(counting, work, total=len(asked), console=console, transient=True))
-    by_arm = {arm: counts[place * seeds : (place + 1) * seeds] for place, arm in enumerate(_ARMS)}
+    by_arm = {arm: counts[place * seeds : (place + 1) * seeds] for place, arm in enumerate(arms)}
     added = {
         arm: [count - bare for count, bare in zip(of_arm, by_arm[BARE], strict=True)] for arm, of_arm in by_arm.items()
     }
@@ -116,16 +117,18 @@ def main() -> None:
     """Counts and prints."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
     parser.add_argument("--work", nargs="+", choices=WORK, default=list(WORK))
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=_WITHOUT_PRODUCTS, help="besides bare and the pair")
     parser.add_argument("--seeds", type=int, default=5, help="seeds of hashes")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     arguments = parser.parse_args()
+    arms = [arm for arm in ARMS if arm in {BARE, PAIR, *arguments.arms}]
     for tool in ("setarch", "valgrind"):
         if shutil.which(tool) is None:
             raise SystemExit(f"{tool} is not there, which counts instructions; apt-get install valgrind util-linux")
     with ExitStack() as stack:
         url = stack.enter_context(running_postgres()) if _ON_POSTGRES in arguments.work else None
         at = "" if url is None else url.render_as_string(hide_password=False)
-        found = {work: measure(work, at, arguments.seeds) for work in arguments.work}
+        found = {work: measure(arms, work, at, arguments.seeds) for work in arguments.work}
     if arguments.json:
         print(json.dumps({title: [asdict(figure) for figure in figures] for title, figures in found.items()}, indent=1))
         return

@@ -13,7 +13,7 @@ from typing import Final
 
 from querygauge.clock import datetime_of, microseconds_of
 from querygauge.histogram import Histogram
-from querygauge.values import PHASES, OutcomeCounts, PhaseTimes, QueryStats
+from querygauge.values import OutcomeCounts, PhaseTimes, QueryStats
 
 __all__ = ["KeptStats"]
 
@@ -33,9 +33,9 @@ class KeptStats:
     __slots__ = ("_lines", "_numbers", "_pattern", "_scope", "_tags", "_target", "last_us")
 
     def __init__(self, stats: QueryStats) -> None:
-        outcomes, durations, phases = stats.outcomes, stats.durations, stats.phases
-        buckets = durations.buckets
-        kind = next(kind for kind, limit in _LIMITS.items() if max(buckets.values(), default=0) < limit)
+        outcomes, durations = stats.outcomes, stats.durations
+        buckets, most = durations.buckets, max(durations.buckets.values(), default=0)
+        kind = next(kind for kind, limit in _LIMITS.items() if most < limit)
         self._pattern = stats.pattern
         self._target = stats.target
         self._scope = stats.scope
@@ -49,7 +49,7 @@ class KeptStats:
             # No duration falls into a bucket beyond 16 bits.
             (array("h", buckets).tobytes(), kind, array(kind, buckets.values()).tobytes()),
             microseconds_of(stats.first_seen),
-            tuple(getattr(phases, f"{phase}_ns") for phase in PHASES),
+            stats.phases.nanoseconds,
             tuple(stats.lines.values()),
         )
         # A copy: marshal takes a kilobyte more to begin with, and what it gives lies among what is as large as that.

@@ -12,6 +12,7 @@ from typing import Any, Final
 from querygauge.clock import microseconds_of
 from querygauge.histogram import Histogram
 from querygauge.values import (
+    PHASES,
     Demand,
     Pattern,
     PoolWindow,
@@ -31,6 +32,7 @@ __all__ = ["line", "rows"]
 _LONGEST_TEXT: Final = 100_000
 # Every reader of JSON keeps it exactly, and a thousand of them fit a BIGINT. In nanoseconds it is 104 days.
 _LARGEST_COUNT: Final = 2**53
+_PHASES: Final = tuple(f"{phase}_ns" for phase in PHASES)
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -87,7 +89,7 @@ def _query_row(stats: QueryStats) -> dict[str, Any]:
         "durations": _histogram_row(stats.durations),
         "lines": list(stats.lines),
         "line_counts": list(stats.lines.values()),
-        "phases": {name: min(spent_ns, _LARGEST_COUNT) for name, spent_ns in asdict(stats.phases).items()},
+        "phases": dict(zip(_PHASES, (min(ns, _LARGEST_COUNT) for ns in stats.phases.nanoseconds), strict=True)),
     }
 
 

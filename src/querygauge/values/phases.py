@@ -1,6 +1,7 @@
 """Where the time of a pattern went, before, within and after its executions."""
 
 from dataclasses import dataclass, fields
+from operator import add, attrgetter
 from typing import ClassVar, Final
 
 from querygauge.values.base import Value
@@ -41,13 +42,18 @@ class PhaseTimes(Value):
     _derived: ClassVar[tuple[str, ...]] = ()
 
     @property
+    def nanoseconds(self) -> tuple[int, ...]:
+        """All of them, in the order of `PHASES`."""
+        return _in_order(self)
+
+    @property
     def apart_ns(self) -> int:
         """What of the executions' own duration is not their execute phase."""
         return self.begin_ns + self.prepare_ns + self.fetch_ns
 
     def merged(self, other: "PhaseTimes") -> "PhaseTimes":
         """Both together."""
-        return PhaseTimes(*(getattr(self, name) + getattr(other, name) for name in _NAMES))
+        return PhaseTimes(*map(add, self.nanoseconds, other.nanoseconds))
 
     def ms(self, phase: str) -> float:
         """One of `PHASES` in milliseconds."""
@@ -55,4 +61,4 @@ class PhaseTimes(Value):
         return nanoseconds / _NS_PER_MS
 
 
-_NAMES: Final = tuple(field.name for field in fields(PhaseTimes))
+_in_order: Final = attrgetter(*(field.name for field in fields(PhaseTimes)))

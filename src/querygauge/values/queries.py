@@ -290,7 +290,7 @@ class QueryStats(Value):
             min(self.first_seen, other.first_seen),
             max(self.last_seen, other.last_seen),
             self.phases.merged(other.phases),
-            dict((Counter(self.lines) + Counter(other.lines)).most_common(LINES_LIMIT)),
+            _lines_together(self.lines, other.lines),
             self.scope,
             self.tags,
         )
@@ -332,6 +332,13 @@ class QueryStats(Value):
             "first_seen": self.first_seen.isoformat(),
             "last_seen": self.last_seen.isoformat(),
         }
+
+
+def _lines_together(some: Mapping[str, int], others: Mapping[str, int]) -> Mapping[str, int]:
+    together = dict(some)
+    for line, times in others.items():
+        together[line] = together.get(line, 0) + times
+    return together if len(together) <= LINES_LIMIT else dict(Counter(together).most_common(LINES_LIMIT))
 
 
 def by_pattern(stats: Iterable[QueryStats]) -> list[QueryStats]:
