@@ -81,10 +81,10 @@ def _watched(figures: Figures) -> None:
     attached = database.attached
 
     @contextmanager
-    def watched(*arguments: Any, read_only: bool, timeout_s: float) -> Iterator[None]:
+    def watched(*arguments: Any, read_only: bool, timeout_s: float) -> Iterator[int]:
         name = "fold: held for reading" if read_only else "fold: held for writing"
-        with _timed(figures, name), attached(*arguments, read_only=read_only, timeout_s=timeout_s):
-            yield
+        with _timed(figures, name), attached(*arguments, read_only=read_only, timeout_s=timeout_s) as version:
+            yield version
 
     vars(folding)["attached"] = watched
 

@@ -100,9 +100,9 @@ def test_the_loop_outlives_a_tick_that_failed(tmp_path: Path) -> None:
 _FORKING_HOLDER = """
 import os, sys, time
 from pathlib import Path
-from querygauge.storage.folding import _elected
+from querygauge.storage.election import elected
 from querygauge.storage.paths import StorePaths
-with _elected(StorePaths(Path(sys.argv[1])), 0):
+with elected(StorePaths(Path(sys.argv[1])), 0):
     child = os.fork()
     if child == 0:
         print("forked", flush=True)  # by now the child has let go of what it inherited

@@ -123,3 +123,25 @@ def test_nothing_has_no_quantile() -> None:
     with pytest.raises(ValueError, match="none was recorded"):
         EMPTY.quantile_ms(0.5)
     assert (EMPTY.mean_ms, EMPTY.total_ms, EMPTY.min_ms, EMPTY.max_ms) == (0, 0, 0, 0)
+
+
+@given(samples, quantiles, st.sampled_from([(5, 0.0109), (4, 0.0217), (3, 0.0434)]))
+def test_a_coarser_scale_doubles_the_error(sample: list[int], q: float, scale: tuple[int, float]) -> None:
+    """Count, sum, shortest and longest stay exact; so does what is merged at two scales."""
+    fine, (number, bound) = Histogram.of(sample), scale
+    coarse = fine.coarsened(number)
+    assert (coarse.count, coarse.total_ns, coarse.min_ns, coarse.max_ns) == (len(sample), sum(sample), *_ends(sample))
+    assert sum(coarse.buckets.values()) == len(sample)
+    true_ms = sorted(sample)[max(1, math.ceil(q * len(sample))) - 1] / 1e6
+    assert abs(coarse.quantile_ms(q) - true_ms) <= bound * true_ms
+    assert coarse.merged(fine) == fine.merged(coarse) == fine.merged(fine).coarsened(number)
+
+
+def _ends(sample: list[int]) -> tuple[int, int]:
+    return min(sample), max(sample)
+
+
+def test_no_scale_is_finer_than_what_was_counted() -> None:
+    """The error says which scales there are."""
+    with pytest.raises(ValueError, match="at most that of the histogram, 4; got 5"):
+        Histogram.of([1]).coarsened(4).coarsened(5)

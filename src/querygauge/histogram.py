@@ -3,7 +3,8 @@ Durations in log-spaced buckets: in go nanoseconds, out come quantiles and exact
 
 Bucket k holds the durations in (2**((k-1)/32), 2**(k/32)] seconds, which is scale 5 of OpenTelemetry's exponential
 histograms (their index is k-1) and schema 5 of Prometheus native histograms (the same index). Neighbours differ by
-a factor of 1.0219, so a value inside a bucket is known to within 1.083 %.
+a factor of 1.0219, so a value inside a bucket is known to within 1.083 %. What is kept for years has a coarser scale:
+one less halves the buckets, and doubles the error.
 
 Deliberately not here: locks and clocks. A `Histogram` is a value; counting is `monitors.recorder`.
 """
@@ -35,9 +36,9 @@ def buckets_of(durations_ns: list[int]) -> list[int]:
     return [_ceil(_log2(duration or 1) * PER_OCTAVE + SECONDS_OFFSET) for duration in durations_ns]
 
 
-def bucket_bounds_ms(bucket: int) -> tuple[float, float]:
+def bucket_bounds_ms(bucket: int, scale: int = SCALE) -> tuple[float, float]:
     """The open lower and the closed upper bound of a bucket, in milliseconds."""
-    return 1e3 * 2.0 ** ((bucket - 1) / PER_OCTAVE), 1e3 * 2.0 ** (bucket / PER_OCTAVE)
+    return 1e3 * 2.0 ** ((bucket - 1) / 2**scale), 1e3 * 2.0 ** (bucket / 2**scale)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class Histogram:
         min_ns: The shortest one; 0 while nothing is counted.
         max_ns: The longest one; 0 while nothing is counted.
         buckets: Bucket index to count; absent means zero.
+        scale: How many buckets there are to an octave, as the exponent of two.
     """
 
     count: int = 0
@@ -58,6 +60,7 @@ class Histogram:
     min_ns: int = 0
     max_ns: int = 0
     buckets: Mapping[int, int] = field(default_factory=dict)
+    scale: int = SCALE
 
     @classmethod
     def of(cls, durations_ns: Iterable[int]) -> "Histogram":
@@ -72,11 +75,14 @@ class Histogram:
         return cls(len(durations), sum(durations), min(durations), max(durations), buckets)
 
     def merged(self, other: "Histogram") -> "Histogram":
-        """Both together; exact, and independent of the order of merging."""
+        """Both together, at the coarser of their scales; exact, and independent of the order of merging."""
         if not other.count:
             return self
         if not self.count:
             return other
+        if self.scale != other.scale:
+            scale = min(self.scale, other.scale)
+            return self.coarsened(scale).merged(other.coarsened(scale))
         buckets = dict(self.buckets)
         for bucket, count in other.buckets.items():
             buckets[bucket] = buckets.get(bucket, 0) + count
@@ -86,13 +92,31 @@ class Histogram:
             min(self.min_ns, other.min_ns),
             max(self.max_ns, other.max_ns),
             buckets,
+            self.scale,
         )
+
+    def coarsened(self, scale: int) -> "Histogram":
+        """
+        The same at another scale; exact, as each of its buckets is several of these.
+
+        Raises:
+            ValueError: If `scale` is finer than its own.
+        """
+        halvings = self.scale - scale
+        if halvings < 0:
+            raise ValueError(f"scale must be at most that of the histogram, {self.scale}; got {scale}")
+        buckets: dict[int, int] = {}
+        for bucket, count in self.buckets.items():
+            coarse = -(-bucket >> halvings)  # rounded up
+            buckets[coarse] = buckets.get(coarse, 0) + count
+        return Histogram(self.count, self.total_ns, self.min_ns, self.max_ns, buckets, scale)
 
     def quantile_ms(self, q: float) -> float:
         """
         Duration that a fraction `q` of the executions did not exceed, in milliseconds.
 
-        Nearest rank. Off by at most 1.09 % of the true sample, and exact at the minimum and the maximum.
+        Nearest rank. Off by at most 1.09 % of the true sample at scale 5 and 2.2 % at scale 4, and exact at the minimum
+        and the maximum.
 
         Args:
             q: Fraction in [0, 1]; 0.99 is the 99th percentile.
@@ -116,8 +140,8 @@ class Histogram:
         for bucket, count in sorted(self.buckets.items()):
             cumulative += count
             if cumulative >= rank:
-                lower, upper = bucket_bounds_ms(bucket)
-                # The harmonic mean is equally far, relatively, from both ends: 1.083 %.
+                lower, upper = bucket_bounds_ms(bucket, self.scale)
+                # The harmonic mean is equally far, relatively, from both ends: 1.083 % at scale 5.
                 return 2.0 * lower * upper / (lower + upper)
         return self.max_ms
 

@@ -10,7 +10,14 @@ import duckdb
 import pytest
 
 from querygauge.errors import StoreError
-from querygauge.storage.database import StoreBusyError, _gate, create_database, open_database, statements
+from querygauge.storage.database import (
+    SCHEMA_VERSION,
+    StoreBusyError,
+    _gate,
+    create_database,
+    open_database,
+    statements,
+)
 from querygauge.storage.folding import fold
 from querygauge.storage.paths import StorePaths
 from querygauge.storage.reader import open_store
@@ -56,7 +63,7 @@ def test_what_a_killed_maker_left_is_in_nobodys_way(paths: StorePaths) -> None:
     Path(f"{paths.database}.wal").write_bytes(b"log of a database that is gone")
     create_database(paths)
     with open_database(paths, read_only=True, timeout_s=1) as connection:
-        assert connection.execute("SELECT schema_version FROM store.meta").fetchall() == [(1,)]
+        assert connection.execute("SELECT schema_version FROM store.meta").fetchall() == [(SCHEMA_VERSION,)]
 
 
 def test_every_column_is_explained() -> None:
@@ -99,7 +106,7 @@ def _nothing(path: Path) -> None:
     [
         (_foreign_database, "must be a database that querygauge made"),
         (_foreign_database_with_a_log, "must be a database that querygauge made"),
-        (_newer_store, "must have schema version 1 or older; got 99"),
+        (_newer_store, "must have schema version \\d or older; got 99"),
         (_text, "must be a DuckDB database; got"),
         (_nothing, "must be a DuckDB database; got"),
         (Path.mkdir, "could not be opened"),

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from querygauge.errors import StoreError
 from querygauge.forking import survive_forks
+from querygauge.logs import get_logger
 from querygauge.storage.paths import StorePaths
 
 try:
@@ -36,16 +37,22 @@ __all__ = [
     "attached",
     "create_database",
     "first_line",
+    "migrate",
     "open_database",
     "scratch_connection",
     "statements",
+    "transaction",
 ]
+
+log = get_logger(__name__)
 
 Connection = DuckDBPyConnection
 DatabaseError = Error
 # Raised because of the rows at hand; every other error of DuckDB is about the disk, the memory or the file.
 CONTENT_ERRORS: Final = (DataError, IntegrityError, InvalidInputException)
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
+
+_HERE: Final = Path(__file__).parent
 
 # Newer DuckDB writes files that older ones cannot open, and dashboards bundle older ones.
 _STORAGE_VERSION: Final = "v1.0.0"
@@ -100,8 +107,8 @@ _gate = _Gate()
 
 
 def statements(name: str) -> str:
-    """The SQL of one of the files beside this one."""
-    return Path(__file__).with_name(name).read_text(encoding="utf-8")
+    """The SQL of one of the files here."""
+    return (_HERE / name).read_text(encoding="utf-8")
 
 
 @contextmanager
@@ -115,9 +122,9 @@ def scratch_connection(paths: StorePaths, *, threads: int = 1) -> Iterator[Conne
 
 
 @contextmanager
-def attached(connection: Connection, path: Path, *, read_only: bool, timeout_s: float) -> Iterator[None]:
+def attached(connection: Connection, path: Path, *, read_only: bool, timeout_s: float) -> Iterator[int]:
     """
-    The database at `path` as `store` on `connection`, for the length of the block.
+    The database at `path` as `store` on `connection`, for the length of the block; gives its schema version.
 
     Raises:
         StoreBusyError: If somebody else holds it for longer than `timeout_s`.
@@ -128,11 +135,11 @@ def attached(connection: Connection, path: Path, *, read_only: bool, timeout_s: 
         # Opening for writing replays what a killed writer left, and somebody else's file is not ours to touch.
         _attach(connection, path, read_only=True, deadline=deadline)
         try:
-            _check_ours(connection, path)
+            version = _version_of_ours(connection, path)
             if not read_only:
                 connection.execute("DETACH store")
                 _attach(connection, path, read_only=False, deadline=deadline)
-            yield
+            yield version
         finally:
             # A failed commit may have detached it already, and its error is the one to be told.
             with suppress(DatabaseError):
@@ -140,13 +147,37 @@ def attached(connection: Connection, path: Path, *, read_only: bool, timeout_s: 
 
 
 @contextmanager
+def transaction(connection: Connection) -> Iterator[None]:
+    """All of the block, or nothing of it."""
+    connection.execute("BEGIN")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except DatabaseError:
+        with suppress(DatabaseError):
+            connection.execute("ROLLBACK")
+        raise
+
+
+@contextmanager
 def open_database(paths: StorePaths, *, read_only: bool, timeout_s: float) -> Iterator[Connection]:
-    """A connection with the store attached as `store`; raises as `attached` does."""
+    """A connection that uses the store, attached as `store`; raises as `attached` does."""
     with (
         scratch_connection(paths, threads=_READERS_THREADS) as connection,
         attached(connection, paths.database, read_only=read_only, timeout_s=timeout_s),
+        _used(connection),
     ):
         yield connection
+
+
+@contextmanager
+def _used(connection: Connection) -> Iterator[None]:
+    """Where macros look for their tables."""
+    connection.execute("USE store")
+    try:
+        yield
+    finally:
+        connection.execute("USE memory")
 
 
 def create_database(paths: StorePaths) -> None:
@@ -180,12 +211,32 @@ def first_line(error: BaseException) -> str:
 
 def _create_tables(connection: Connection, path: Path) -> None:
     connection.execute(f"ATTACH {_quoted(path)} AS store (TYPE duckdb)")
-    connection.execute("USE store")
-    connection.execute(statements("schema.sql"))
-    created_at = datetime.now(UTC).replace(tzinfo=None)
-    connection.execute("INSERT INTO meta VALUES (?, ?)", [SCHEMA_VERSION, created_at])
-    connection.execute("USE memory")
+    with _used(connection):
+        connection.execute(statements("schema.sql"))
+        connection.execute(statements("views.sql"))
+        created_at = datetime.now(UTC).replace(tzinfo=None)
+        connection.execute("INSERT INTO meta (schema_version, created_at) VALUES (?, ?)", [SCHEMA_VERSION, created_at])
     connection.execute("DETACH store")
+
+
+def migrate(connection: Connection, paths: StorePaths, timeout_s: float) -> None:
+    """
+    Brings an older store to this version, in one transaction; the caller holds the election lock.
+
+    Raises:
+        StoreError: As `attached` does.
+        DatabaseError: If it could not be; the store is as it was.
+    """
+    with (
+        attached(connection, paths.database, read_only=False, timeout_s=timeout_s) as version,
+        _used(connection),
+        transaction(connection),
+    ):
+        for following in range(version + 1, SCHEMA_VERSION + 1):
+            connection.execute(statements(f"migrations/{following}.sql"))
+        connection.execute(statements("views.sql"))
+        connection.execute("UPDATE meta SET schema_version = ?", [SCHEMA_VERSION])
+    log.info("store_migrated", store=str(paths.root), before=version, after=SCHEMA_VERSION)
 
 
 def _quoted(path: Path) -> str:
@@ -220,7 +271,7 @@ def _unusable(path: Path, reason: str) -> StoreError:
     return StoreError(f"store {str(path)!r} could not be opened: {reason}")
 
 
-def _check_ours(connection: Connection, path: Path) -> None:
+def _version_of_ours(connection: Connection, path: Path) -> int:
     try:
         row = connection.execute("SELECT max(schema_version) FROM store.meta").fetchone()
     except DatabaseError as error:
@@ -231,3 +282,4 @@ def _check_ours(connection: Connection, path: Path) -> None:
             f"store {str(path)!r} must have schema version {SCHEMA_VERSION} or older; got {version}; "
             "a newer querygauge made it: upgrade this one"
         )
+    return version

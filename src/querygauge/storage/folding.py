@@ -10,7 +10,7 @@ Deliberately not here: when to fold, and what happens to rows that grow old.
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -19,17 +19,21 @@ from querygauge.errors import StoreError
 from querygauge.logs import get_logger
 from querygauge.storage.database import (
     CONTENT_ERRORS,
+    SCHEMA_VERSION,
     Connection,
     DatabaseError,
     StoreBusyError,
     attached,
     create_database,
     first_line,
+    migrate,
     scratch_connection,
     statements,
+    transaction,
 )
-from querygauge.storage.locking import FileLock
+from querygauge.storage.election import elected
 from querygauge.storage.paths import StorePaths
+from querygauge.storage.rollups import NOTHING_KEPT, kept
 from querygauge.storage.spool import TEMPORARY_SUFFIX, read_spool_file, waiting_files
 
 __all__ = ["FoldResult", "fold"]
@@ -45,6 +49,8 @@ _BATCH_FILES: Final = 500
 _NAMES_KEPT: Final = timedelta(hours=1)
 # A writer renames its temporary file within milliseconds; one so old belongs to a process that was killed.
 _ABANDONED_S: Final = 3600.0
+_BOUNDS: Final = "CREATE OR REPLACE TABLE bounds AS SELECT ? AS minutes_since, ? AS hours_since"
+_HOURS: Final = """SELECT DISTINCT date_trunc('hour', "minute") FROM new_query_stats"""
 
 
 class FoldResult(NamedTuple):
@@ -56,12 +62,14 @@ class FoldResult(NamedTuple):
         rows: Their rows.
         rejected: Where the files were put that could not be used.
         is_busy: Whether somebody else folds, or holds the database; files may still wait.
+        has_due: Whether an hour or a day is over that is not rolled up.
     """
 
     files: int = 0
     rows: int = 0
     rejected: tuple[Path, ...] = ()
     is_busy: bool = False
+    has_due: bool = False
 
 
 def fold(
@@ -79,24 +87,11 @@ def fold(
         StoreError: If the store cannot be written; everything that waits is kept.
     """
     paths.create()
-    with _elected(paths, lock_timeout_s) as is_elected:
+    with elected(paths, lock_timeout_s) as is_elected:
         if not is_elected:
             return FoldResult(is_busy=True)
         create_database(paths)
         return _Fold(paths, database_timeout_s).run()
-
-
-@contextmanager
-def _elected(paths: StorePaths, timeout_s: float) -> Iterator[bool]:
-    lock = FileLock(paths.lock)
-    try:
-        try:
-            is_elected = lock.acquire(timeout_s)
-        except OSError as error:
-            raise StoreError(f"store {str(paths.root)!r} could not be locked: {error.strerror or error}") from error
-        yield is_elected
-    finally:
-        lock.release()
 
 
 class _Fold:
@@ -108,26 +103,29 @@ class _Fold:
         self._files = 0
         self._rows = 0
         self._rejected: list[Path] = []
+        self._kept = NOTHING_KEPT
 
     def run(self) -> FoldResult:
         _remove_abandoned(self._paths)
-        waiting = waiting_files(self._paths)
         is_busy = False
-        if waiting:
-            with scratch_connection(self._paths) as connection:
-                try:
-                    self._fold_all(connection, waiting)
-                except StoreBusyError as error:
-                    log.warning("store_busy", store=str(self._paths.root), error=str(error))
-                    is_busy = True
-                except DatabaseError as error:
-                    raise StoreError(
-                        f"store {str(self._paths.database)!r} could not be written: {first_line(error)}"
-                    ) from error
-        return FoldResult(self._files, self._rows, tuple(self._rejected), is_busy)
+        with scratch_connection(self._paths) as connection:
+            try:
+                self._fold_all(connection, waiting_files(self._paths))
+            except StoreBusyError as error:
+                log.warning("store_busy", store=str(self._paths.root), error=str(error))
+                is_busy = True
+            except DatabaseError as error:
+                raise StoreError(
+                    f"store {str(self._paths.database)!r} could not be written: {first_line(error)}"
+                ) from error
+        now = datetime.now(UTC).replace(tzinfo=None)
+        return FoldResult(self._files, self._rows, tuple(self._rejected), is_busy, self._kept.due(now) is not None)
 
     def _fold_all(self, connection: Connection, waiting: list[Path]) -> None:
-        fresh = self._without_folded(connection, waiting)
+        folded = self._known(connection)
+        # A killed fold committed them and could not remove them.
+        _remove(path for path in waiting if path.name in folded)
+        fresh = [path for path in waiting if path.name not in folded]
         for batch in _batches(fresh):
             sound = [found for path in batch if (found := self._if_sound(path)) is not None]
             try:
@@ -137,12 +135,14 @@ class _Fold:
                 for found in sound:
                     self._fold_alone(connection, found)
 
-    def _without_folded(self, connection: Connection, waiting: list[Path]) -> list[Path]:
-        """Removes the files that a killed fold committed and could not remove, and gives the others."""
-        with attached(connection, self._paths.database, read_only=True, timeout_s=self._timeout_s):
-            folded = {row[0] for row in connection.execute("SELECT name FROM store.folded_files").fetchall()}
-        _remove(path for path in waiting if path.name in folded)
-        return [path for path in waiting if path.name not in folded]
+    def _known(self, connection: Connection) -> set[str]:
+        """Names of the folded files; notes what else the fold has to know of the store, and brings an older one up."""
+        with attached(connection, self._paths.database, read_only=True, timeout_s=self._timeout_s) as version:
+            if version == SCHEMA_VERSION:
+                self._kept = kept(connection)
+                return {row[0] for row in connection.execute("SELECT name FROM store.folded_files").fetchall()}
+        migrate(connection, self._paths, self._timeout_s)
+        return self._known(connection)
 
     def _if_sound(self, path: Path) -> "_SpoolFile | None":
         """A file and what it holds; None if it is of no use, or gone."""
@@ -173,32 +173,39 @@ class _Fold:
         if not good:
             return
         connection.execute(statements("merge.sql"))
+        hours = {row[0] for row in connection.execute(_HOURS).fetchall()}
+        is_late = min(hours, default=self._kept.minutes_since) < self._kept.minutes_since
+        if is_late:
+            connection.execute(_BOUNDS, [self._kept.minutes_since, self._kept.hours_since])
+            connection.execute(statements("late.sql"))
         connection.execute("PRAGMA enable_optimizer")
         files = [found.path for found in good]
-        self._commit(connection, files)
+        self._commit(connection, files, hours, is_late=is_late)
         _remove(files)
         self._files += len(good)
         self._rows += sum(found.rows for found in good)
 
-    def _commit(self, connection: Connection, files: Sequence[Path]) -> None:
+    def _commit(self, connection: Connection, files: Sequence[Path], hours: set[datetime], *, is_late: bool) -> None:
+        changed = self._kept.changed_by(hours)
         names = [path.name for path in files]
         waiting = [path.name for path in waiting_files(self._paths)]
         folded_at = datetime.now(UTC).replace(tzinfo=None)
         forgotten = folded_at - _NAMES_KEPT
-        with attached(connection, self._paths.database, read_only=False, timeout_s=self._timeout_s):
-            connection.execute("BEGIN")
-            try:
-                connection.execute(statements("insert.sql"))
-                connection.execute(
-                    "DELETE FROM store.folded_files WHERE folded_at < ? AND name NOT IN (SELECT unnest(?))",
-                    [forgotten, waiting],
-                )
-                connection.execute("INSERT INTO store.folded_files SELECT unnest(?), ?", [names, folded_at])
-                connection.execute("COMMIT")
-            except DatabaseError:
-                with suppress(DatabaseError):
-                    connection.execute("ROLLBACK")
-                raise
+        with (
+            attached(connection, self._paths.database, read_only=False, timeout_s=self._timeout_s),
+            transaction(connection),
+        ):
+            connection.execute(statements("insert.sql"))
+            if is_late:
+                connection.execute(statements("insert_late.sql"))
+            for period in changed:
+                connection.execute("INSERT INTO store.pending_rollups VALUES (?, ?)", period)
+            connection.execute(
+                "DELETE FROM store.folded_files WHERE folded_at < ? AND name NOT IN (SELECT unnest(?))",
+                [forgotten, waiting],
+            )
+            connection.execute("INSERT INTO store.folded_files SELECT unnest(?), ?", [names, folded_at])
+        self._kept = self._kept._replace(pending=self._kept.pending | changed)
 
     def _reject(self, path: Path, reason: str) -> None:
         aside = self._paths.rejected / path.name

@@ -22,19 +22,18 @@ __all__ = [
     "SPAN",
 ]
 
-# Both bounds are whole minutes, as the rows are; NULL leaves one open.
+# Both bounds are whole minutes, as the rows are.
 _CHOSEN: Final = """
-    SELECT * FROM store.query_stats
-    WHERE ($since IS NULL OR "minute" >= date_trunc('minute', make_timestamp($since)))
-        AND ($until IS NULL OR "minute" < make_timestamp($until))
-        AND ($service IS NULL OR service = $service)
+    SELECT h.*
+    FROM query_history(date_trunc('minute', make_timestamp($since)), make_timestamp($until), $daily) AS h
+    WHERE ($service IS NULL OR service = $service)
         AND ($target IS NULL OR target = $target)
         AND ($pattern_id IS NULL OR pattern_id = $pattern_id)
         AND ($scope IS NULL OR scope = $scope)
 """
 QUERY_STATS: Final = f"""
-WITH chosen AS ({_CHOSEN}),
-keyed AS (SELECT *, CASE WHEN $hourly THEN date_trunc('hour', "minute") END AS hour FROM chosen),
+WITH keyed AS (SELECT *, CASE WHEN $hourly THEN date_trunc('hour', "at") END AS hour FROM ({_CHOSEN})),
+scales AS (SELECT coalesce(min(scale), 5) AS coarsest FROM keyed),
 sums AS (
     SELECT
         hour, target, pattern_id, sum(executions) AS executions, sum(ok) AS ok, sum(error) AS error,
@@ -48,18 +47,21 @@ sums AS (
         sum(commit_ns) AS commit_ns, sum(loop_lag_ns) AS loop_lag_ns
     FROM keyed GROUP BY hour, target, pattern_id
 ),
-pairs AS (SELECT hour, target, pattern_id, unnest(bucket_k) AS k, unnest(bucket_n) AS n FROM keyed),
-counts AS (SELECT hour, target, pattern_id, k, sum(n)::BIGINT AS n FROM pairs GROUP BY hour, target, pattern_id, k),
+pairs AS (SELECT hour, target, pattern_id, scale, unnest(bucket_k) AS k, unnest(bucket_n) AS n FROM keyed),
+counts AS (
+    SELECT hour, target, pattern_id, ceil(k / (1 << (scale - coarsest)))::SMALLINT AS k, sum(n)::BIGINT AS n
+    FROM pairs, scales GROUP BY ALL
+),
 buckets AS (
     SELECT hour, target, pattern_id, list(k) AS bucket_k, list(n) AS bucket_n
     FROM counts GROUP BY hour, target, pattern_id
 )
 SELECT
-    s.*, b.bucket_k, b.bucket_n, p.text, p.summary, p.operation, p.tables, p.dialect, p.category
+    s.*, coarsest, b.bucket_k, b.bucket_n, p.text, p.summary, p.operation, p.tables, p.dialect, p.category
 FROM sums AS s
 LEFT JOIN buckets AS b
     ON s.hour IS NOT DISTINCT FROM b.hour AND s.target = b.target AND s.pattern_id = b.pattern_id
-JOIN store.patterns AS p ON p.pattern_id = s.pattern_id
+JOIN store.patterns AS p ON p.pattern_id = s.pattern_id, scales
 ORDER BY s.hour, s.total_ns DESC, s.pattern_id, s.target
 """  # noqa: S608  # built of constants
 SCOPES: Final = """
@@ -119,7 +121,12 @@ SELECT * FROM store.patterns
 WHERE pattern_id IN (SELECT query.pattern_id FROM (SELECT unnest(queries) AS query FROM store.running))
 """
 PATTERNS: Final = "SELECT * FROM store.patterns WHERE starts_with(pattern_id, $prefix) ORDER BY pattern_id LIMIT 10"
-PATTERN_SERVICES: Final = "SELECT DISTINCT service FROM store.query_stats WHERE pattern_id = $pattern_id ORDER BY 1"
+PATTERN_SERVICES: Final = """
+SELECT DISTINCT service
+FROM query_history('0001-01-01', '9999-12-31', true)
+WHERE pattern_id = $pattern_id
+ORDER BY service
+"""
 SERVICES: Final = "SELECT DISTINCT service FROM store.processes ORDER BY service"
 SPAN: Final = "SELECT min(first_at) AS first_at, max(last_at) AS last_at FROM store.processes"
 PROCESSES: Final = "SELECT * FROM store.processes ORDER BY service, last_at DESC, process"

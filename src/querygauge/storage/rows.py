@@ -83,7 +83,12 @@ def query_stats_of(row: Row) -> QueryStats:
         row["rows"],
         row["rows_known"],
         Histogram(
-            row["executions"], row["total_ns"], row["min_ns"], row["max_ns"], _buckets(row["bucket_k"], row["bucket_n"])
+            row["executions"],
+            row["total_ns"],
+            row["min_ns"],
+            row["max_ns"],
+            _buckets(row["bucket_k"], row["bucket_n"]),
+            row["coarsest"],
         ),
         utc(row["first_seen"]),
         utc(row["last_seen"]),

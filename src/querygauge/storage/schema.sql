@@ -8,7 +8,9 @@
 
 CREATE TABLE meta (
     schema_version INTEGER NOT NULL,    -- a reader refuses a version newer than its own
-    created_at TIMESTAMP NOT NULL       -- when the store was made
+    created_at TIMESTAMP NOT NULL,      -- when the store was made
+    minutes_since TIMESTAMP,            -- rows by minute before that were dropped for their age; NULL if none were
+    hours_since TIMESTAMP               -- and rows by hour
 );
 
 -- One row per pattern ever seen.
@@ -58,6 +60,20 @@ CREATE TABLE query_stats (
     stream_ns BIGINT NOT NULL,          -- after: fetching the rows of a streamed result, where it can be told
     commit_ns BIGINT NOT NULL,          -- after: the COMMIT that followed
     loop_lag_ns BIGINT NOT NULL         -- within: how long the event loop was blocked, an estimate
+);
+
+-- query_stats added up by hour, for hours that are not pending, with the columns of query_stats but `hour`, the begin of the
+-- hour, for `minute`; each line once, at most eight.
+CREATE TABLE query_stats_hourly AS SELECT "minute" AS "hour", * EXCLUDE ("minute") FROM query_stats LIMIT 0;
+
+-- And by `day`, for days that are not pending. Its buckets are of scale 4: bucket k holds the durations in
+-- (2^((k-1)/16), 2^(k/16)] seconds.
+CREATE TABLE query_stats_daily AS SELECT "minute" AS "day", * EXCLUDE ("minute") FROM query_stats LIMIT 0;
+
+-- Hours and days whose rows in the tables above are not made yet, or are to be made again, as something came late.
+CREATE TABLE pending_rollups (
+    tier VARCHAR NOT NULL,              -- hour, day
+    period TIMESTAMP NOT NULL           -- its begin
 );
 
 -- What the units of work of one scope did within one minute, all processes of the service together.

@@ -1,0 +1,143 @@
+-- What readers and people ask with, made with the tables and again by each migration. Macros look for tables where the
+-- connection looks: open the file, or attach it and USE it.
+
+-- Where the history of a span is read: whole days and hours that are rolled up from those tables, the rest by minutes.
+-- Minutes and hours that were dropped for their age are there as part of an hour or a day only, so a span that begins
+-- within one has all of it. With `daily` days serve wherever a whole one lies in the span; without, hours do.
+CREATE OR REPLACE MACRO history_cut(since, until, daily) AS TABLE
+WITH known AS (
+    SELECT
+        since::TIMESTAMP AS begin_at, until::TIMESTAMP AS end_at,
+        coalesce((SELECT max(minutes_since) FROM meta), '0001-01-01'::TIMESTAMP) AS minutes_since,
+        coalesce((SELECT max(hours_since) FROM meta), '0001-01-01'::TIMESTAMP) AS hours_since,
+        coalesce((SELECT min(period) FROM pending_rollups WHERE tier = 'hour'), '9999-12-31'::TIMESTAMP) AS hours_until,
+        coalesce((SELECT min(period) FROM pending_rollups WHERE tier = 'day'), '9999-12-31'::TIMESTAMP) AS days_until
+),
+hours AS (
+    SELECT
+        *,
+        CASE WHEN begin_at < minutes_since THEN date_trunc('hour', begin_at)
+            ELSE date_trunc('hour', begin_at + INTERVAL '59 minutes 59.999999 seconds') END AS hour_from,
+        CASE WHEN end_at <= minutes_since THEN end_at
+            ELSE greatest(minutes_since, least(date_trunc('hour', end_at), hours_until)) END AS hour_until
+    FROM known
+),
+whole_hours AS (
+    SELECT * REPLACE (CASE WHEN hour_from < hour_until THEN hour_from ELSE begin_at END AS hour_from,
+        CASE WHEN hour_from < hour_until THEN hour_until ELSE begin_at END AS hour_until)
+    FROM hours
+),
+days AS (
+    SELECT
+        *,
+        CASE WHEN hour_from < hours_since THEN date_trunc('day', hour_from)
+            WHEN daily THEN date_trunc('day', hour_from + INTERVAL '23 hours 59 minutes 59.999999 seconds')
+            ELSE hour_until END AS day_from,
+        CASE WHEN hour_until <= hours_since THEN hour_until
+            WHEN daily THEN greatest(hours_since, least(date_trunc('day', hour_until), days_until))
+            ELSE hours_since END AS day_until
+    FROM whole_hours
+)
+SELECT
+    begin_at, end_at, hour_from, hour_until,
+    CASE WHEN day_from < day_until THEN day_from ELSE hour_from END AS day_from,
+    CASE WHEN day_from < day_until THEN day_until ELSE hour_from END AS day_until
+FROM days;
+
+-- The rows of a span from wherever they are; `scale` is that of their buckets, and `at` the begin of their period. Each
+-- part is a range of its own: of one with an OR, DuckDB reads the whole table.
+CREATE OR REPLACE MACRO query_history(since, until, daily) AS TABLE
+WITH cut AS (
+    FROM history_cut(since, until, daily)
+),
+parts AS (
+    SELECT "minute" AS "at", 5 AS scale, m.* EXCLUDE ("minute")
+    FROM query_stats AS m, cut
+    WHERE "minute" >= begin_at AND "minute" < hour_from
+    UNION ALL BY NAME
+    SELECT "hour" AS "at", 5 AS scale, h.* EXCLUDE ("hour")
+    FROM query_stats_hourly AS h, cut
+    WHERE "hour" >= hour_from AND "hour" < day_from
+    UNION ALL BY NAME
+    SELECT "day" AS "at", 4 AS scale, d.* EXCLUDE ("day")
+    FROM query_stats_daily AS d, cut
+    WHERE "day" >= day_from AND "day" < day_until
+    UNION ALL BY NAME
+    SELECT "hour" AS "at", 5 AS scale, h.* EXCLUDE ("hour")
+    FROM query_stats_hourly AS h, cut
+    WHERE "hour" >= day_until AND "hour" < hour_until
+    UNION ALL BY NAME
+    SELECT "minute" AS "at", 5 AS scale, m.* EXCLUDE ("minute")
+    FROM query_stats AS m, cut
+    WHERE "minute" >= hour_until AND "minute" < end_at
+)
+FROM parts;
+
+-- A duration of bucket k that is as far, relatively, from both of its ends; exact at the first and the last rank.
+CREATE OR REPLACE MACRO bucket_ms(k, scale, q, executions, min_ms, max_ms) AS
+CASE greatest(1, ceil(q * executions))
+    WHEN executions THEN max_ms
+    WHEN 1 THEN min_ms
+    ELSE least(max_ms, greatest(min_ms, 2e3 * pow(2, k / pow(2, scale)) / (1 + pow(2, 1 / pow(2, scale)))))
+END;
+
+-- Numbers of a span by pattern, by time, or both; NULL chooses nothing. Percentiles come from adding up buckets: by
+-- nearest rank, at most 1.09 % off, 2.2 % where days serve, and exact where the shortest or the longest is asked for.
+CREATE OR REPLACE MACRO history_quantiles(since, until, daily, by_pattern, width, pattern, service) AS TABLE
+WITH chosen AS (
+    SELECT
+        {'at': CASE WHEN width IS NOT NULL THEN time_bucket(width::INTERVAL, "at") END,
+            'pattern_id': CASE WHEN by_pattern THEN pattern_id END} AS place,
+        h.*
+    FROM query_history(since, until, daily) AS h
+    WHERE (pattern IS NULL OR h.pattern_id = pattern) AND (service IS NULL OR h.service = service)
+),
+scales AS (
+    SELECT coalesce(min(scale), 5) AS coarsest FROM chosen
+),
+sums AS (
+    SELECT
+        place, sum(executions)::BIGINT AS executions, sum(ok)::BIGINT AS ok, sum(error)::BIGINT AS error,
+        sum(timeout)::BIGINT AS timeout, sum(cancelled)::BIGINT AS cancelled, sum(slow)::BIGINT AS slow,
+        sum(total_ns) / 1e6 AS total_ms, min(min_ns) FILTER (executions > 0) / 1e6 AS min_ms, max(max_ns) / 1e6 AS max_ms
+    FROM chosen
+    GROUP BY place
+),
+pairs AS (
+    SELECT place, scale, unnest(bucket_k) AS k, unnest(bucket_n) AS n FROM chosen
+),
+counts AS (
+    SELECT place, ceil(k / (1 << (scale - coarsest)))::BIGINT AS k, sum(n) AS n FROM pairs, scales GROUP BY ALL
+),
+ranks AS (
+    SELECT place, k, sum(n) OVER (PARTITION BY place ORDER BY k) AS rank FROM counts
+),
+found AS (
+    SELECT
+        place,
+        min(k) FILTER (rank >= greatest(1, ceil(0.5 * executions))) AS k50,
+        min(k) FILTER (rank >= greatest(1, ceil(0.95 * executions))) AS k95,
+        min(k) FILTER (rank >= greatest(1, ceil(0.99 * executions))) AS k99
+    FROM ranks JOIN sums USING (place)
+    GROUP BY place
+)
+SELECT
+    unnest(place), sums.* EXCLUDE (place),
+    bucket_ms(k50, coarsest, 0.5, executions, min_ms, max_ms) AS p50_ms,
+    bucket_ms(k95, coarsest, 0.95, executions, min_ms, max_ms) AS p95_ms,
+    bucket_ms(k99, coarsest, 0.99, executions, min_ms, max_ms) AS p99_ms
+FROM sums JOIN found USING (place), scales;
+
+-- By pattern: executions by how they ended, slow ones, milliseconds in all, and 50th, 95th and 99th percentile.
+CREATE OR REPLACE MACRO pattern_quantiles(since, until, service := NULL) AS TABLE
+SELECT q.* EXCLUDE ("at"), p.summary, p.text
+FROM history_quantiles(since, until, until::TIMESTAMP - since::TIMESTAMP > INTERVAL 45 DAY, true, NULL, NULL, service)
+    AS q
+JOIN patterns AS p USING (pattern_id)
+ORDER BY total_ms DESC;
+
+-- The same by time, as of the start of each `width`, of all patterns or one.
+CREATE OR REPLACE MACRO quantiles_over_time(since, until, width := '1 hour', pattern := NULL, service := NULL) AS TABLE
+SELECT q.* EXCLUDE (pattern_id)
+FROM history_quantiles(since, until, width::INTERVAL >= INTERVAL 1 DAY, false, width, pattern, service) AS q
+ORDER BY "at";
