@@ -191,6 +191,21 @@ async def test_attached_late(watch: Any) -> None:
         assert gauge.pool.get_metrics().total_checkins == 0
 
 
+async def test_attached_late_without_a_queue(watch: Any) -> None:
+    """So is one that keeps its connection in no queue, and what is sent past SQLAlchemy on it counts as well."""
+    watched = watch(poolclass=StaticPool)
+    connection = await watched.engine.connect()
+    driver: Any = (await connection.get_raw_connection()).driver_connection
+    with instrument(watched.engine, store=None, enable_logging=False) as gauge:
+        snapshot = gauge.pool.get_current_snapshot()
+        assert (snapshot.active_connections, snapshot.idle_connections) == (1, 0)
+        await driver.fetch("SELECT 1")
+        assert [stats.query_pattern for stats in gauge.queries.get_query_stats()] == ["SELECT ?"]
+        await connection.close()
+        snapshot = gauge.pool.get_current_snapshot()
+        assert (snapshot.active_connections, snapshot.idle_connections) == (0, 1)
+
+
 @pytest.mark.parametrize("pool_size", [5, USERS])
 async def test_many_tasks(watch: Any, pool_size: int) -> None:
     """Fifty tasks at once, some of them cancelled: nothing drifts."""

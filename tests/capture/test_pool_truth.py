@@ -296,6 +296,35 @@ def test_attached_late(watch: Watch) -> None:
     assert (metrics.total_checkouts, metrics.total_checkins, metrics.create.count) == (2, 2, 0)
 
 
+@pytest.mark.parametrize("pool", [StaticPool, SingletonThreadPool, AssertionPool])
+def test_attached_late_without_a_queue(watch: Watch, pool: type[Pool]) -> None:
+    """What a pool keeps in no queue is told as it is, too, whether it was out or idle when the gauge was made."""
+    out: list[Any] = []
+    watched = watch(poolclass=pool, before=lambda engine: out.append(engine.connect()))
+    watched.check_state(1)
+    out.pop().close()
+    watched.check_state(0)
+    watched.gauge.close()
+    with instrument(watched.engine, store=None, enable_logging=False) as watched.gauge:
+        watched.check_state(0)
+        with watched.engine.connect():
+            watched.check_state(1)
+        watched.check_state(0)
+        watched.engine.dispose()
+        watched.check_state(0)
+
+
+def test_attached_late_to_a_pool_that_keeps_nothing(watch: Watch) -> None:
+    """A pool that keeps no connection does not know of one that was out before us."""
+    out: list[Any] = []
+    watched = watch(poolclass=NullPool, before=lambda engine: out.append(engine.connect()))
+    watched.check_state(0, elsewhere=1)
+    with watched.engine.connect():
+        watched.check_state(1, elsewhere=1)
+    out.pop().close()
+    watched.check_state(0)
+
+
 def test_pool_timeout(watch: Watch) -> None:
     """Whoever gives up waiting is a timeout and waits no more."""
     watched = watch(pool_size=1, max_overflow=0, pool_timeout=0.01)

@@ -20,7 +20,7 @@ from weakref import ref
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.pool import NullPool, Pool
+from sqlalchemy.pool import AssertionPool, NullPool, Pool, SingletonThreadPool, StaticPool
 from sqlalchemy.util.queue import AsyncAdaptedQueue
 
 from querygauge.capture.connection_activity import activity_of
@@ -92,7 +92,7 @@ class PoolHooks:
         for name, listener in self._listeners:
             listen(pool, name, listener)
         if self._watch_connection is not None:
-            for entry in _queue_of(pool) or ():
+            for entry in (*(_queue_of(pool) or ()), *_kept_by(pool)):
                 if entry.dbapi_connection is not None:
                     self._watch_connection(entry.dbapi_connection, entry)
 
@@ -125,7 +125,8 @@ class PoolHooks:
         waiting = _queue_of(pool)
         in_use = self._in_use(pool, waiting)
         if waiting is None:
-            idle = max(0, len(self._open) - in_use)
+            open_before = (id(entry) for entry in _kept_by(pool) if entry.dbapi_connection is not None)
+            idle = max(0, len(self._open.union(open_before)) - in_use)
         else:  # with a connection or without
             idle = sum(getattr(entry, "dbapi_connection", None) is not None for entry in waiting)
         return PoolGauges(limit, getattr(pool, "_max_overflow", None), in_use, idle, idle_max=kept)
@@ -137,7 +138,10 @@ class PoolHooks:
             # must not wait for us, nor we for a thread that was interrupted and never lets go.
             return int(pool.size()) - len(waiting) + int(overflow)
         checked_out = getattr(pool, "checkedout", None)
-        return len(self._ledger.held) if checked_out is None else checked_out()
+        if checked_out is not None:
+            return int(checked_out())
+        held = self._ledger.held
+        return len(held) + sum(entry.in_use and id(entry) not in held for entry in _kept_by(pool))
 
     def activity(self, checkout: Checkout) -> ConnectionActivity | None:
         """What a checked out connection is at; fits `protocols.Activity`."""
@@ -348,3 +352,15 @@ def _queue_of(pool: Any) -> tuple[Any, ...] | None:
         made = vars(queue).get("_queue")
         return () if made is None else tuple(made._queue)  # noqa: SLF001
     return None if entries is None else tuple(entries)
+
+
+def _kept_by(pool: Any) -> tuple[Any, ...]:
+    """The entries of a pool that keeps them without a queue, in use or idle, with a connection or without."""
+    if isinstance(pool, SingletonThreadPool):
+        return tuple(pool._all_conns.copy())  # noqa: SLF001
+    entry = None
+    if isinstance(pool, StaticPool):
+        entry = vars(pool).get("connection")  # made when it is asked for first, and by nobody who only looks
+    elif isinstance(pool, AssertionPool):
+        entry = pool._conn  # noqa: SLF001
+    return () if entry is None else (entry,)
