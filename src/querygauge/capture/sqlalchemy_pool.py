@@ -141,7 +141,8 @@ class PoolHooks:
         if checked_out is not None:
             return int(checked_out())
         held = self._ledger.held
-        return len(held) + sum(entry.in_use and id(entry) not in held for entry in _kept_by(pool))
+        out_before = (entry for entry in _kept_by(pool) if entry.in_use and id(entry) not in held)
+        return len(held) + sum(1 for _ in out_before)
 
     def activity(self, checkout: Checkout) -> ConnectionActivity | None:
         """What a checked out connection is at; fits `protocols.Activity`."""
