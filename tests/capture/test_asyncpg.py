@@ -573,6 +573,42 @@ async def test_a_connection_that_is_terminated_is_held_no_more(pool: Any) -> Non
     assert gauge.pool.get_metrics().use.count == 4
 
 
+async def test_who_gets_the_id_of_a_lost_connection_holds_it(pool: Any) -> None:
+    """That a connection was lost is told late: by then another one may have its id, and be in use."""
+    gauge = watch(pool)
+    lost, other = await pool.acquire(), await pool.acquire()
+    held: Any = gauge.pool.held
+    key, of_other = id(lost._con), held.pop(id(other._con))
+    lost.terminate()
+    held[key] = of_other
+    await asyncio.sleep(0)
+    assert held.pop(key) is of_other
+    held[id(other._con)] = of_other
+    await pool.release(other)
+    metrics = gauge.pool.get_metrics()
+    assert (metrics.total_checkouts, metrics.total_checkins) == (2, 1)
+
+
+async def test_what_a_lost_connection_was_held_for_ends_when_its_id_is_another_s(pool: Any) -> None:
+    """Somebody who gets a connection holds it since then, whatever stands under its id, and no use is left out."""
+    gauge = watch(pool)
+    lost = await pool.acquire()
+    held: Any = gauge.pool.held
+    [of_lost] = held.values()
+    another = await pool.acquire()
+    own = another._con
+    await pool.release(another)
+    held[id(own)] = held.pop(id(lost._con))
+    lost.terminate()
+    another = await pool.acquire()
+    assert another._con is own
+    assert of_lost not in held.values()
+    assert len(held) == 1
+    await pool.release(another)
+    metrics = gauge.pool.get_metrics()
+    assert (metrics.total_checkouts, metrics.total_checkins) == (3, 3)
+
+
 async def test_fifty_tasks_share_a_pool(pool: Any) -> None:
     """Everything is counted, and nothing is in use in the end."""
     gauge = watch(pool)

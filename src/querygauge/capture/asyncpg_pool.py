@@ -182,10 +182,15 @@ class AsyncpgPoolHooks:
     def _watch(self, connection: Any) -> None:
         if connection in self._listeners:
             return
-        key = id(connection)
+        key, known = id(connection), ref(connection)
 
         def terminated(_: Any) -> None:
-            self._lost_if_cancelled(self._given_back(key))  # closed or lost while it was in use, its use ends there
+            # Closed or lost while it was in use, its use ends here. asyncpg tells it later, when the connection may be
+            # no more and its id that of another one, which somebody has got meanwhile.
+            checkout = self._ledger.held.get(key)
+            owner = None if checkout is None else checkout[OWNER]()
+            if owner is None or owner is known():
+                self._lost_if_cancelled(self._given_back(key))
 
         self._listeners[connection] = terminated
         self._statements.attach(connection)
@@ -306,7 +311,10 @@ class AsyncpgPoolHooks:
             opening_ns = sum(opening)
             waited = ended - started - opening_ns
             connection = proxy._con
-            ledger.held[id(connection)] = [
+            key = id(connection)
+            if key in ledger.held:  # of one that was lost, of which we are told later
+                self._lost_if_cancelled(self._given_back(key))
+            ledger.held[key] = [
                 ended, self._find(), None, LONG_HOLD.get(), None, ref(connection), None, (waited, opening_ns), None
             ]  # fmt: skip
             ledger.handed.append(waited)
