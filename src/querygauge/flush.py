@@ -19,6 +19,7 @@ from typing import Final, Protocol
 
 from querygauge.errors import StoreError
 from querygauge.forking import call_soon, survive_forks
+from querygauge.interruptions import is_of_host
 from querygauge.logs import get_logger
 from querygauge.protocols import Clock, SnapshotSink
 from querygauge.values import Snapshot
@@ -124,7 +125,9 @@ class Outbox:
                 sink.write(self._waiting[0])
             except StoreError:
                 raise
-            except Exception as error:  # noqa: BLE001  # a mistake of ours, which trying again would repeat for ever
+            except Exception as error:  # a mistake of ours, which trying again would repeat for ever
+                if is_of_host(error):
+                    raise
                 self._dropped += 1
                 log.warning("snapshot_lost", error=type(error).__name__, hint="please report it: this is a bug")
             self._waiting.popleft()

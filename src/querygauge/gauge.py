@@ -10,7 +10,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +24,7 @@ from querygauge.clock import datetime_of
 from querygauge.errors import SettingsError, StoreError
 from querygauge.flush import FlushLag, FlushThread, Outbox, flush_thread
 from querygauge.forking import survive_forks
+from querygauge.interruptions import is_of_host
 from querygauge.logs import get_logger
 from querygauge.middleware.request_scope import GUARD
 from querygauge.monitors.fold_lock import FoldLock
@@ -102,9 +103,10 @@ class Instrumentation:
             self._watched.count_failures_of(guard)
         self._on_close = on_close
         self._flushing = FoldLock()
-        self._closing = threading.Lock()  # taken once, never given back
+        self._closing = FoldLock()
         self._has_told_running = False  # in the last snapshot
         self._is_unfinished = False  # closed by a signal handler that interrupted the counting
+        self._is_done = False
         self._started_us = self._window_us = clock.now_us()
         self._process = ProcessWatch()
         self._lag = FlushLag(clock)
@@ -289,9 +291,10 @@ class Instrumentation:
             return False
         try:
             snapshot = self._drain(is_last=is_last)
+            is_kept = self._outbox is None or self._outbox.send(snapshot)
             if snapshot is not None:
                 _write_further(snapshot)
-            return self._outbox is None or self._outbox.send(snapshot)
+            return is_kept
         finally:
             self._flushing.release()
 
@@ -305,21 +308,37 @@ class Instrumentation:
         """
         Detaches, leaving every engine as it was found, and takes the rest to the store; idempotent.
 
-        In a signal handler that happens to interrupt the counting itself, the rest is taken as soon as that is over.
+        In a signal handler that happens to interrupt the counting itself, the rest is taken as soon as that is over. If
+        an exception of a signal handler cuts it short, call it again: it goes on.
         """
-        if self._closing.acquire(blocking=False):
-            self._end()
-        elif not self._is_unfinished:
+        # Whoever is at it already will do it all, be it the very frame that a signal handler interrupts.
+        if self._is_done or not self._closing.acquire(timeout_s=0):
             return
-        self._is_unfinished = self._is_interrupted and self._thread is not None
-        if self._thread is not None and self._is_unfinished:
-            self._thread.add(self)
-            return
-        if self._thread is not None:
-            self._thread.remove(self)
-        self.finish()
-        if self._ticks is not None:
-            self._ticks.finish()
+        try:
+            if not self._is_unfinished:
+                self._end()
+            self._is_unfinished = self._is_interrupted and self._thread is not None
+            if self._thread is not None and self._is_unfinished:
+                self._thread.add(self)
+                return
+            if self._thread is not None:
+                self._thread.remove(self)
+            self._finish_apart()
+            if self._ticks is not None:
+                self._ticks.finish()
+            self._is_done = True
+        finally:
+            self._closing.release()
+
+    def _finish_apart(self) -> None:
+        # No exception of a signal handler reaches another thread: none can come between the counting and the writing.
+        thread = threading.Thread(target=self.finish, name="querygauge-close", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the system's limit, or the interpreter is ending
+            self.finish()
+        else:
+            thread.join(2 * _WRITE_S)  # for who is at it, and for the disk
 
     def _end(self) -> None:
         self.is_closed = True
@@ -348,7 +367,7 @@ class Instrumentation:
 
     def after_fork_in_child(self) -> None:
         """Makes the lock anew, and leaves to the parent what the parent counted."""
-        self._flushing = FoldLock()
+        self._flushing, self._closing = FoldLock(), FoldLock()
         self._watched.after_fork_in_child()
         self._has_told_running = False
         self._process.begin()
@@ -402,8 +421,11 @@ class Instrumentation:
 
 def _write_further(snapshot: Snapshot) -> None:
     for sink in tuple(_further_sinks):
-        with suppress(Exception):  # they stand beside the store, which must not miss anything for their sake
+        try:
             sink.write(snapshot)
+        except Exception as error:  # they stand beside the store
+            if is_of_host(error):
+                raise
 
 
 _NO_POOL_METRICS: Final = PoolMetrics()

@@ -62,14 +62,15 @@ class Wraps:
         owner = self._owner()
         self._is_off.append(True)
         while self._replaced:
-            name, replacement, own = self._replaced.pop()
-            if owner is None or getattr(owner, name, None) is not replacement():
-                continue
-            found = _below_switched_off(own)
-            if found is None:
-                delattr(owner, name)
-            else:
-                setattr(owner, name, found)
+            name, replacement, own = self._replaced[-1]
+            if owner is not None and getattr(owner, name, None) is replacement():
+                found = _below_switched_off(own)
+                if found is None:
+                    delattr(owner, name)
+                else:
+                    setattr(owner, name, found)
+            # Not before: a signal handler may raise, and what restores again goes on here.
+            del self._replaced[-1]
 
 
 def _below_switched_off(own: _Found) -> Callable[..., Any] | None:

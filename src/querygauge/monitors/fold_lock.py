@@ -45,12 +45,13 @@ class FoldLock:
         if self._is_mine():
             return False
         try:
-            return bool(self._lock.acquire(timeout=timeout_s))
+            is_taken = bool(self._lock.acquire(timeout=timeout_s))
         except BaseException:
             # A signal handler that raises between taking the lock and saying so.
             if self._is_mine():
                 self.release()
             raise
+        return is_taken
 
     @contextmanager
     def held(self) -> Iterator[bool]:

@@ -49,19 +49,23 @@ class SpoolSink:
             StoreError: If the directories cannot be made.
         """
         self.dropped = 0
+        self._named: tuple[Snapshot | None, str] = (None, "")
         self._paths = StorePaths(root)
         self._max_bytes = int(max_mb * _BYTES_PER_MB)
         self._paths.create()
 
     def write(self, snapshot: Snapshot) -> None:
         """
-        Keeps one snapshot, whole or not at all.
+        Keeps one snapshot, whole or not at all; the same one again is the same file.
 
         Raises:
             StoreError: If it could not be written; nothing of it is left behind.
         """
         content = _file_content(snapshot)
-        name = _file_name(snapshot)
+        named, name = self._named
+        if named is not snapshot:
+            name = _file_name(snapshot)
+            self._named = snapshot, name
         temporary = self._paths.spool / f".{name}{TEMPORARY_SUFFIX}"
         try:
             self._write_renamed(temporary, content, self._paths.spool / name)
@@ -74,6 +78,7 @@ class SpoolSink:
         # The snapshot is kept by now: whatever fails from here on must not have it written again.
         with suppress(OSError, StoreError):
             self._drop_oldest()
+        self._named = None, ""
 
     def _write_renamed(self, temporary: Path, content: bytes, final: Path) -> None:
         try:

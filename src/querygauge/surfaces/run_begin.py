@@ -8,26 +8,39 @@ missing what it had not flushed and no more. Deliberately not here: printing, wh
 import atexit
 import json
 import os
+import signal
 import uuid
+from collections.abc import Callable
 from contextlib import suppress
+from functools import wraps
 from pathlib import Path
+from typing import Final
 
 from querygauge.everything import Everything
+from querygauge.flush import flush_thread
 from querygauge.forking import survive_forks
 from querygauge.gauge import also_write
+from querygauge.logs import get_logger
 from querygauge.registry import registry
 from querygauge.settings import load_settings
 from querygauge.values import Snapshot
 
 __all__ = ["begin"]
 
+log = get_logger(__name__)
 
-def begin(folder: str) -> None:
+
+# What a process may send itself to end by, as whoever sent it expects.
+_ENDING: Final = frozenset({signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM})
+
+
+def begin(folder: str, tell: Callable[[], None]) -> None:
     """
     Measures whatever this process makes, with the settings of its environment.
 
     Args:
         folder: Where its tally goes; empty for none.
+        tell: Says the line at the end, if this is the process to do so.
 
     Raises:
         SettingsError: If a setting is impossible.
@@ -35,12 +48,37 @@ def begin(folder: str) -> None:
     everything = Everything(load_settings({}), yields=True)
     with registry.lock:
         everything.begin()
-    if folder:
-        tally = _Tally(Path(folder), everything)
+    if not folder:
+        _end_before_own_signal(flush_thread().finish)
+        return
+    tally = _Tally(Path(folder), everything)
+    tally.keep()
+    also_write(tally)
+    # Engines made since are in no snapshot if nothing was sent.
+    atexit.register(tally.keep)
+
+    def end() -> None:
+        flush_thread().finish()
         tally.keep()
-        also_write(tally)
-        # Engines made since are in no snapshot if nothing was sent.
-        atexit.register(tally.keep)
+        tell()
+
+    _end_before_own_signal(end)
+
+
+def _end_before_own_signal(end: Callable[[], None]) -> None:
+    """Has `end` called before this process ends by a signal of its own, as uvicorn does once it has shut down."""
+    original = signal.raise_signal
+
+    @wraps(original)
+    def raise_signal(signalnum: int, /) -> None:
+        if signalnum in _ENDING and signal.getsignal(signalnum) is signal.SIG_DFL:
+            try:
+                end()
+            except Exception:
+                log.exception("end_failed")
+        original(signalnum)
+
+    signal.raise_signal = raise_signal
 
 
 class _Tally:

@@ -15,6 +15,7 @@ import sys
 
 TYPE_CHECKING = False  # typing takes longer to load than all of this
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import ModuleType
     from typing import Any
 
@@ -35,19 +36,24 @@ def prepare(run: str) -> None:
             them empty if nothing is to be said.
     """
     process, folder, command = run.split("\n")
-    beginning = _Beginning(folder)
+
+    def tell() -> None:
+        _tell(process, folder, command)
+
+    beginning = _Beginning(folder, tell)
     when_imported = _loaded(_IMPORTS).when_imported
     for package in _SIGNS:
         when_imported(package, beginning.begin)
     if process == str(os.getpid()):
-        atexit.register(_tell, os.getpid(), folder, command)
+        atexit.register(tell)
 
 
 class _Beginning:
     """Begins once, when there is something to measure."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, tell: Callable[[], None]) -> None:
         self._folder = folder
+        self._tell = tell
         self._has_begun = False
 
     def begin(self) -> None:
@@ -58,7 +64,7 @@ class _Beginning:
         try:
             from querygauge.surfaces.run_begin import begin
 
-            begin(self._folder)
+            begin(self._folder, self._tell)
         except Exception as error:
             sys.stderr.write(f"querygauge: nothing is measured in process {os.getpid()}: {error}\n")
 
@@ -71,10 +77,10 @@ def _loaded(path: str) -> ModuleType:
     return module
 
 
-def _tell(process: int, folder: str, command: str) -> None:
-    """Writes one line about all processes to standard error."""
-    if os.getpid() != process:
-        return  # a forked child ends
+def _tell(process: str, folder: str, command: str) -> None:
+    """Writes one line about all processes to standard error, in the one that was started."""
+    if str(os.getpid()) != process:
+        return
     try:
         sys.stderr.write(f"querygauge: {_summary(_tallies(folder), command)}\n")
         sys.stderr.flush()
