@@ -231,6 +231,12 @@ class PoolLedger(NamedTuple):
     folds: Callable[[], None]
     judges: Callable[[int], None]
 
+    def let_go(self, now_ns: int) -> None:
+        """Takes out whatever is held, as nobody will tell of its end: measuring is over."""
+        for connection in tuple(self.held):
+            if self.held.pop(connection, None) is not None:
+                self.moves.append(-now_ns)
+
 
 class PoolRecord(Protocol):
     """Takes what happens in one pool from the host's thread; every method is thread-safe and does not raise."""

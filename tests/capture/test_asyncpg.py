@@ -609,6 +609,31 @@ async def test_what_a_lost_connection_was_held_for_ends_when_its_id_is_another_s
     assert (metrics.total_checkouts, metrics.total_checkins) == (3, 3)
 
 
+@pytest.mark.parametrize("is_served", [True, False])
+async def test_who_waits_as_the_gauge_is_closed_holds_nothing(pool: Any, *, is_served: bool) -> None:
+    """Nobody will tell of the end of what is held by then, nor of what is got later: it is neither held nor counted."""
+    gauge = watch(pool)
+    held = [await pool.acquire(), await pool.acquire()]
+    waiting = asyncio.ensure_future(pool.acquire(timeout=None if is_served else 0.01))
+    await asyncio.sleep(0)
+    assert gauge.pool.get_current_snapshot().waiting_count == 1
+    gauge.close()
+    if is_served:
+        await pool.release(held.pop())
+        held.append(await waiting)
+    else:
+        with pytest.raises(TimeoutError):
+            await waiting
+    snapshot, metrics = gauge.pool.get_current_snapshot(), gauge.pool.get_metrics()
+    assert (snapshot.holders, snapshot.waiting_count) == ((), 0)
+    assert (metrics.total_requests, metrics.total_checkouts, metrics.total_timeouts) == (2, 2, 0)
+    wanted_ns = {level: spent for level, spent in metrics.demand.times_ns.items() if level}
+    later = gauge.pool.get_metrics().demand.times_ns
+    assert {level: spent for level, spent in later.items() if level} == wanted_ns
+    for connection in held:
+        await pool.release(connection)
+
+
 async def test_fifty_tasks_share_a_pool(pool: Any) -> None:
     """Everything is counted, and nothing is in use in the end."""
     gauge = watch(pool)

@@ -325,6 +325,30 @@ def test_attached_late_to_a_pool_that_keeps_nothing(watch: Watch) -> None:
     watched.check_state(0)
 
 
+@pytest.mark.parametrize("is_refused", [False, True])
+def test_closed_while_one_is_obtained(watch: Watch, *, is_refused: bool) -> None:
+    """Nobody will tell of the end of what is held as a gauge is closed: it is held no more, nor is what follows."""
+    watched = watch()
+
+    def close(*_: Any) -> None:
+        watched.gauge.close()
+        if is_refused:
+            raise OSError
+
+    with watched.engine.connect():
+        event.listen(watched.engine.pool, "connect", close)
+        if is_refused:
+            with pytest.raises(OSError):  # noqa: PT011  # it says nothing
+                watched.engine.connect()
+        else:
+            watched.engine.connect().close()
+        snapshot, metrics = watched.gauge.pool.get_current_snapshot(), watched.gauge.pool.get_metrics()
+    assert (snapshot.active_connections, snapshot.waiting_count, snapshot.holders) == (1, 0, ())
+    assert (metrics.total_requests, metrics.total_checkouts, metrics.total_errors) == (1, 1, 0)
+    later = watched.gauge.pool.get_metrics().demand.times_ns
+    assert later[1] == metrics.demand.times_ns[1]
+
+
 def test_pool_timeout(watch: Watch) -> None:
     """Whoever gives up waiting is a timeout and waits no more."""
     watched = watch(pool_size=1, max_overflow=0, pool_timeout=0.01)

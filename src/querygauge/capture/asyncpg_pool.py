@@ -118,6 +118,7 @@ class AsyncpgPoolHooks:
         self._statements.detach()
         for connection, listener in tuple(self._listeners.items()):
             connection.remove_termination_listener(listener)
+        self._ledger.let_go(time.perf_counter_ns())
         pool = self._pool()
         if pool is None:
             return
@@ -306,6 +307,9 @@ class AsyncpgPoolHooks:
             _OPENING_NS.reset(token)
         ended = time.perf_counter_ns()
         ledger.asked.pop(request, None)
+        if self._is_off:  # since it waited, so that nobody would tell us of its end
+            ledger.moves.append(-ended)
+            return proxy
         try:
             self._lag.touch()
             opening_ns = sum(opening)
@@ -329,6 +333,9 @@ class AsyncpgPoolHooks:
     def _not_obtained(self, request: object, started: int, error: BaseException, timeout: float | None) -> None:
         waited_ns = time.perf_counter_ns() - started
         try:
+            if self._is_off:
+                self._record.record_abandoned(request)
+                return
             self._record.record_request(request, started_ns=started)
             # One that comes before the caller's time is up is that of opening a connection.
             if isinstance(error, TimeoutError) and timeout is not None and waited_ns >= timeout * _NS_PER_S - _EARLY_NS:

@@ -105,6 +105,7 @@ class PoolHooks:
             for name, listener in self._listeners if pool is not None else ():
                 unlisten(pool, name, listener)
         self._wraps.clear()
+        self._ledger.let_go(time.perf_counter_ns())
 
     def read(self) -> PoolGauges:
         """The pool's state now; fits `protocols.PoolReading`."""
@@ -172,7 +173,7 @@ class PoolHooks:
         high_wait_ns, handed = ledger.high_wait_ns, ledger.handed.append
         touch = None if self.lag is None else self.lag.touch
 
-        def connect() -> Any:
+        def connect() -> Any:  # noqa: C901
             if is_off or is_pinging():
                 return original()
             request, started = object(), now()
@@ -190,6 +191,9 @@ class PoolHooks:
                 raise
             ended = now()
             asked.pop(request, None)  # a fork meanwhile has emptied it
+            if is_off:  # since it waited, so that nobody would tell us of its end
+                moved(-ended)
+                return fairy
             try:
                 # A pool that hands the same connection out again while it is held counts on the fairy; that is no
                 # checkout. The event that says the same costs a microsecond more.
@@ -224,6 +228,9 @@ class PoolHooks:
     def _not_obtained(self, request: object, started: int, error: BaseException) -> None:
         waited_ns = time.perf_counter_ns() - started
         try:
+            if self._is_off:
+                self._record.record_abandoned(request)
+                return
             self._record.record_request(request, started_ns=started)
             if isinstance(error, PoolTimeoutError):
                 self._record.record_timeout(request=request, waited_ms=waited_ns / 1e6)
