@@ -3,7 +3,8 @@ One SQLAlchemy pool: comes in, what SQLAlchemy does with it; goes out, calls of 
 
 SQLAlchemy fires no event when a caller begins to wait for a connection, nor when it gives up; the method `connect` of
 the pool *instance* is the only place to see either, so it is replaced. `dispose()` makes a new pool through `recreate`:
-listeners move over to it, replaced methods do not, so `recreate` is replaced as well and attaches the new pool.
+listeners move over to it, replaced methods do not, so `recreate` is replaced as well and attaches the new pool. One
+that another thread was making already, as we came, is attached when the engine says that it was disposed of.
 
 Counting checkouts and checkins drifts as soon as a connection is detached, invalidated or dropped. So what is in use
 and what is idle is read from the pool where it can tell, and else from the connections opened and not closed since.
@@ -14,9 +15,10 @@ Deliberately not here: totals and alerts.
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any, Final
-from weakref import ref
+from weakref import WeakKeyDictionary, ref
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -42,6 +44,10 @@ PINGING: Final[ContextVar[bool]] = ContextVar("querygauge_pinging", default=Fals
 """True inside our own health check, whose checkout belongs in no statistics."""
 
 
+def _nothing() -> None:
+    """What a weak reference gives once nothing is there."""
+
+
 class PoolHooks:
     """
     The attachment to the pool of one engine, whichever pool that is after a `dispose()`.
@@ -64,13 +70,16 @@ class PoolHooks:
     ) -> None:
         self.guard = guard
         self.lag = lag
-        self._pool = ref(engine.pool)
+        self._engine = ref(engine)
         self._record = record
         self._ledger = record.ledger()
         self._find = find_call_site
         self._dialect = dialect
         self._watch_connection = watch_connection
         self._wraps: list[Wraps] = []
+        # Pools that we are attached to; the value is who attached us, as several threads may be about to.
+        self._followed: WeakKeyDictionary[Pool, object] = WeakKeyDictionary()
+        self._last: Callable[[], Pool | None] = _nothing
         self._is_off: list[bool] = []
         # By the id of the pool's entry: a reference would keep the connections of a forgotten engine open.
         self._open: set[int] = set()
@@ -82,29 +91,29 @@ class PoolHooks:
             ("detach", self._guarded("detach", self._on_detach)),
             ("invalidate", self._guarded("invalidate", self._on_invalidate)),
         )
+        self._on_disposed = self._guarded("disposed", lambda disposed: self._follow(disposed.pool))
 
     def attach(self) -> None:
         """Replaces the pool's methods and listens to its events."""
-        pool = self._pool()
-        if pool is None:
-            return
-        self._wrap(pool)
-        for name, listener in self._listeners:
-            listen(pool, name, listener)
-        if self._watch_connection is not None:
-            for entry in (*(_queue_of(pool) or ()), *_kept_by(pool)):
-                if entry.dbapi_connection is not None:
-                    self._watch_connection(entry.dbapi_connection, entry)
+        engine = self._engine()
+        if engine is not None:
+            # First, so that a pool which takes the place of this one is either found here or told of.
+            listen(engine, "engine_disposed", self._on_disposed)
+            self._follow(engine.pool)
 
     def detach(self) -> None:
         """Restores what `attach` found."""
         self._is_off.append(True)
-        for wraps in self._wraps:
+        engine = self._engine()
+        if engine is not None:
+            unlisten(engine, "engine_disposed", self._on_disposed)
+        for wraps in tuple(self._wraps):
             wraps.restore()
-            pool = wraps.owner
-            for name, listener in self._listeners if pool is not None else ():
-                unlisten(pool, name, listener)
-        self._wraps.clear()
+        for followed in self._followed.keyrefs():
+            pool = followed()
+            if pool is not None:
+                for name, listener in self._listeners:
+                    unlisten(pool, name, listener)
         self._ledger.let_go(time.perf_counter_ns())
 
     def read(self) -> PoolGauges:
@@ -114,6 +123,10 @@ class PoolHooks:
         except Exception as error:  # noqa: BLE001  # a pool of the application's own may do anything
             self.guard.caught("reading", error)
             return _NOTHING
+
+    def _pool(self) -> Pool | None:
+        engine = self._engine()
+        return self._last() if engine is None else engine.pool  # a pool may be used that has no engine any more
 
     def _read(self, pool: Any) -> PoolGauges:
         if pool is None:
@@ -251,21 +264,34 @@ class PoolHooks:
             made = original()
             try:
                 self._follow(made)
-                if self._is_off:
-                    self.detach()  # our listeners came along, though the gauge was closed meanwhile
             except Exception as error:  # noqa: BLE001  # the host must not notice
                 self.guard.caught("recreate", error)
             return made
 
         return recreate
 
-    def _follow(self, made: Pool) -> None:
-        """Goes on with the pool that takes the place of the present one; its listeners came along."""
-        self._pool = ref(made)
+    def _follow(self, pool: Pool) -> None:
+        """Goes on with a pool, the first one or one that takes its place, unless another thread has done so."""
+        mine = object()
+        if self._followed.setdefault(pool, mine) is not mine:
+            return
+        self._last = ref(pool)
         self._open.clear()
         self._opened.clear()
-        self._wraps = [wraps for wraps in self._wraps if wraps.owner is not None]
-        self._wrap(made)
+        # In place and one by one: another thread may have attached another pool meanwhile, and do the same.
+        for wraps in tuple(self._wraps):
+            if wraps.owner is None:
+                with suppress(ValueError):
+                    self._wraps.remove(wraps)
+        self._wrap(pool)
+        for name, listener in self._listeners:
+            listen(pool, name, listener)
+        if self._watch_connection is not None:
+            for entry in (*(_queue_of(pool) or ()), *_kept_by(pool)):
+                if entry.dbapi_connection is not None:
+                    self._watch_connection(entry.dbapi_connection, entry)
+        if self._is_off:
+            self.detach()  # our listeners came along, though the gauge was closed meanwhile
 
     def _timed_creator(self, original: Callable[..., Any], is_off: list[bool]) -> Replacement:
         record, guard, now, is_pinging = self._record, self.guard, time.perf_counter_ns, PINGING.get
