@@ -2,8 +2,8 @@
 The collector: a tick folds what the hosts flushed, and a loop of ticks.
 
 A tick takes the store as the last one left it and leaves it whole, so it may be killed at any time and run by
-anybody. `python -m querygauge.collector STORE` is the one that hosts start, each minute; so it loads what it needs
-for it and nothing else. Importing this loads no DuckDB; a tick does.
+anybody. `python -m querygauge.collector STORE` and the limits is what hosts start, each minute; so it loads what it
+needs for it and nothing else. Importing this loads no DuckDB; a tick does.
 """
 
 import os
@@ -19,11 +19,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from querygauge.errors import StoreError
 from querygauge.logs import get_logger
+from querygauge.storage.limits import Limits
 from querygauge.storage.paths import StorePaths
 from querygauge.storage.spool import waiting_files
 
 if TYPE_CHECKING:
     from querygauge.storage.folding import FoldResult
+    from querygauge.storage.rollups import Kept
 
 __all__ = ["TickResult", "main", "run", "tick"]
 
@@ -33,6 +35,7 @@ log = get_logger(__name__)
 _EARLY_BYTES: Final = 8_000_000
 # One takes a quarter of a second with 500 patterns. There are several only after a pause.
 _PERIODS_AT_ONCE: Final = 20
+_DEFAULT_LIMITS: Final = Limits()
 
 
 class TickResult(NamedTuple):
@@ -42,30 +45,44 @@ class TickResult(NamedTuple):
     duration_ms: float
 
 
-def tick(root: Path, *, lock_timeout_s: float = 0.0) -> TickResult:
+def tick(root: Path, limits: Limits = _DEFAULT_LIMITS, *, lock_timeout_s: float = 0.0) -> TickResult:
     """
-    Folds what waits, and rolls up the hours and days that are over.
+    Folds what waits, rolls up the hours and days that are over, and once a day drops what has grown old.
 
     Args:
         root: Directory of the store.
+        limits: For how long what is kept.
         lock_timeout_s: How long to wait for another tick; if it takes longer, nothing is done.
 
     Raises:
         StoreError: If the store cannot be written; everything that waits is kept.
     """
     from querygauge.storage.folding import fold
-    from querygauge.storage.rollups import roll_up
 
     started = time.perf_counter()
     paths = StorePaths(root)
     folded = fold(paths, lock_timeout_s=lock_timeout_s)
-    if folded.has_due:
-        roll_up(paths, datetime.now(UTC), most=_PERIODS_AT_ONCE)
+    if folded.known is not None:
+        _keep_up(paths, folded.known, limits)
     return TickResult(folded, 1e3 * (time.perf_counter() - started))
+
+
+def _keep_up(paths: StorePaths, known: "Kept", limits: Limits) -> None:
+    from querygauge.storage.retention import is_due, retain
+    from querygauge.storage.rollups import roll_up
+
+    now = datetime.now(UTC)
+    if known.due(now.replace(tzinfo=None)) is not None:
+        roll_up(paths, now, most=_PERIODS_AT_ONCE)
+    if is_due(known, limits, now.replace(tzinfo=None)):
+        retained = retain(paths, limits, now)
+        if retained.deleted_count:
+            log.info("store_retained", store=str(paths.root), **retained._asdict())
 
 
 def run(
     root: Path,
+    limits: Limits = _DEFAULT_LIMITS,
     *,
     once: bool = False,
     interval_s: float = 2.0,
@@ -78,6 +95,7 @@ def run(
 
     Args:
         root: Directory of the store.
+        limits: For how long what is kept.
         once: Tick once and return.
         interval_s: Seconds between two looks at the spool.
         fold_interval_s: Seconds between two ticks, at most.
@@ -91,21 +109,23 @@ def run(
     stop = stop or threading.Event()
     paths = StorePaths(root)
     if once:
-        _report(tick(root), on_tick)
+        _report(tick(root, limits), on_tick)
         return
     failure: str | None = None
     due = time.monotonic()
     while not stop.is_set():
         if time.monotonic() >= due or _waiting_bytes(paths) >= _EARLY_BYTES:
-            failure = _tick_logged(root, on_tick, failure)
+            failure = _tick_logged(root, limits, on_tick, failure)
             due = time.monotonic() + fold_interval_s
         stop.wait(interval_s)
 
 
-def _tick_logged(root: Path, on_tick: Callable[[TickResult], None] | None, previous_failure: str | None) -> str | None:
+def _tick_logged(
+    root: Path, limits: Limits, on_tick: Callable[[TickResult], None] | None, previous_failure: str | None
+) -> str | None:
     """Why the tick failed, if it did; logged unless the one before failed for the same reason."""
     try:
-        _report(tick(root), on_tick)
+        _report(tick(root, limits), on_tick)
     except StoreError as error:
         if str(error) != previous_failure:
             log.warning("tick_failed", store=str(root), error=str(error))
@@ -133,7 +153,8 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     try:
-        tick(Path(sys.argv[1]))
+        root, *limits = sys.argv[1:]
+        tick(Path(root), Limits._make(map(int, limits)) if limits else _DEFAULT_LIMITS)
     except StoreError as error:
         sys.exit(f"querygauge: {error}")
 

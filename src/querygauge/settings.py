@@ -64,6 +64,10 @@ class Settings:
         app_root: Directory whose files are the application; None is every file that is not installed.
         flush_interval_s: Seconds between two snapshots written to the spool; fewer than 0.8 are taken as 0.8.
         tick_interval_s: Seconds between two folds.
+        keep_minutes_days: Statistics by minute are kept so long; then those by hour have them.
+        retention_days: So long are kept statistics by hour, slow queries, pools, repetitions and scopes; 7 to 365.
+        keep_daily_days: So long are kept statistics by day.
+        archive: Whether statistics by hour are written to Parquet files before they are dropped.
         spool_max_mb: Snapshots waiting to be folded may take so much disk; the oldest are dropped, and counted.
         snapshot_interval_s: Seconds between two snapshots of a pool; fewer than 0.8 are taken as 0.8.
         snapshot_history_size: Pool snapshots kept.
@@ -94,6 +98,10 @@ class Settings:
     app_root: Path | None = None
     flush_interval_s: float = 10.0
     tick_interval_s: float = 60.0
+    keep_minutes_days: int = 7
+    retention_days: int = 90
+    keep_daily_days: int = 1_826
+    archive: bool = False
     spool_max_mb: float = 256.0
     snapshot_interval_s: float = 5.0
     snapshot_history_size: int = 1_000
@@ -107,6 +115,11 @@ class Settings:
     def __post_init__(self) -> None:
         for name in _NAMES:
             object.__setattr__(self, name, _checked(name, getattr(self, name), name))
+        if not self.keep_minutes_days <= self.retention_days <= self.keep_daily_days:
+            raise SettingsError(
+                "keep_minutes_days <= retention_days <= keep_daily_days must hold, as hours have what minutes had, and "
+                f"days what hours had; got {self.keep_minutes_days}, {self.retention_days} and {self.keep_daily_days}"
+            )
 
     @property
     def effective_history_threshold_ms(self) -> float:
@@ -149,6 +162,9 @@ _RANGES: Final[Mapping[str, _Range]] = MappingProxyType(
         "repetition_threshold": _Range(2, _MANY, includes_least=True),  # a single execution repeats nothing
         "flush_interval_s": _SECONDS,
         "tick_interval_s": _SECONDS,
+        "keep_minutes_days": _Range(1, 365, includes_least=True),
+        "retention_days": _Range(7, 365, includes_least=True),
+        "keep_daily_days": _Range(7, 36_500, includes_least=True),
         "spool_max_mb": _Range(0, _MUCH_MB),
         "snapshot_interval_s": _SECONDS,
         "snapshot_history_size": _COUNT,

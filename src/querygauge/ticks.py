@@ -19,16 +19,18 @@ from querygauge.errors import StoreError
 from querygauge.logs import get_logger
 from querygauge.protocols import Clock
 from querygauge.settings import Settings
+from querygauge.storage.limits import Limits
 from querygauge.storage.locking import FileLock
 from querygauge.storage.paths import StorePaths
 
-__all__ = ["Ticks", "claim_tick", "start_child"]
+__all__ = ["Ticks", "claim_tick", "limits_of", "start_child"]
 
 log = get_logger(__name__)
 
 _FINISH_S: Final = 1.0  # a tick takes some 0.3 s
 _FOLDING: Final = frozenset({"auto", "inline"})
 _US_PER_S: Final = 1_000_000
+_DEFAULT_LIMITS: Final = Limits()
 
 
 class Ticks:
@@ -39,12 +41,14 @@ class Ticks:
         self._mode = "off" if "_pytest" in sys.modules and settings.collector == "auto" else settings.collector
         self._store = store
         self._interval_s = settings.tick_interval_s
+        self._limits = limits_of(settings)
         self._clock = clock
         self._child: subprocess.Popen[bytes] | None = None
         self._has_failed = False
         if self._mode == "inline":
             # By the time the flush thread needs it, the host may have given up the right to read it.
-            import_module("querygauge.storage.folding")
+            for module in ("folding", "retention", "rollups"):
+                import_module(f"querygauge.storage.{module}")
 
     def after_flush(self) -> None:
         """Starts a tick if one is due; never raises, and returns at once unless the mode is `inline`."""
@@ -84,10 +88,10 @@ class Ticks:
 
     def _tick(self) -> None:
         if self._mode == "inline":
-            collector.tick(self._store)
+            collector.tick(self._store, self._limits)
             self._has_failed = False
         else:
-            self._child = start_child(self._store)
+            self._child = start_child(self._store, self._limits)
 
     def _note(self, error: str) -> None:
         if not self._has_failed:
@@ -133,14 +137,19 @@ def _is_due(stamp: Path, interval_s: float, now_us: int) -> bool:
     return abs(now_us - claimed_us) >= interval_s * _US_PER_S
 
 
-def start_child(root: Path) -> "subprocess.Popen[bytes]":
+def limits_of(settings: Settings) -> Limits:
+    """For how long a store keeps what."""
+    return Limits(settings.keep_minutes_days, settings.retention_days, settings.keep_daily_days, settings.archive)
+
+
+def start_child(root: Path, limits: Limits = _DEFAULT_LIMITS) -> "subprocess.Popen[bytes]":
     """
     Starts one tick as a process of its own, which nobody needs to wait for; the caller reaps it with `poll()`.
 
     Raises:
         StoreError: If it cannot be started.
     """
-    command = [_python(), "-m", collector.__name__, str(StorePaths(root).root)]
+    command = [_python(), "-m", collector.__name__, str(StorePaths(root).root), *(str(int(limit)) for limit in limits)]
     try:
         return subprocess.Popen(  # noqa: S603  # our own module, and the host's own store
             command,

@@ -5,6 +5,7 @@ import pickle
 import pkgutil
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -75,7 +76,7 @@ _TICK = "import sys; from querygauge.collector import main; sys.argv[1:] = [{sto
 
 def test_a_tick_loads_what_it_needs(tmp_path: Path) -> None:
     """The process that hosts start each minute folds, and loads neither what measures nor what people look at."""
-    SpoolSink(tmp_path, 10).write(snapshot(5))
+    SpoolSink(tmp_path, 10).write(snapshot(5, ended=datetime.now(UTC)))
     loaded = loaded_by(_TICK.format(store=str(tmp_path)))
     assert (tmp_path / "querygauge.duckdb").exists()
     assert "_duckdb" in loaded

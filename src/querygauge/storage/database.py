@@ -35,10 +35,12 @@ __all__ = [
     "DatabaseError",
     "StoreBusyError",
     "attached",
+    "copied",
     "create_database",
     "first_line",
     "migrate",
     "open_database",
+    "quoted",
     "scratch_connection",
     "statements",
     "transaction",
@@ -210,13 +212,40 @@ def first_line(error: BaseException) -> str:
 
 
 def _create_tables(connection: Connection, path: Path) -> None:
-    connection.execute(f"ATTACH {_quoted(path)} AS store (TYPE duckdb)")
+    connection.execute(f"ATTACH {quoted(path)} AS store (TYPE duckdb)")
     with _used(connection):
         connection.execute(statements("schema.sql"))
         connection.execute(statements("views.sql"))
         created_at = datetime.now(UTC).replace(tzinfo=None)
         connection.execute("INSERT INTO meta (schema_version, created_at) VALUES (?, ?)", [SCHEMA_VERSION, created_at])
     connection.execute("DETACH store")
+
+
+def copied(connection: Connection, paths: StorePaths, *, timeout_s: float) -> None:
+    """
+    Writes the database anew without the room that rows have left; the caller holds the election lock.
+
+    Raises:
+        StoreError: As `attached` does, or if the copy cannot take its place.
+        DatabaseError: If it could not be; the store is as it was.
+    """
+    unfinished = paths.database.with_suffix(".new")
+    log_of_killed = Path(f"{paths.database}.wal")
+    try:
+        for leftover in (unfinished, Path(f"{unfinished}.wal")):
+            leftover.unlink(missing_ok=True)
+        if log_of_killed.exists():  # it belongs to the old file; whoever writes next takes it in
+            return
+        with attached(connection, paths.database, read_only=True, timeout_s=timeout_s):
+            connection.execute(f"ATTACH {quoted(unfinished)} AS fresh (TYPE duckdb)")
+            try:
+                connection.execute("COPY FROM DATABASE store TO fresh")
+            finally:
+                connection.execute("DETACH fresh")
+            # Nobody writes meanwhile. Who has the old file open goes on reading it.
+            unfinished.replace(paths.database)
+    except OSError as error:
+        raise StoreError(f"store {str(paths.database)!r} could not be copied: {error.strerror or error}") from error
 
 
 def migrate(connection: Connection, paths: StorePaths, timeout_s: float) -> None:
@@ -239,7 +268,8 @@ def migrate(connection: Connection, paths: StorePaths, timeout_s: float) -> None
     log.info("store_migrated", store=str(paths.root), before=version, after=SCHEMA_VERSION)
 
 
-def _quoted(path: Path) -> str:
+def quoted(path: Path) -> str:
+    """A path as SQL takes it."""
     escaped = str(path).replace("'", "''")
     return f"'{escaped}'"
 
@@ -249,7 +279,7 @@ def _attach(connection: Connection, path: Path, *, read_only: bool, deadline: fl
     pause = _FIRST_PAUSE_S
     while True:
         try:
-            connection.execute(f"ATTACH {_quoted(path)} AS store (TYPE duckdb{mode})")
+            connection.execute(f"ATTACH {quoted(path)} AS store (TYPE duckdb{mode})")
         except DatabaseError as error:
             reason = first_line(error)
             if not any(words in reason for words in _BUSY):

@@ -33,7 +33,7 @@ from querygauge.storage.database import (
 )
 from querygauge.storage.election import elected
 from querygauge.storage.paths import StorePaths
-from querygauge.storage.rollups import NOTHING_KEPT, kept
+from querygauge.storage.rollups import NOTHING_KEPT, Kept, kept
 from querygauge.storage.spool import TEMPORARY_SUFFIX, read_spool_file, waiting_files
 
 __all__ = ["FoldResult", "fold"]
@@ -62,14 +62,14 @@ class FoldResult(NamedTuple):
         rows: Their rows.
         rejected: Where the files were put that could not be used.
         is_busy: Whether somebody else folds, or holds the database; files may still wait.
-        has_due: Whether an hour or a day is over that is not rolled up.
+        known: What the store says of its minutes, hours and days; None if nobody looked.
     """
 
     files: int = 0
     rows: int = 0
     rejected: tuple[Path, ...] = ()
     is_busy: bool = False
-    has_due: bool = False
+    known: Kept | None = None
 
 
 def fold(
@@ -118,8 +118,7 @@ class _Fold:
                 raise StoreError(
                     f"store {str(self._paths.database)!r} could not be written: {first_line(error)}"
                 ) from error
-        now = datetime.now(UTC).replace(tzinfo=None)
-        return FoldResult(self._files, self._rows, tuple(self._rejected), is_busy, self._kept.due(now) is not None)
+        return FoldResult(self._files, self._rows, tuple(self._rejected), is_busy, None if is_busy else self._kept)
 
     def _fold_all(self, connection: Connection, waiting: list[Path]) -> None:
         folded = self._known(connection)

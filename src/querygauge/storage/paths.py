@@ -57,6 +57,11 @@ class StorePaths:
         return self.root / "tick.stamp"
 
     @property
+    def archive(self) -> Path:
+        """Directory of what was dropped for its age and is kept in files."""
+        return self.root / "archive"
+
+    @property
     def scratch(self) -> Path:
         """Where DuckDB spills to when it outgrows its memory; absent at rest."""
         return self.root / "scratch"

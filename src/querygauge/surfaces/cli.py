@@ -227,14 +227,16 @@ def collect(
 ) -> None:
     """Fold what applications flushed into the store, until SIGTERM or Ctrl-C."""
     from querygauge import collector
+    from querygauge.ticks import limits_of
 
+    limits = limits_of(load_settings({}))
     stop = threading.Event()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signal_number, lambda *_: stop.set())
     root = _store(store)
     if not once:
         typer.echo(f"folding what applications flush into {root}; SIGTERM or Ctrl-C ends it")
-    collector.run(root, once=once, stop=stop, on_tick=_print_tick if once else _print_work)
+    collector.run(root, limits, once=once, stop=stop, on_tick=_print_tick if once else _print_work)
 
 
 @app.command(context_settings={"allow_interspersed_args": False})

@@ -1,0 +1,22 @@
+"""For how long a store keeps what: a value that hosts hand to the collector, so it loads nothing."""
+
+from typing import NamedTuple
+
+__all__ = ["Limits"]
+
+
+class Limits(NamedTuple):
+    """
+    For how many days what is kept, each at least as long as the one before.
+
+    Attributes:
+        minutes_days: Statistics of queries by minute.
+        days: Those by hour, and everything that is told one by one: slow queries, pools, repetitions, scopes.
+        daily_days: Statistics by day.
+        has_archive: Whether statistics by hour are written to a Parquet file of the folder `archive` before they go.
+    """
+
+    minutes_days: int = 7
+    days: int = 90
+    daily_days: int = 1_826
+    has_archive: bool = False

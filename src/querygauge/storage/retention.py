@@ -1,0 +1,239 @@
+"""
+What has grown old leaves the store: minutes first, which hours have, then hours, which days have, then the rest.
+
+Once a day, by whoever ticks. Nothing is dropped that is not rolled up; what is to be kept in files is written there,
+and counted there, before it goes. A database never shrinks by itself, so one that has become half empty is copied.
+
+Deliberately not here: when a period is rolled up.
+"""
+
+import itertools
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from querygauge.errors import StoreError
+from querygauge.storage.database import (
+    Connection,
+    DatabaseError,
+    attached,
+    copied,
+    first_line,
+    quoted,
+    scratch_connection,
+    transaction,
+)
+from querygauge.storage.election import elected
+from querygauge.storage.limits import Limits
+from querygauge.storage.paths import StorePaths
+from querygauge.storage.rollups import Kept, kept
+
+__all__ = ["Retained", "is_due", "retain"]
+
+_DATABASE_TIMEOUT_S: Final = 10.0
+_LEAST_COPIED_BYTES: Final = 16_000_000  # a smaller file is not worth it
+
+_TIERS: Final = (("query_stats", "minute"), ("query_stats_hourly", "hour"), ("query_stats_daily", "day"))
+_DETAIL: Final = (
+    ("scope_stats", "minute"),
+    ("slow_queries", "started_at"),
+    ("pool_stats", "minute"),
+    ("repetitions", "found_at"),
+    ("process_stats", "minute"),
+)
+
+
+class Retained(NamedTuple):
+    """
+    What left the store.
+
+    Attributes:
+        archived_count: Rows that are in a file of the archive now.
+        deleted_count: Rows that left the database.
+        days_cleaned: Days of which something was dropped.
+        freed_bytes: By how much its file became smaller.
+    """
+
+    archived_count: int = 0
+    deleted_count: int = 0
+    days_cleaned: int = 0
+    freed_bytes: int = 0
+
+
+class _Step(NamedTuple):
+    """Rows of a table to drop: those before `end`."""
+
+    table: str
+    column: str
+    end: datetime
+
+    @property
+    def condition(self) -> str:
+        return f'"{self.column}" < $end'
+
+
+def is_due(known: Kept, limits: Limits, now: datetime) -> bool:
+    """Whether a day has gone by since minutes were dropped last; `now` is naive UTC."""
+    return _day_before(now, limits.minutes_days) > known.minutes_since
+
+
+def retain(
+    paths: StorePaths,
+    limits: Limits,
+    now: datetime,
+    *,
+    database_timeout_s: float = _DATABASE_TIMEOUT_S,
+    on_table: Callable[[str], None] | None = None,
+) -> Retained:
+    """
+    Drops what is older than its limit, by whole days, and gives the space back.
+
+    Args:
+        paths: The store.
+        limits: For how long what is kept.
+        now: UTC.
+        database_timeout_s: How long to wait for somebody who holds the database open.
+        on_table: Is told each table before it is looked at.
+
+    Returns:
+        What was dropped; nothing if somebody else changes the store.
+
+    Raises:
+        StoreError: If the store or the archive cannot be written; what is not in the archive is not dropped.
+    """
+    with elected(paths, 0.0) as is_elected:
+        if not is_elected:
+            return Retained()
+        try:
+            with scratch_connection(paths) as connection:
+                return _Retention(connection, paths, database_timeout_s, on_table).run(limits, now)
+        except DatabaseError as error:
+            raise StoreError(f"store {str(paths.database)!r} could not be written: {first_line(error)}") from error
+
+
+class _Retention:
+    """One run, while the election lock is held."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        paths: StorePaths,
+        timeout_s: float,
+        on_table: Callable[[str], None] | None,
+    ) -> None:
+        self._connection = connection
+        self._paths = paths
+        self._timeout_s = timeout_s
+        self._on_table = on_table or (lambda _: None)
+
+    def run(self, limits: Limits, now: datetime) -> Retained:
+        moment, before = now.astimezone(UTC).replace(tzinfo=None), self._paths.database.stat().st_size
+        with attached(self._connection, self._paths.database, read_only=True, timeout_s=self._timeout_s):
+            steps = _steps(kept(self._connection), limits, moment)
+            counts = {step.table: self._count(step) for step in steps}
+            days = self._days(steps)
+        archived = self._archived(steps[1]) if limits.has_archive and counts[steps[1].table] else 0
+        self._drop(steps, moment - timedelta(days=limits.daily_days))
+        self._compact()
+        freed = max(0, before - self._paths.database.stat().st_size)
+        return Retained(archived, sum(counts.values()), days, freed)
+
+    def _count(self, step: _Step) -> int:
+        self._on_table(step.table)
+        found = self._connection.execute(
+            f"SELECT count(*) FROM store.{step.table} WHERE {step.condition}",  # noqa: S608  # built of constants
+            {"end": step.end},
+        ).fetchone()
+        return 0 if found is None else int(found[0])
+
+    def _days(self, steps: tuple[_Step, ...]) -> int:
+        days: set[object] = set()
+        for step in steps:
+            days |= {
+                row[0]
+                for row in self._connection.execute(
+                    f"SELECT DISTINCT date_trunc('day', \"{step.column}\") "  # noqa: S608  # built of constants
+                    f"FROM store.{step.table} WHERE {step.condition}",
+                    {"end": step.end},
+                ).fetchall()
+            }
+        return len(days)
+
+    def _archived(self, step: _Step) -> int:
+        """Writes what is to go into a file, and reads it back; how many rows it has."""
+        folder = self._paths.archive
+        temporary = folder / ".unfinished.parquet"
+        totals = f'count(*), sum(executions), sum(total_ns), min("{step.column}"), max("{step.column}")'
+        try:
+            folder.mkdir(exist_ok=True)
+            with attached(self._connection, self._paths.database, read_only=True, timeout_s=self._timeout_s):
+                leaving = f"FROM store.{step.table} WHERE {step.condition}"
+                chosen = {"end": step.end}
+                self._connection.execute(
+                    f'COPY (SELECT * {leaving} ORDER BY "{step.column}") '  # built of constants
+                    f"TO {quoted(temporary)} (FORMAT parquet, COMPRESSION zstd)",
+                    chosen,
+                )
+                expected = self._connection.execute(f"SELECT {totals} {leaving}", chosen).fetchone()
+            written = self._connection.execute(f"SELECT {totals} FROM read_parquet({quoted(temporary)})").fetchone()  # noqa: S608
+            if expected is None or written != expected:
+                raise StoreError(
+                    f"the archive {str(temporary)!r} must have all that is dropped, {expected}; got {written}"
+                )
+            temporary.replace(_free_name(folder, f"query_stats_archive_{expected[3]:%Y%m%d}_{expected[4]:%Y%m%d}"))
+        except OSError as error:
+            raise StoreError(f"the archive {str(folder)!r} could not be written: {error.strerror or error}") from error
+        return int(expected[0])
+
+    def _drop(self, steps: tuple[_Step, ...], oldest: datetime) -> None:
+        minutes, hours = steps[0].end, steps[1].end
+        with (
+            attached(self._connection, self._paths.database, read_only=False, timeout_s=self._timeout_s),
+            transaction(self._connection),
+        ):
+            for step in steps:
+                self._connection.execute(
+                    f"DELETE FROM store.{step.table} WHERE {step.condition}",  # noqa: S608  # built of constants
+                    {"end": step.end},
+                )
+            self._connection.execute("DELETE FROM store.patterns WHERE last_seen < ?", [oldest])
+            self._connection.execute("DELETE FROM store.processes WHERE last_at < ?", [hours])
+            self._connection.execute("DELETE FROM store.running WHERE seen_at < ?", [hours])
+            self._connection.execute("UPDATE store.meta SET minutes_since = ?, hours_since = ?", [minutes, hours])
+
+    def _compact(self) -> None:
+        with attached(self._connection, self._paths.database, read_only=True, timeout_s=self._timeout_s):
+            found = self._connection.execute(
+                "SELECT block_size, used_blocks, free_blocks FROM pragma_database_size() WHERE database_name = 'store'"
+            ).fetchone()
+        block_size, used, free = found or (0, 0, 0)
+        if free > used and free * block_size >= _LEAST_COPIED_BYTES:
+            copied(self._connection, self._paths, timeout_s=self._timeout_s)
+
+
+def _steps(known: Kept, limits: Limits, moment: datetime) -> tuple[_Step, ...]:
+    """What to drop of which table; what is not rolled up stays, and a limit that was in force is not taken back."""
+    hours = min((period.begin for period in known.pending if period.tier == "hour"), default=moment)
+    days = min((period.begin for period in known.pending if period.tier == "day"), default=moment)
+    ends = (
+        max(known.minutes_since, min(_day_before(moment, limits.minutes_days), hours)),
+        max(known.hours_since, min(_day_before(moment, limits.days), days)),
+        _day_before(moment, limits.daily_days),
+    )
+    tiers = (_Step(table, column, end) for (table, column), end in zip(_TIERS, ends, strict=True))
+    detail = (_Step(table, column, _day_before(moment, limits.days)) for table, column in _DETAIL)
+    return (*tiers, *detail)
+
+
+def _day_before(moment: datetime, days: int) -> datetime:
+    return (moment - timedelta(days=days)).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _free_name(folder: Path, name: str) -> Path:
+    """One that no file has yet: what is archived later, as it came late, is a file of its own."""
+    numbers = itertools.count(2)
+    path = folder / f"{name}.parquet"
+    while path.exists():
+        path = folder / f"{name}_{next(numbers)}.parquet"
+    return path
