@@ -271,8 +271,8 @@ class Fold:
                         if tally is not None:
                             tally[COUNT] += 1
                             tally[NS] += duration_ns
+                    execution = None  # noqa: PLW2901  # none under way: nothing comes before the call that is left
                     durations.append(duration_ns)
-                    execution = None  # noqa: PLW2901  # none under way
                 except _NotNamedYetError:
                     unnamed += (execution,)
                     execution = None  # noqa: PLW2901  # likewise
