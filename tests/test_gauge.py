@@ -1,7 +1,9 @@
 """The gauge: what a flush takes where, what stays in memory, and how it ends."""
 
+import itertools
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +13,17 @@ from sqlalchemy.pool import QueuePool
 from structlog.testing import capture_logs
 
 from conftest import FakeClock
+from interrupting import TooLong, raising_handler, signal_at
 from processes.programs import executions
 from querygauge import gauge as gauge_module
 from querygauge.gauge import Instrumentation
+from querygauge.monitors import pool_counters
 from querygauge.settings import Settings
 from querygauge.storage.paths import StorePaths
 from querygauge.storage.reader import open_store
 from querygauge.storage.spool import waiting_files
+
+POOL_FILES = str(Path(pool_counters.__file__).with_name("pool_"))
 
 
 @pytest.fixture
@@ -292,3 +298,23 @@ def test_what_the_spool_gave_up_is_shown(engine: Engine, make: Make, store: Path
             send(engine)
             gauge.flush()
     assert gauge.snapshot().self_metrics.snapshots_dropped == 3
+
+
+def test_a_signal_handler_that_raises_while_a_pool_is_read_costs_nothing(
+    engine: Engine, make: Make, store: Path
+) -> None:
+    """Wherever it raises: the store takes the next file, with every statement and every checkout in it."""
+    gauge = make(store=store, collector="off")
+    for number in itertools.count():
+        send(engine)
+        with raising_handler(), suppress(TooLong), signal_at(number, POOL_FILES) as places:
+            gauge.pools["main"].get_metrics()
+        if not places:
+            break
+    gauge.flush()
+    with capture_logs() as logs:
+        assert executions(store) == {"mark": number + 1}
+    (window,) = open_store(store).pools()
+    assert (window.metrics.total_checkouts, window.metrics.wait.count, window.metrics.use.count) == (number + 1,) * 3
+    assert number > 50
+    assert not logs

@@ -25,7 +25,7 @@ _EACH_ROUND = (
 # Durations differ from round to round, and so do the buckets they fall into. So does what a loop was blocked for, of
 # which the last thousand times are kept. A demand is of moments, and those of the clock that stands still are others
 # than those that capture reads.
-_MEASURED = frozenset({"Histogram", "_Slice", "Counters", "_Heart", "DemandCounter"})
+_MEASURED = frozenset({"Histogram", "Durations", "Counters", "_Heart", "Demand"})
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")

@@ -2,16 +2,21 @@
 The counters of one pool: in go events from any thread, out come totals, windows and the waits of the last minute.
 
 Nothing is lost, nothing is counted twice and nobody waits, since every event is one step of the interpreter: advancing
-an `itertools.count`, or an append to a deque, which whoever finds 256 entries in it folds into buckets.
+an `itertools.count`, or an append to a deque, which whoever finds 256 entries in it folds into buckets. A signal
+handler of the host may raise in the midst of that, as `monitors.fold` says: so whatever changes is worked out first,
+and then changed in steps without a call, so that it is all there or not at all.
 Deliberately not here: gauges, and what an event means for an alert.
 """
 
-import collections
 import itertools
+from collections import Counter as Counts
+from collections import _count_elements, deque  # type: ignore[attr-defined]  # as in `durations`
 from dataclasses import replace
 from typing import Final
 
-from querygauge.histogram import EMPTY, Histogram, buckets_of
+from querygauge.histogram import EMPTY, Histogram
+from querygauge.interruptions import is_of_host
+from querygauge.monitors.durations import Durations
 from querygauge.monitors.fold_lock import FoldLock
 from querygauge.monitors.pool_demand import DemandCounter
 from querygauge.monitors.queues import taken
@@ -42,7 +47,7 @@ class PoolCounters:
         self.demand = DemandCounter(clock, limits)
         self.peaks = [0, 0]
         self.wait, self.handed, self.use, self.create = (DurationCounter(clock) for _ in range(4))
-        self.lost: collections.deque[str | None] = collections.deque()
+        self.lost: deque[str | None] = deque()
         self.reset()
 
     def reset(self) -> None:
@@ -54,17 +59,17 @@ class PoolCounters:
         self.errors = Counter()
         self.leaks = Counter()
         self.lost.clear()
-        self._lost_in_window: collections.Counter[str | None] = collections.Counter()
-        self.health_checks = Counter()
+        self._lost_in_window: Counts[str | None] = Counts()
+        self.health_checks_passed = Counter()
         self.health_checks_failed = Counter()
         # In place, as capture holds on to the queues and the peaks.
         for durations in (self.wait, self.handed, self.use, self.create):
             durations.reset(self._lock)
         self.demand.reset()
         self.peaks[:] = 0, 0
-        self._handed_drained = self._handed_in_window = 0
-        self._peaks = (0, 0)
-        self._seen: collections.deque[tuple[int, int]] = collections.deque()
+        self._handed_drained = 0
+        self._highest = [(0, 0)]  # and what was seen since it was the highest
+        self._seen: deque[tuple[int, int]] = deque()
         self._drained = PoolMetrics()
 
     def see(self, active: int, waiting: int) -> None:
@@ -76,12 +81,11 @@ class PoolCounters:
             peaks[:] = max(active, peaks[0]), max(waiting, peaks[1])
 
     def _fold_peaks(self) -> tuple[int, int]:
-        active, waiting = self._peaks
-        for _ in range(len(self._seen)):
-            seen_active, seen_waiting = self._seen.popleft()
-            active, waiting = max(active, seen_active), max(waiting, seen_waiting)
-        self._peaks = active, waiting
-        return self._peaks
+        highest = self._highest
+        highest += taken(self._seen)
+        peaks = max(active for active, _ in highest), max(waiting for _, waiting in highest)
+        highest[:] = (peaks,)
+        return peaks
 
     def fold(self) -> None:
         """Sorts the durations that wait into their buckets, and adds the demand up."""
@@ -110,7 +114,11 @@ class PoolCounters:
     def totals(self) -> PoolMetrics:
         """Everything counted since the beginning; up to the last drain for who interrupted the counting."""
         with self._lock.held() as is_free:
-            return self._drained.merged(self._window()) if is_free else self._drained
+            if not is_free:
+                return self._drained
+            for durations in (self.wait, self.handed, self.use, self.create):
+                durations.fold()
+            return self._drained.merged(self._window())
 
     def drain(self, active: int, waiting: int, *, is_empty: bool, keeps_idle: bool) -> PoolMetrics:
         """
@@ -125,19 +133,23 @@ class PoolCounters:
         with self._lock.held() as is_free:
             if not is_free:
                 return PoolMetrics()
+            for durations in (self.wait, self.handed, self.use, self.create):
+                durations.close()
             window = self._window()
-            if keeps_idle and _without_time(window) == PoolMetrics():
+            is_idle = keeps_idle and _without_time(window) == PoolMetrics()
+            if is_idle:
                 window = _without_time(window, peak_active=window.peak_active, peak_waiting=window.peak_waiting)
-            else:
-                self.demand.drain()
             if is_empty:
                 self.demand.settle()
-            self._handed_drained += self._handed_in_window
-            self._lost_in_window.clear()
-            for durations in (self.wait, self.handed, self.use, self.create):
-                durations.drain()
-            self._drained = self._drained.merged(window)
-            self._peaks = active, waiting
+            drained = self._drained.merged(window)
+            handed_drained = self._handed_drained + self.handed.closed.count
+            lost: Counts[str | None] = Counts()
+            # From here on nothing is called, so that the new window begins with all of them, or with none.
+            self.wait.closed = self.handed.closed = self.use.closed = self.create.closed = EMPTY
+            if not is_idle:
+                self.demand.counted = NO_DEMAND
+            self._drained, self._handed_drained, self._lost_in_window = drained, handed_drained, lost
+            self._highest[:] = ((active, waiting),)
             self.peaks[:] = active, waiting
         return window
 
@@ -147,12 +159,14 @@ class PoolCounters:
             return self.wait.recent().merged(self.handed.recent()) if is_free else EMPTY
 
     def _window(self) -> PoolMetrics:
+        """What was counted since the last drain, of durations those that are folded."""
         drained = self._drained
         peak_active, peak_waiting = self._fold_peaks()
         use, handed = self.use.window(), self.handed.window()
-        self._lost_in_window.update(self.lost.popleft() for _ in range(len(self.lost)))
-        self._handed_in_window = handed.count
+        counting = map(_count_elements, (self._lost_in_window,), (taken(self.lost),))
+        (_,) = counting  # in one step
         handed_count = self._handed_drained + handed.count
+        failed_count = self.health_checks_failed.value()  # once, or more might fail than were made
         return PoolMetrics(
             total_requests=self.requests.value() + handed_count - drained.total_requests,
             total_checkouts=self.checkouts.value() + handed_count - drained.total_checkouts,
@@ -164,8 +178,8 @@ class PoolCounters:
             create=self.create.window(),
             peak_active=peak_active,
             peak_waiting=peak_waiting,
-            health_checks=self.health_checks.value() - drained.health_checks,
-            health_checks_failed=self.health_checks_failed.value() - drained.health_checks_failed,
+            health_checks=self.health_checks_passed.value() + failed_count - drained.health_checks,
+            health_checks_failed=failed_count - drained.health_checks_failed,
             leaks=self.leaks.value() - drained.leaks,
             lost_to_cancellation=self._lost_in_window.total(),
             lost_by_pattern={pattern_id: count for pattern_id, count in self._lost_in_window.items() if pattern_id},
@@ -187,36 +201,46 @@ class Counter:
         add: Counts one; a single step of the interpreter, unlike `+= 1`.
     """
 
-    __slots__ = ("_reads", "add")
+    __slots__ = ("_count", "_reads", "add")
 
     def __init__(self) -> None:
-        self.add = itertools.count().__next__
+        self._count = itertools.count()
+        self.add = self._count.__next__
         self._reads = 0
 
     def value(self) -> int:
         """The count; the caller holds the lock."""
-        # Reading advances it too, which is taken off again.
-        value = self.add() - self._reads
+        reading = itertools.islice(self._count, 1)
+        # Reading advances it too, which is taken off again before anything is called.
+        (value,) = reading
+        value -= self._reads
         self._reads += 1
         return value
 
 
 class DurationCounter:
-    """Durations of one kind; all but `add` are for whoever holds the lock."""
+    """
+    Durations of one kind; all but `add` are for whoever holds the lock.
 
-    __slots__ = ("_clock", "_closed", "_lock", "_open", "_recent", "_window", "queue")
+    Attributes:
+        queue: Takes durations.
+        closed: Those since `closed` was last replaced by `EMPTY`, without the ones of the last seconds, unless `close`
+            was called.
+    """
+
+    __slots__ = ("_clock", "_lock", "_open", "_opened_ns", "_recent", "closed", "queue")
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self.queue: collections.deque[int] = collections.deque()
+        self.queue: deque[int] = deque()
 
     def reset(self, lock: FoldLock) -> None:
         """Forgets everything; the queue stays the same object."""
         self._lock = lock
         self.queue.clear()
-        self._open = _Slice(self._clock.monotonic_ns())
-        self._recent: collections.deque[tuple[int, Histogram]] = collections.deque()
-        self._window = EMPTY
+        self._open, self._opened_ns = Durations(), self._clock.monotonic_ns()
+        self._recent: list[tuple[int, Histogram]] = []
+        self.closed = EMPTY
 
     def add(self, duration_ns: int) -> None:
         """Counts one duration; from any thread, without the lock."""
@@ -235,29 +259,35 @@ class DurationCounter:
     def fold(self) -> None:
         """Empties the queue into the open slice."""
         now_ns = self._clock.monotonic_ns()
-        if now_ns - self._open.started_ns >= _SLICE_NS:
+        if now_ns - self._opened_ns >= _SLICE_NS:
             self._close(now_ns)
-        self._open.add(taken(self.queue))
+        durations = self._open.durations
+        durations += taken(self.queue)
+        try:
+            self._open.settle()
+        except Exception as error:
+            if not is_of_host(error):  # what is no duration must not be met again by every later fold
+                del durations[:]
+            raise
+
+    def close(self) -> None:
+        """Folds, and ends the open slice."""
+        self.fold()
+        self._close(self._clock.monotonic_ns())
 
     def _close(self, now_ns: int) -> None:
         """Turns the open slice into a value of the window and of the last minute."""
-        started_ns, closed = self._open.started_ns, self._open.histogram()
-        self._open = _Slice(now_ns)
-        if closed.count:
-            self._window = self._window.merged(closed)
-            self._recent.append((started_ns, closed))
-        while self._recent and now_ns - self._recent[0][0] > _MINUTE_NS:
-            self._recent.popleft()
+        ended, opened = self._open.histogram(), Durations()
+        recent = [one for one in self._recent if now_ns - one[0] <= _MINUTE_NS]
+        if ended.count and now_ns - self._opened_ns <= _MINUTE_NS:
+            recent += ((self._opened_ns, ended),)
+        closed = self.closed.merged(ended)
+        # From here on nothing is called.
+        self.closed, self._recent, self._open, self._opened_ns = closed, recent, opened, now_ns
 
     def window(self) -> Histogram:
-        """The durations since the last `drain()`."""
-        self.fold()
-        return self._window.merged(self._open.histogram())
-
-    def drain(self) -> None:
-        """Begins a new window after what `window()` returned; what arrived since is in the queue."""
-        self._close(self._clock.monotonic_ns())
-        self._window = EMPTY
+        """The durations since `closed` was last replaced, as far as they are folded."""
+        return self.closed.merged(self._open.histogram())
 
     def recent(self) -> Histogram:
         """The durations of the last minute."""
@@ -266,28 +296,3 @@ class DurationCounter:
         for _, closed in self._recent:
             recent = recent.merged(closed)
         return recent
-
-
-class _Slice:
-    """Durations of some seconds, in a form that can still be added to."""
-
-    __slots__ = ("buckets", "count", "max_ns", "min_ns", "started_ns", "total_ns")
-
-    def __init__(self, started_ns: int) -> None:
-        self.started_ns = started_ns
-        self.count = self.total_ns = self.min_ns = self.max_ns = 0
-        self.buckets: collections.Counter[int] = collections.Counter()
-
-    def add(self, durations_ns: list[int]) -> None:
-        if durations_ns:
-            shortest_ns = min(durations_ns)
-            self.min_ns = min(self.min_ns, shortest_ns) if self.count else shortest_ns
-            self.max_ns = max(self.max_ns, *durations_ns)
-            self.count += len(durations_ns)
-            self.total_ns += sum(durations_ns)
-            self.buckets.update(buckets_of(durations_ns))
-
-    def histogram(self) -> Histogram:
-        if not self.count:
-            return EMPTY
-        return Histogram(self.count, self.total_ns, self.min_ns, self.max_ns, dict(self.buckets))

@@ -235,8 +235,9 @@ class ConnectionPoolMonitor(PoolRecorder):
             self._poll_lock.release()
 
     def _health_checked(self, check: HealthCheck, failed_in_row: int) -> None:
-        self._counters.health_checks.add()
-        if not check.is_healthy:
+        if check.is_healthy:
+            self._counters.health_checks_passed.add()
+        else:
             self._counters.health_checks_failed.add()
             self._alerts.health_check_failed(check, failed_in_row)
 

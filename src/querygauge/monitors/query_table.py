@@ -6,12 +6,12 @@ changed, so whoever reads it needs no lock while merging. Deliberately not here:
 has both.
 """
 
-from collections import Counter, _count_elements  # type: ignore[attr-defined]  # Counter.update() without a step of Python
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from querygauge.clock import datetime_of
-from querygauge.histogram import Histogram, buckets_of
+from querygauge.monitors.durations import Durations
 from querygauge.monitors.kept_stats import KeptStats
 from querygauge.patterns.cache import OTHER
 from querygauge.values import (
@@ -39,7 +39,7 @@ _NS_PER_US: Final = 1_000
 _SCOPES_PER_PATTERN: Final = 2  # on average; beyond it the executions of further ones are counted as of other scopes
 
 
-class Counters:
+class Counters(Durations):
     """
     What one pattern did on one target in one scope within a window.
 
@@ -48,7 +48,6 @@ class Counters:
     durations wait until there are several to be sorted into buckets at once.
 
     Attributes:
-        durations: Nanoseconds of the executions since the last `settle()`.
         outcomes: Executions by how they ended, without those that ended well.
         lines: Executions by the line that sent them, of those for which it was looked for.
         phases: Nanoseconds by phase, in the order of `values.PHASES`.
@@ -57,38 +56,22 @@ class Counters:
     """
 
     __slots__ = (
-        "_buckets", "_label", "_max_ns", "_min_ns", "_pattern", "_target", "_total_ns", "durations", "first_ns",
-        "last_ns", "lines", "outcomes", "phases", "rows", "rows_unknown", "slow", "unit_key",
+        "_label", "_pattern", "_target", "first_ns", "last_ns", "lines", "outcomes", "phases", "rows", "rows_unknown",
+        "slow", "unit_key",
     )  # fmt: skip
 
     def __init__(self, label: ScopeLabel | None, target: str, pattern: Pattern, started_ns: int) -> None:
+        super().__init__()
         self._label = label
         self._target = target
         self._pattern = pattern
         self.outcomes = [0, 0, 0, 0]
-        self.slow = self.rows = self.rows_unknown = self._total_ns = 0
-        self._min_ns = self._max_ns = 0
+        self.slow = self.rows = self.rows_unknown = 0
         self.first_ns = self.last_ns = started_ns
-        self.durations: list[int] = []
-        self._buckets: Counter[int] = Counter()
         self.lines: dict[str, int] = {}
         self.phases = [0] * len(PHASES)
         is_repeatable = pattern.category == "query" and pattern.id != OTHER.id
         self.unit_key = f"{target} {pattern.id}" if is_repeatable else None
-
-    def settle(self) -> None:
-        """Sorts the durations that wait into buckets."""
-        durations = self.durations
-        if not durations:
-            return
-        total_ns, min_ns, max_ns = self._total_ns + sum(durations), min(durations), max(durations)
-        if self._buckets:
-            min_ns, max_ns = min(min_ns, self._min_ns), max(max_ns, self._max_ns)
-        sorting = map(_count_elements, (self._buckets,), (buckets_of(durations),))
-        # From here on nothing is called that a signal handler could interrupt; see the fold.
-        (_,) = sorting
-        self._total_ns, self._min_ns, self._max_ns = total_ns, min_ns, max_ns
-        del durations[:]
 
     def add_row(
         self, started_ns: Sequence[int], durations_ns: Sequence[int], rows: Sequence[int], line: str | None
@@ -108,7 +91,7 @@ class Counters:
         known = rows if min(rows) >= 0 else [number for number in rows if number >= 0]
         returned, unknown, times = sum(known), len(rows) - len(known), len(durations_ns)
         lines, has_room = self.lines, len(self.lines) < LINES_LIMIT
-        # As above.
+        # From here on nothing is called that a signal handler could interrupt; see the fold.
         if line is not None:
             if line in lines:
                 lines[line] += times
@@ -132,8 +115,8 @@ class Counters:
             offset_us: What a monotonic moment lacks, in microseconds, to one of the epoch.
             tags: Of the scope; one mapping for all of its patterns.
         """
-        self.settle()
-        count = self._buckets.total()
+        durations = self.histogram()
+        count = durations.count
         return QueryStats(
             self._pattern,
             self._target,
@@ -141,7 +124,7 @@ class Counters:
             self.slow,
             self.rows,
             count - self.rows_unknown,
-            Histogram(count, self._total_ns, self._min_ns, self._max_ns, dict(self._buckets)),
+            durations,
             datetime_of(offset_us + self.first_ns // _NS_PER_US),
             datetime_of(offset_us + self.last_ns // _NS_PER_US),
             PhaseTimes(*self.phases),
