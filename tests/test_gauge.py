@@ -22,6 +22,7 @@ from querygauge.settings import Settings
 from querygauge.storage.paths import StorePaths
 from querygauge.storage.reader import open_store
 from querygauge.storage.spool import waiting_files
+from querygauge.values import PoolMetrics
 
 POOL_FILES = str(Path(pool_counters.__file__).with_name("pool_"))
 
@@ -318,3 +319,22 @@ def test_a_signal_handler_that_raises_while_a_pool_is_read_costs_nothing(
     assert (window.metrics.total_checkouts, window.metrics.wait.count, window.metrics.use.count) == (number + 1,) * 3
     assert number > 50
     assert not logs
+
+
+def test_a_pool_window_that_cannot_be_costs_no_statement(engine: Engine, make: Make, store: Path) -> None:
+    """It is left out and named, and those after it are taken."""
+    gauge = make(store=store, collector="off")
+    pool = gauge.pools["main"]
+    pool._counters._drained = PoolMetrics(total_errors=5)  # stands for a mistake in the counting
+    send(engine)
+    with capture_logs() as logs:
+        gauge.flush()
+    assert [(entry["event"], entry["pool"], entry["error"]) for entry in logs] == [
+        ("pool_window_left_out", "main", "total_errors must be >= 0; got -5")
+    ]
+    assert executions(store) == {"mark": 1}
+    send(engine)
+    gauge.flush()
+    (window,) = open_store(store).pools()
+    assert window.metrics.total_checkouts == 1
+    assert executions(store) == {"mark": 2}

@@ -12,14 +12,18 @@ from typing import Any
 
 from querygauge.attachments import Attachment, Monitors, attachment_of, has_pool, identity_of
 from querygauge.capture.guard import Guard
+from querygauge.logs import get_logger
 from querygauge.monitors.pool_monitor import ConnectionPoolMonitor
 from querygauge.monitors.query_monitor import QueryMonitor
+from querygauge.monitors.window_check import fault_of
 from querygauge.patterns.cache import PatternCache
 from querygauge.protocols import Clock
 from querygauge.settings import Settings
 from querygauge.values import PoolWindow, RunningState
 
 __all__ = ["Watched"]
+
+log = get_logger(__name__)
 
 
 class Watched:
@@ -152,7 +156,7 @@ class Watched:
         for name in gone:
             pools[name].stop_delivery()
             self._alerts_dropped_of_gone += pools[name].alerts_dropped
-        return tuple(pool.drain(keeps_idle=keeps_idle) for pool in pools.values())
+        return tuple(filter(_is_possible, (pool.drain(keeps_idle=keeps_idle) for pool in pools.values())))
 
     def running(self, clock: Clock, threshold_ns: int, limit: int | None = None) -> tuple[RunningState, ...]:
         """
@@ -185,3 +189,11 @@ class Watched:
     def alerts_dropped(self) -> int:
         """Alerts of pools that no handler saw."""
         return self._alerts_dropped_of_gone + sum(pool.alerts_dropped for pool in tuple(self.pools.values()))
+
+
+def _is_possible(window: PoolWindow) -> bool:
+    """Whether the store can take a window; one that it cannot costs itself, and not the statements beside it."""
+    fault = fault_of(window)
+    if fault is not None:
+        log.warning("pool_window_left_out", pool=window.pool, error=fault)
+    return fault is None
