@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,11 @@ import typer.main
 from typer.testing import CliRunner
 
 import querygauge
+from querygauge.storage.reader import open_store
+from querygauge.storage.spool_sink import SpoolSink
 from querygauge.surfaces.cli import app
 from rendering.making import Make
+from storage.making import snapshot, total
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -187,6 +191,24 @@ def test_collect_folds_once(run: Command, store: Path) -> None:
     assert "folded 1 snapshot, " in run("collect", "--once", "--store", store).stdout
     assert not list((store / "spool").glob("*.ndjson"))
     assert run("collect", "--once", "--store", store).stdout == "nothing waits\n"
+
+
+def test_prune_drops_what_is_old_and_tells(run: Command, tmp_path: Path) -> None:
+    """As a sentence, and as JSON; hours are in the archive if that is asked for."""
+    long_ago = datetime.now(UTC) - timedelta(days=200)
+    SpoolSink(tmp_path, 10).write(snapshot(5, ended=long_ago))
+    assert run("store", "prune", "--store", tmp_path, "--archive").stdout.startswith(
+        f"dropped 3 rows of 1 days; 1 by hour are in {tmp_path / 'archive'}"
+    )
+    assert run("store", "prune", "--store", tmp_path).stdout == "nothing is older than its limit\n"
+    assert json.loads(run("store", "prune", "--store", tmp_path, "--json").stdout) == {
+        "archived_count": 0,
+        "deleted_count": 0,
+        "days_cleaned": 0,
+        "freed_bytes": 0,
+        "is_busy": False,
+    }
+    assert total(open_store(tmp_path).query_stats()) == 5
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -29,7 +29,7 @@ from querygauge.storage.limits import Limits
 from querygauge.storage.paths import StorePaths
 from querygauge.storage.rollups import Kept, kept
 
-__all__ = ["Retained", "is_due", "retain"]
+__all__ = ["STEPS", "Retained", "is_due", "retain"]
 
 _DATABASE_TIMEOUT_S: Final = 10.0
 _LEAST_COPIED_BYTES: Final = 16_000_000  # a smaller file is not worth it
@@ -44,6 +44,10 @@ _DETAIL: Final = (
 )
 
 
+STEPS: Final = len(_TIERS) + len(_DETAIL) + 2
+"""How many steps a run has at most: the archive, each table, and the copy."""
+
+
 class Retained(NamedTuple):
     """
     What left the store.
@@ -53,12 +57,14 @@ class Retained(NamedTuple):
         deleted_count: Rows that left the database.
         days_cleaned: Days of which something was dropped.
         freed_bytes: By how much its file became smaller.
+        is_busy: Whether somebody else changes the store, and nothing was looked at.
     """
 
     archived_count: int = 0
     deleted_count: int = 0
     days_cleaned: int = 0
     freed_bytes: int = 0
+    is_busy: bool = False
 
 
 class _Step(NamedTuple):
@@ -84,7 +90,7 @@ def retain(
     now: datetime,
     *,
     database_timeout_s: float = _DATABASE_TIMEOUT_S,
-    on_table: Callable[[str], None] | None = None,
+    on_step: Callable[[str], None] | None = None,
 ) -> Retained:
     """
     Drops what is older than its limit, by whole days, and gives the space back.
@@ -94,7 +100,7 @@ def retain(
         limits: For how long what is kept.
         now: UTC.
         database_timeout_s: How long to wait for somebody who holds the database open.
-        on_table: Is told each table before it is looked at.
+        on_step: Is told what comes next, of `STEPS` at most.
 
     Returns:
         What was dropped; nothing if somebody else changes the store.
@@ -104,10 +110,10 @@ def retain(
     """
     with elected(paths, 0.0) as is_elected:
         if not is_elected:
-            return Retained()
+            return Retained(is_busy=True)
         try:
             with scratch_connection(paths) as connection:
-                return _Retention(connection, paths, database_timeout_s, on_table).run(limits, now)
+                return _Retention(connection, paths, database_timeout_s, on_step).run(limits, now)
         except DatabaseError as error:
             raise StoreError(f"store {str(paths.database)!r} could not be written: {first_line(error)}") from error
 
@@ -120,12 +126,12 @@ class _Retention:
         connection: Connection,
         paths: StorePaths,
         timeout_s: float,
-        on_table: Callable[[str], None] | None,
+        on_step: Callable[[str], None] | None,
     ) -> None:
         self._connection = connection
         self._paths = paths
         self._timeout_s = timeout_s
-        self._on_table = on_table or (lambda _: None)
+        self._on_step = on_step or (lambda _: None)
 
     def run(self, limits: Limits, now: datetime) -> Retained:
         moment, before = now.astimezone(UTC).replace(tzinfo=None), self._paths.database.stat().st_size
@@ -140,7 +146,6 @@ class _Retention:
         return Retained(archived, sum(counts.values()), days, freed)
 
     def _count(self, step: _Step) -> int:
-        self._on_table(step.table)
         found = self._connection.execute(
             f"SELECT count(*) FROM store.{step.table} WHERE {step.condition}",  # noqa: S608  # built of constants
             {"end": step.end},
@@ -162,6 +167,7 @@ class _Retention:
 
     def _archived(self, step: _Step) -> int:
         """Writes what is to go into a file, and reads it back; how many rows it has."""
+        self._on_step("writing the archive")
         folder = self._paths.archive
         temporary = folder / ".unfinished.parquet"
         totals = f'count(*), sum(executions), sum(total_ns), min("{step.column}"), max("{step.column}")'
@@ -193,6 +199,7 @@ class _Retention:
             transaction(self._connection),
         ):
             for step in steps:
+                self._on_step(f"dropping from {step.table}")
                 self._connection.execute(
                     f"DELETE FROM store.{step.table} WHERE {step.condition}",  # noqa: S608  # built of constants
                     {"end": step.end},
@@ -209,6 +216,7 @@ class _Retention:
             ).fetchone()
         block_size, used, free = found or (0, 0, 0)
         if free > used and free * block_size >= _LEAST_COPIED_BYTES:
+            self._on_step("writing the database anew")
             copied(self._connection, self._paths, timeout_s=self._timeout_s)
 
 

@@ -47,6 +47,8 @@ app = typer.Typer(
 )
 patterns_app = typer.Typer(help="Single queries: their text, statistics and history.", no_args_is_help=True)
 app.add_typer(patterns_app, name="patterns")
+store_app = typer.Typer(help="The store itself: what it keeps.", no_args_is_help=True)
+app.add_typer(store_app, name="store")
 
 
 class Format(StrEnum):
@@ -237,6 +239,22 @@ def collect(
     if not once:
         typer.echo(f"folding what applications flush into {root}; SIGTERM or Ctrl-C ends it")
     collector.run(root, limits, once=once, stop=stop, on_tick=_print_tick if once else _print_work)
+
+
+@store_app.command()
+def prune(
+    store: Store = None,
+    archive: Annotated[
+        bool, typer.Option("--archive", help="Write statistics by hour to a Parquet file before they go.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Drop now what is older than the settings say; the collector does it once a day."""
+    from querygauge.surfaces.prune_command import run_prune
+    from querygauge.ticks import limits_of
+
+    limits = limits_of(load_settings({"archive": True} if archive else {}))
+    run_prune(_store(store), limits, as_json=as_json)
 
 
 @app.command(context_settings={"allow_interspersed_args": False})

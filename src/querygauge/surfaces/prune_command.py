@@ -1,0 +1,56 @@
+"""
+What is old leaves the store by hand: in go its directory and the limits, out comes what was dropped.
+
+Deliberately not here: what is dropped (`storage.retention`).
+"""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from querygauge.rendering.formats import number
+from querygauge.storage.limits import Limits
+from querygauge.storage.paths import StorePaths
+from querygauge.storage.reader import open_store
+from querygauge.storage.retention import STEPS, Retained, retain
+from querygauge.storage.rollups import roll_up
+
+__all__ = ["run_prune"]
+
+
+def run_prune(root: Path, limits: Limits, *, as_json: bool) -> None:
+    """
+    Folds what waits, rolls up what is over, drops what is older than its limit, and prints what that was.
+
+    Args:
+        root: Directory of the store.
+        limits: For how long what is kept.
+        as_json: Whether JSON is printed.
+
+    Raises:
+        StoreError: If there is no store, or it cannot be written.
+    """
+    now = datetime.now(UTC)
+    paths = open_store(root).paths
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+        task = progress.add_task("rolling up", total=STEPS + 1)
+        roll_up(paths, now)
+        retained = retain(paths, limits, now, on_step=lambda step: progress.update(task, description=step, advance=1))
+    typer.echo(json.dumps(retained._asdict(), indent=1) if as_json else _told(paths, retained))
+
+
+def _told(paths: StorePaths, retained: Retained) -> str:
+    if retained.is_busy:
+        return "somebody else changes the store; try again in a moment"
+    if not retained.deleted_count:
+        return "nothing is older than its limit"
+    rows = f"dropped {number(retained.deleted_count)} rows of {number(retained.days_cleaned)} days"
+    archived = f"; {number(retained.archived_count)} by hour are in {paths.archive}" if retained.archived_count else ""
+    freed = f"; the database is {retained.freed_bytes / 1e6:,.1f} MB smaller" if retained.freed_bytes else ""
+    return rows + archived + freed
