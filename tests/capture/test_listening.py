@@ -5,12 +5,14 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Engine, event, text
+from sqlalchemy.event import registry
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import NullPool, Pool, QueuePool
 
 from capture.test_detach_after_dispose import listeners
 from databases.engines import NewAsyncEngine, NewEngine
 from querygauge import instrument, uninstrument
+from querygauge.capture import listening
 from querygauge.capture.listening import listen, unlisten
 
 ONE = text("SELECT 1")
@@ -88,6 +90,58 @@ def test_connections_are_known_from_the_next_on(new_engine: NewEngine) -> None:
     assert gauge.pool.get_current_snapshot().idle_connections == 0
     assert gauge.report_data().self_metrics.hook_errors == 0
     gauge.close()
+
+
+@pytest.mark.parametrize("is_watched", [False, True])
+def test_within_the_steps_of_a_host_that_listens(
+    new_engine: NewEngine, monkeypatch: pytest.MonkeyPatch, *, is_watched: bool
+) -> None:
+    """A gauge that begins or ends in the midst of a host's `event.listen` or `event.remove` undoes neither."""
+    engine = new_engine("sqlite3", poolclass=NullPool)
+    told: list[bool] = []
+    made(engine)
+    closed(engine)
+    before = listeners(engine)
+    key: Any = registry._EventKey
+    found, change = key._listen_fn.fget, [closed, made] if is_watched else [made, closed]
+
+    def listened_with(self: Any) -> Any:
+        if self.fn is host:
+            change[0](engine)
+            change.reverse()
+        return found(self)  # which SQLAlchemy adds or removes next
+
+    def host(*_: Any) -> None:
+        told.append(True)
+
+    if is_watched:
+        made(engine)
+    monkeypatch.setattr(key, "_listen_fn", property(listened_with))
+    event.listen(engine.pool, "close", host)
+    engine.connect().close()
+    assert told == [True]
+    event.remove(engine.pool, "close", host)
+    engine.connect().close()
+    assert told == [True]
+    uninstrument(engine)
+    assert listeners(engine) == before
+
+
+def test_changed_as_somebody_begins_to_go_through(new_engine: NewEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Listeners that another thread changes at that moment are gone through as they are then."""
+    pool = new_engine("sqlite3").pool
+    listen(pool, "close", print)
+    found: Any = pool.dispatch.close.listeners
+    kept: list[Any] = []
+
+    def changed(entries: Any) -> tuple[Any, ...]:
+        if not kept:
+            kept.append(repr)
+            found.append(repr)
+        return tuple(entries)
+
+    monkeypatch.setattr(listening, "tuple", changed, raising=False)
+    assert list(found) == [print, repr]
 
 
 def test_a_gauge_closed_within_a_dispose(new_engine: NewEngine) -> None:
