@@ -74,8 +74,9 @@ def _keep_up(paths: StorePaths, known: "Kept", limits: Limits) -> None:
     now = datetime.now(UTC)
     if known.due(now.replace(tzinfo=None)) is not None:
         roll_up(paths, now, most=_PERIODS_AT_ONCE)
-    if is_due(known, limits, now.replace(tzinfo=None)):
-        retained = retain(paths, limits, now)
+    believed = known.believed(now.replace(tzinfo=None))
+    if is_due(known, limits, believed):
+        retained = retain(paths, limits, believed.replace(tzinfo=UTC))
         if retained.deleted_count:
             log.info("store_retained", store=str(paths.root), **retained._asdict())
 

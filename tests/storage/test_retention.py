@@ -1,12 +1,13 @@
 """What has grown old leaves the store, and nothing else does."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 
 import duckdb
 import pytest
 
+from querygauge.collector import tick
 from querygauge.errors import SettingsError, StoreError
 from querygauge.settings import Settings
 from querygauge.storage.database import open_database
@@ -165,6 +166,44 @@ def test_it_is_due_once_a_day(paths: StorePaths) -> None:
     assert not due(now)
     assert not due(now + DAY / 3)
     assert due(now + DAY / 2)
+
+
+def test_a_clock_that_is_ahead_drops_nothing(paths: StorePaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tick, which nobody watches, believes it no further than four days after the last days with rows."""
+    _fill(paths, *range(10))
+    before = _counts(paths)
+    _tick_at(NOON + 3_650 * DAY, paths, monkeypatch)
+    after = _counts(paths)
+    assert before["query_stats"] == 10
+    assert after == {**before, "query_stats": 6}  # those of the last seven days before the eleventh
+    _tick_at(NOON + 11 * DAY, paths, monkeypatch)
+    assert _counts(paths) == after
+
+
+def test_so_does_a_clock_that_is_ahead_everywhere(paths: StorePaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was flushed while it was is one day with rows, or two, however far they are."""
+    _fill(paths, *range(10), 3_649, 3_650)
+    before = _counts(paths)
+    _tick_at(NOON + 3_652 * DAY, paths, monkeypatch)
+    assert _counts(paths) == {**before, "query_stats": 4 + 2}
+
+
+def test_few_days_are_never_old(paths: StorePaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An application that ran on two days, and not since, keeps them."""
+    _fill(paths, 0, 1)
+    before = _counts(paths)
+    _tick_at(NOON + 400 * DAY, paths, monkeypatch)
+    assert _counts(paths) == before
+
+
+def _tick_at(moment: datetime, paths: StorePaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> "Clock":
+            return cls.fromtimestamp(moment.timestamp(), tz)
+
+    monkeypatch.setattr("querygauge.collector.datetime", Clock)
+    tick(paths.root, LIMITS)
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,8 @@ __all__ = ["NOTHING_KEPT", "Kept", "Period", "kept", "roll_up"]
 
 _DATABASE_TIMEOUT_S: Final = 10.0
 _GRACE: Final = timedelta(minutes=2)  # for what processes flush on their way
-_NEVER: Final = datetime(1, 1, 1)  # noqa: DTZ001  # as DuckDB's timestamps are
+_NEVER: Final = datetime(1970, 1, 1)  # noqa: DTZ001  # as DuckDB's timestamps are
+_BELIEVED_DAYS: Final = 3
 
 
 class Period(NamedTuple):
@@ -46,11 +47,23 @@ class Kept(NamedTuple):
         minutes_since: Rows by minute before that were dropped for their age.
         hours_since: And rows by hour.
         pending: What is not rolled up.
+        days: The newest three days that are rolled up, the newest first.
     """
 
     minutes_since: datetime
     hours_since: datetime
     pending: frozenset[Period]
+    days: tuple[datetime, ...] = ()
+
+    def believed(self, now: datetime) -> datetime:
+        """
+        How late it is at least: `now`, unless there are too few days with rows for so much time to have gone by.
+
+        A clock that is years ahead for an hour must not have everything dropped for its age.
+        """
+        if len(self.days) < _BELIEVED_DAYS:
+            return self.minutes_since
+        return min(now, self.days[-1] + timedelta(days=_BELIEVED_DAYS + 1))
 
     def changed_by(self, hours: Iterable[datetime]) -> frozenset[Period]:
         """What is to be rolled up, and was not yet pending, once there are new rows in these hours."""
@@ -93,7 +106,15 @@ def kept(connection: Connection) -> Kept:
     bounds = connection.execute("SELECT max(minutes_since), max(hours_since) FROM store.meta").fetchone()
     minutes_since, hours_since = bounds or (None, None)
     pending = connection.execute("SELECT tier, period FROM store.pending_rollups").fetchall()
-    return Kept(minutes_since or _NEVER, hours_since or _NEVER, frozenset(Period(*row) for row in pending))
+    days = connection.execute(
+        "SELECT DISTINCT day FROM store.query_stats_daily ORDER BY day DESC LIMIT ?", [_BELIEVED_DAYS]
+    ).fetchall()
+    return Kept(
+        minutes_since or _NEVER,
+        hours_since or _NEVER,
+        frozenset(Period(*row) for row in pending),
+        tuple(row[0] for row in days),
+    )
 
 
 def roll_up(
