@@ -1,5 +1,6 @@
 """A signal whose handler raises ends a unit of work as it would without us, wherever in it the signal arrives."""
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,9 @@ from sqlalchemy import Engine, text
 
 import querygauge
 from databases.engines import NewEngine
-from interrupting import Place, raising_handler, signal_at
+from interrupting import Place, TooLong, raising_handler, signal_at
+from querygauge.capture.endings import ENDINGS
+from querygauge.gauge import Instrumentation
 from querygauge.instrumenting import instrument
 
 OURS = str(Path(querygauge.__file__).parent)
@@ -71,3 +74,55 @@ def test_at_every_place(new_engine: NewEngine, work: Callable[[Engine], None]) -
     ours = {(place, ending) for place, ending in measured if place[0].startswith(OURS)}
     assert measured - ours == bare
     assert {ending for _, ending in ours} == {"TooLong"}
+
+
+def ours_on(owner: object) -> list[str]:
+    """What of ours stands in the place of one of its methods."""
+    return [name for name, value in vars(owner).items() if "querygauge" in str(getattr(value, "__module__", ""))]
+
+
+def executions_in(store: Path) -> int:
+    """How many the files in its spool tell."""
+    files = (store / "spool").iterdir()
+    lines = [json.loads(line) for path in files for line in path.read_bytes().splitlines()]
+    return sum(line["query"]["durations"]["count"] for line in lines if "query" in line)
+
+
+def close_at(number: int, gauge: Instrumentation) -> Place | None:
+    """Closes it, interrupted once, and again; the place, if it comes so far."""
+    try:
+        with signal_at(number, within=OURS) as places:
+            gauge.close()
+    except TooLong:
+        assert places
+    gauge.close()
+    return places[0] if places else None
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_close_goes_on_where_it_was_cut_short(new_engine: NewEngine, tmp_path: Path) -> None:
+    """Nothing of ours is left on the engine, and what was counted is in the store, or told as dropped, and once."""
+    number, lost, takers = 0, [], ENDINGS._takers
+    while True:
+        engine = new_engine("sqlite3")
+        store = tmp_path / str(number)
+        gauge = instrument(engine, store=store, collector="off", flush_interval_s=3_600)
+        with engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
+        place = close_at(number, gauge)
+        if place is None:
+            break
+        number += 1
+        # Of a function of ours the interpreter looks for signals only within, not where it returns to.
+        if (Path(place[0]).name, place[1]) in {("gauge.py", "close"), ("fold_lock.py", "held")}:
+            gauge.after_fork_in_child()  # with locks that nobody has taken
+            gauge.queries.after_fork_in_child()
+            gauge.close()
+            continue
+        assert [*ours_on(engine.dialect), *ours_on(engine.pool)] == [], place
+        dropped = gauge.report_data().self_metrics.statements_dropped
+        assert executions_in(store) + dropped == 1, place
+        lost += [place] if dropped else []
+    assert number > 100
+    assert ENDINGS._takers == takers
+    assert {Path(file).parent.name for file, _, _ in lost} <= {"monitors"}
