@@ -406,6 +406,7 @@ class Instrumentation:
             usage=self._process.look(),
             flush_interval_s=self.flush_interval_s,
             scopes=window.scopes,
+            errors=window.errors,
         )
 
     def _self_metrics(self) -> SelfMetrics:

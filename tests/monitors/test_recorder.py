@@ -491,7 +491,7 @@ def test_nothing_is_counted_twice_or_lost_untold_when_a_signal_handler_raises(
         busy.send(busy.under_way[0])
         for unit in busy.under_way:
             busy.recorder.scope_ended(unit, MS)
-        busy.recorder.drain()
+        errors = sum(one.count for one in busy.recorder.drain().errors)
         view, dropped = busy.recorder.view(), busy.recorder.dropped
         counted, scopes = sum(one.execution_count for one in view.queries), view.scopes
         units = sum(one.unit_count for one in scopes)
@@ -503,12 +503,14 @@ def test_nothing_is_counted_twice_or_lost_untold_when_a_signal_handler_raises(
         assert within <= busy.within <= within + dropped, place
         assert len(busy.recorder.history(0)) == view.slow_count, place
         assert view.slow_count <= 7 <= view.slow_count + dropped, place
+        assert errors <= view.outcomes.error, place
         assert all(one.execution_count == sum(one.durations.buckets.values()) > 0 for one in view.queries), place
         assert sum(sum(one.lines.values()) for one in view.queries) <= busy.sent, place
         assert sum(one.execution_count for one in view.repetitions) <= busy.sent, place
         assert busy.recorder.fold_errors == 0
     assert place > 500
     assert (dropped, counted) == (0, busy.sent)
+    assert errors == (7 if look is Recorder.view else 1)
 
 
 def test_recording_does_not_wait_for_a_reader(recorder: Recorder) -> None:

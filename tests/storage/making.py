@@ -24,6 +24,7 @@ from querygauge.values import (
     PoolSnapshot,
     PoolWindow,
     ProcessUsage,
+    QueryErrors,
     QueryStats,
     Repetition,
     RunningQuery,
@@ -155,6 +156,19 @@ _slow_queries = st.builds(
     trace_id=_optional_texts,
     scope=_optional_texts,
     loop_lag_ms=_floats,
+    operation=_names,
+    tags=_tags,
+    is_slow=st.booleans(),
+)
+_query_errors = st.builds(
+    QueryErrors,
+    pattern=_patterns(),
+    target=_names,
+    error_type=_optional_texts.map(lambda name: name or ""),
+    sqlstate=st.none() | _names,
+    count=st.integers(1, 2**40),
+    last_seen=_moments,
+    message=_texts,
 )
 _repetitions = st.builds(
     lambda compared, parameters, **members: Repetition(
@@ -282,11 +296,16 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
         usage=draw(_usages),
         running=draw(_running),
         flush_interval_s=draw(st.none() | _floats),
+        errors=tuple(draw(st.lists(_query_errors, max_size=3, unique_by=_way))),
     )
 
 
 def _place(stats: QueryStats) -> object:
     return stats.pattern.id, stats.target, stats.scope, tuple(stats.tags.items())
+
+
+def _way(errors: QueryErrors) -> object:
+    return errors.pattern.id, errors.target, errors.error_type, errors.sqlstate
 
 
 def _label(stats: ScopeStats) -> object:

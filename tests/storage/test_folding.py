@@ -6,6 +6,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ from querygauge.storage.paths import StorePaths
 from querygauge.storage.reader import open_store
 from querygauge.storage.spool import waiting_files
 from querygauge.storage.spool_sink import SpoolSink
-from storage.making import NOON, files_limited_to, snapshot, total
+from querygauge.values import QueryErrors
+from storage.making import NOON, files_limited_to, pattern, snapshot, total
 
 Break = Callable[[bytes], bytes]
 
@@ -31,7 +33,7 @@ def test_what_waits_is_stored_and_removed(paths: StorePaths) -> None:
     """A fold moves every row and leaves the spool empty."""
     _write(paths, 3, 4)
     result = fold(paths)
-    assert (result.files, result.rows, result.rejected, result.is_busy) == (2, 4, (), False)
+    assert (result.files, result.rows, result.rejected, result.is_busy) == (2, 6, (), False)
     assert waiting_files(paths) == []
     assert total(open_store(paths.root).query_stats()) == 7
 
@@ -151,8 +153,8 @@ def _newer_format(content: bytes) -> bytes:
         (lambda _: b"\x00\xff" * 1000, "must begin with a header"),
         (lambda _: b'{"header": []}\n', "must begin with a header"),
         (lambda _: b"[" * 100_000, "must begin with a header"),
-        (_cut_in_a_line, "must have 2 rows; got 1"),
-        (_cut_after_a_line, "must have 2 rows; got 1"),
+        (_cut_in_a_line, "must have 3 rows; got 2"),
+        (_cut_after_a_line, "must have 3 rows; got 2"),
         (_flip_a_digit, "checksum must be"),
         (_newer_format, "format must be 1; got 2"),
     ],
@@ -215,6 +217,10 @@ def _make_two_of_one(row: dict[str, Any]) -> None:
         (_set("pattern", category="other"), "a pattern must have all its members"),
         (_set("header", self_metrics=None), "counters of querygauge itself"),
         (_set("header", started_us=2**62), "a time must lie between"),
+        (_set("failed", executions=0), "failed executions must have a number > 0"),
+        (_set("failed", message=None), "failed executions must have a number > 0"),
+        (_set("failed", pattern_id="feed"), "must name a pattern of its file"),
+        (_set("failed", last_us=-1), "a time must lie between"),
         (_set_durations(n=[8]), "buckets of a query"),
         (_set_durations(n=[8, -1], k=[1, 2]), "buckets of a query"),
         (_set_durations(k=[1, 2]), "buckets of a query"),
@@ -303,7 +309,8 @@ def test_an_abandoned_temporary_file_is_removed(paths: StorePaths) -> None:
 def _write(paths: StorePaths, *executions: int) -> None:
     sink = SpoolSink(paths.root, 10)
     for count in executions:
-        sink.write(snapshot(count))
+        failed = QueryErrors(pattern(), "main", "Error", None, count, NOON, "no such table: ?")
+        sink.write(replace(snapshot(count), errors=(failed,)))
 
 
 def _executions_by_row(paths: StorePaths) -> list[int]:

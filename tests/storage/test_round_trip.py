@@ -18,6 +18,7 @@ from querygauge.values import (
     PoolMetrics,
     ProcessRunning,
     ProcessWindow,
+    QueryErrors,
     QueryStats,
     Repetition,
     ScopeStats,
@@ -42,7 +43,8 @@ def test_a_snapshot_comes_back_as_it_was(snapshot: Snapshot) -> None:
             of_scope = by_pattern(stats for stats in snapshot.queries if stats.scope == name)
             assert _by_key(store.query_stats(scope=name)) == _by_key(of_scope)
         assert _by_label(store.scopes()) == _by_label(snapshot.scopes)
-        assert _sorted(store.slow_queries()) == _sorted(snapshot.slow_queries)
+        assert _sorted(store.slow_queries()) == _sorted(slow for slow in snapshot.slow_queries if slow.is_slow)
+        assert _sorted(store.query_errors()) == _sorted(snapshot.errors)
         assert _sorted(store.repetitions()) == _sorted(snapshot.repetitions)
         assert {window.pool: window for window in store.pools()} == {window.pool: window for window in snapshot.pools}
         (process,) = store.processes()
@@ -66,7 +68,10 @@ def test_batches_and_order_do_not_matter(given_snapshots: list[Snapshot], random
         store = _stored([shuffled[:cut], shuffled[cut:]], Path(directory))
         assert _by_key(store.query_stats()) == _merged_queries(given_snapshots)
         assert {window.pool: window.metrics for window in store.pools()} == _merged_pools(given_snapshots)
-        assert len(store.slow_queries()) == sum(len(snapshot.slow_queries) for snapshot in given_snapshots)
+        slow_queries = [slow for snapshot in given_snapshots for slow in snapshot.slow_queries if slow.is_slow]
+        assert _sorted(store.slow_queries()) == _sorted(slow_queries)
+        failed = sum(errors.count for snapshot in given_snapshots for errors in snapshot.errors)
+        assert sum(errors.count for errors in store.query_errors()) == failed
 
 
 def _stored(batches: Iterable[Iterable[Snapshot]], root: Path) -> Store:
@@ -79,7 +84,7 @@ def _stored(batches: Iterable[Iterable[Snapshot]], root: Path) -> Store:
     return open_store(root)
 
 
-def _sorted(values: Iterable[SlowQuery | Repetition]) -> list[str]:
+def _sorted(values: Iterable[SlowQuery | Repetition | QueryErrors]) -> list[str]:
     return sorted(json.dumps(asdict(value), sort_keys=True, default=str) for value in values)
 
 

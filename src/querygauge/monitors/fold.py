@@ -18,21 +18,32 @@ from operator import add, call
 from typing import Any, Final
 
 from querygauge.interruptions import is_of_host
-from querygauge.monitors import query_table, repetition, scope_table
+from querygauge.monitors import error_table, query_table, repetition, scope_table
+from querygauge.monitors.error_table import SAMPLES
 from querygauge.monitors.kept_executions import KeptExecutions
 from querygauge.monitors.query_table import UNSETTLED, Counters
 from querygauge.monitors.repetition import COUNT, NEXT, NS
 from querygauge.monitors.scope_table import UnitCounts
 from querygauge.protocols import Scope, Streak
 from querygauge.settings import Settings
-from querygauge.values import CONNECT, LINES_LIMIT, LOOP_LAG, OK, OTHER_SCOPES, POOL_WAIT, Pattern
+from querygauge.values import (
+    CANCELLED,
+    CONNECT,
+    LINES_LIMIT,
+    LOOP_LAG,
+    OK,
+    OTHER_SCOPES,
+    POOL_WAIT,
+    Pattern,
+    ScopeLabel,
+)
 
 __all__ = ["Execution", "Fold"]
 
 Execution = tuple[Any, ...]
 """As `protocols.QueryLedger` says: target and the rest; or streak, start, duration, rows and line."""
-_Kept = tuple[int, str | None, int, Execution]
-"""Start, name of the scope, nanoseconds of it that are the event loop's, and the execution."""
+_Kept = tuple[int, ScopeLabel | None, int, Execution]
+"""Start, scope, nanoseconds of it that are the event loop's, and the execution."""
 
 _ROW: Final = 4  # executions of a streak from which adding them up takes less than counting each
 _DURATION: Final = 3  # its place in an execution
@@ -56,6 +67,7 @@ class Fold:
         table: Counters by pattern, target and scope.
         scopes: Counters by scope.
         repetitions: What was found to repeat.
+        failures: Counters by how executions failed.
         kept: Executions that are kept one by one.
         errors: Records that could not be counted.
         interrupted: Records that an exception of a signal handler kept from being counted.
@@ -67,6 +79,7 @@ class Fold:
         self.table = query_table.QueryTable(settings.max_patterns)
         self.scopes = scope_table.ScopeTable(settings.max_scopes, self.table.window_of)
         self.repetitions = repetition.RepetitionTable(settings.repetition_threshold)
+        self.failures = error_table.ErrorTable()
         self._left: list[Execution] = []  # to the next fold
         self._together: dict[str | Streak, list[Execution]] = {}  # what the fold under way has not counted yet
         self._kept: list[_Kept] = []  # counted, and to be kept
@@ -85,6 +98,7 @@ class Fold:
         self.table.clear()
         self.scopes.clear()
         self.repetitions.clear()
+        self.failures.clear()
         self.kept.clear()
         self.errors = self.interrupted = 0
 
@@ -198,6 +212,7 @@ class Fold:
         running: Scope | None = None
         counts: UnitCounts | None = None
         name: str | None = None
+        label: ScopeLabel | None = None
         window = outside
         counted: Pattern | None = None
         unnamed: list[Any] = []
@@ -206,15 +221,16 @@ class Fold:
         try:
             for execution in rest:
                 try:
-                    target, pattern, started_ns, duration_ns, rows, outcome, _, site, unit, _, scope, _, phases = (
+                    target, pattern, started_ns, duration_ns, rows, outcome, why, site, unit, _, scope, _, phases = (
                         execution
                     )
                     if scope is not running:
                         if scope is None:
-                            counts, name, window = None, None, outside
+                            counts, name, label, window = None, None, None, outside
                         else:
                             counts = scope.tallies.get(window_key) or self._counts_of(scope)
-                            name, window = counts.scope.name, counts.scope.patterns
+                            label, window = counts.scope.label, counts.scope.patterns
+                            name = counts.scope.name
                         running, counted = scope, None
                     if pattern is not counted:
                         counters = window.get((target, pattern.id)) or self._counters_of(
@@ -228,6 +244,9 @@ class Fold:
                         tally = unit.repeats.get((unit_key, site))
                         if tally is None or tally[COUNT] + 1 >= tally[NEXT]:
                             tally = tally_of(target, pattern, site, unit, unit_key, name, 1, tally)
+                    failed = None
+                    if outcome and outcome != CANCELLED:
+                        failed = self.failures.entry(target, pattern, why, started_ns)
                     if site is not None:
                         lines, has_room = counters.lines, len(counters.lines) < LINES_LIMIT
                     if phases is not None:
@@ -251,6 +270,13 @@ class Fold:
                         counters.outcomes[outcome] += 1
                         if counts is not None:
                             counts.scope.outcomes[outcome] += 1
+                        if failed is not None:
+                            failed.count += 1
+                            if started_ns > failed.last_ns:  # noqa: PLR1730  # nothing is called here
+                                failed.last_ns = started_ns
+                            if duration_ns < kept_ns and failed.count <= SAMPLES:
+                                lag_ns = (*(phases or ()), *_NO_LAG)[LOOP_LAG]
+                                kept += ((started_ns, label, lag_ns, execution),)
                     if counts is not None:
                         counts.executions += 1
                         counts.duration_ns += duration_ns
@@ -259,7 +285,7 @@ class Fold:
                         lag_ns = (*(phases or ()), *_NO_LAG)[LOOP_LAG]
                         if duration_ns - lag_ns >= kept_ns:
                             counters.slow += duration_ns - lag_ns >= slow_ns
-                            kept += ((started_ns, name, lag_ns, execution),)
+                            kept += ((started_ns, label, lag_ns, execution),)
                     if site is not None:
                         if site in lines:
                             lines[site] += 1

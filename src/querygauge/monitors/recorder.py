@@ -29,6 +29,7 @@ from querygauge.values import (
     Failure,
     OutcomeCounts,
     Pattern,
+    QueryErrors,
     QueryStats,
     Repetition,
     ScopeStats,
@@ -51,15 +52,17 @@ class Window:
 
     Attributes:
         queries: One per pattern, target and scope.
-        slow_queries: Executions kept one by one, oldest first.
+        slow_queries: Executions kept one by one, oldest first; then some of those that failed and were not slow.
         repetitions: Findings.
         scopes: One per scope.
+        errors: One per pattern, target and way to fail.
     """
 
-    queries: tuple[QueryStats, ...]
-    slow_queries: tuple[SlowQuery, ...]
-    repetitions: tuple[Repetition, ...]
-    scopes: tuple[ScopeStats, ...]
+    queries: tuple[QueryStats, ...] = ()
+    slow_queries: tuple[SlowQuery, ...] = ()
+    repetitions: tuple[Repetition, ...] = ()
+    scopes: tuple[ScopeStats, ...] = ()
+    errors: tuple[QueryErrors, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,14 +197,16 @@ class Recorder:
         """
         with self._lock.held() as is_free:
             if not is_free:
-                return Window((), (), (), ())
+                return Window()
             offset_us = self._fold_queued(is_last=is_last)
             # In this order: a new window of the scopes asks the table for counters, and may do so in the old window.
             scopes = self._fold.scopes.drain(self._clock.now_us())
             queries = self._fold.table.drain(offset_us)
             repetitions = self._fold.repetitions.drain()
-            kept = self.kept.drain()
-        return Window(queries, tuple(map(slow_query_of, kept)), repetitions, scopes)
+            errors = self._fold.failures.drain(offset_us)
+            kept, failed = self.kept.drain()
+        slow_queries = (*map(slow_query_of, kept), *(slow_query_of(one, is_slow=False) for one in failed))
+        return Window(queries, slow_queries, repetitions, scopes, errors)
 
     def view(self) -> View:
         """Everything counted so far; up to the last drain for a signal handler that interrupted the counting."""

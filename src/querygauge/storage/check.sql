@@ -69,6 +69,10 @@ WITH rules AS (
             AND coalesce(repetition.cause, 'lazy') IN
                 ('lazy', 'immediate', 'expired', 'refreshed', 'deferred', 'partial'), false)
         THEN 'the counts of a repetition must be >= 0, and its kind, confidence and cause be known' END,
+        CASE WHEN failed IS NOT NULL AND NOT coalesce(
+            failed.executions > 0 AND failed.target IS NOT NULL AND failed.error_type IS NOT NULL
+            AND failed.message IS NOT NULL, false)
+        THEN 'failed executions must have a number > 0, a target, a type and a message' END,
         CASE WHEN running IS NOT NULL AND NOT coalesce(
             running.target IS NOT NULL AND running.queries IS NOT NULL
             AND running.executions >= 0 AND running.oldest_ms >= 0, false)
@@ -92,12 +96,13 @@ WITH rules AS (
                 WHEN query IS NOT NULL THEN [query.first_us, query.last_us]
                 WHEN slow IS NOT NULL THEN [slow.at_us]
                 WHEN pool IS NOT NULL THEN [pool.at_us]
+                WHEN failed IS NOT NULL THEN [failed.last_us]
                 ELSE [one.started_us for one IN running.queries]
             END if NOT coalesce(us BETWEEN 0 AND 253402300799999999, false)]) > 0
         THEN 'a time must lie between the years 1970 and 9999' END,
         CASE WHEN (header IS NOT NULL)::INT + (pattern IS NOT NULL)::INT + (query IS NOT NULL)::INT
             + (slow IS NOT NULL)::INT + (pool IS NOT NULL)::INT + (repetition IS NOT NULL)::INT
-            + (scope IS NOT NULL)::INT + (running IS NOT NULL)::INT <> 1
+            + (scope IS NOT NULL)::INT + (failed IS NOT NULL)::INT + (running IS NOT NULL)::INT <> 1
         THEN 'a row must be of a known kind' END
     ) AS reasons
     FROM spooled
@@ -106,6 +111,7 @@ named AS (
     SELECT file, unnest(CASE
         WHEN query IS NOT NULL THEN [query.pattern_id]
         WHEN repetition IS NOT NULL THEN [repetition.pattern_id]
+        WHEN failed IS NOT NULL THEN [failed.pattern_id]
         ELSE [one.pattern_id for one IN running.queries]
     END) AS pattern_id
     FROM spooled

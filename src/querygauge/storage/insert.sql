@@ -2,6 +2,7 @@
 INSERT INTO store.query_stats BY NAME SELECT * FROM memory.new_query_stats;
 INSERT INTO store.scope_stats BY NAME SELECT * FROM memory.new_scope_stats;
 INSERT INTO store.slow_queries BY NAME SELECT * FROM memory.new_slow_queries;
+INSERT INTO store.query_errors BY NAME SELECT * FROM memory.new_query_errors;
 INSERT INTO store.pool_stats BY NAME SELECT * FROM memory.new_pool_stats;
 INSERT INTO store.repetitions BY NAME SELECT * FROM memory.new_repetitions;
 INSERT INTO store.process_stats BY NAME SELECT * FROM memory.new_process_stats;

@@ -72,6 +72,9 @@ WITH uses AS (
     UNION ALL
     SELECT repetition.pattern_id, started, ended FROM spooled JOIN windows USING (file) WHERE repetition IS NOT NULL
     UNION ALL
+    SELECT failed.pattern_id, make_timestamp(failed.last_us), make_timestamp(failed.last_us)
+    FROM spooled WHERE failed IS NOT NULL
+    UNION ALL
     SELECT query.pattern_id, make_timestamp(query.started_us), make_timestamp(query.started_us)
     FROM (SELECT unnest(running.queries) AS query FROM spooled)
 ),
@@ -92,6 +95,16 @@ FROM spooled JOIN windows USING (file)
 WHERE slow IS NOT NULL
 ORDER BY started_at;
 ALTER TABLE new_slow_queries DROP COLUMN at_us;
+
+CREATE OR REPLACE TABLE new_query_errors AS
+SELECT
+    "minute", service, failed.target AS target, failed.pattern_id AS pattern_id, failed.error_type AS error_type,
+    failed.sqlstate AS sqlstate, sum(failed.executions)::BIGINT AS executions,
+    make_timestamp(max(failed.last_us)) AS last_at, max_by(failed.message, failed.last_us) AS message
+FROM spooled JOIN windows USING (file)
+WHERE failed IS NOT NULL
+GROUP BY "minute", service, failed.target, failed.pattern_id, failed.error_type, failed.sqlstate
+ORDER BY "minute", service, target, pattern_id;
 
 CREATE OR REPLACE TABLE new_pool_stats AS
 WITH pools AS (

@@ -12,6 +12,7 @@ __all__ = [
     "POOLS",
     "PROCESSES",
     "PROCESS_WINDOWS",
+    "QUERY_ERRORS",
     "QUERY_STATS",
     "REPETITIONS",
     "RUNNING",
@@ -78,12 +79,22 @@ ORDER BY total_ms DESC, scope, tags
 """
 SLOW_QUERIES: Final = """
 SELECT * FROM store.slow_queries
-WHERE ($since IS NULL OR started_at >= make_timestamp($since))
+WHERE is_slow IS NOT false AND ($since IS NULL OR started_at >= make_timestamp($since))
     AND ($service IS NULL OR service = $service)
     AND ($pattern_id IS NULL OR pattern_id = $pattern_id)
     AND ($scope IS NULL OR scope = $scope)
 ORDER BY started_at DESC, duration_ms DESC
 LIMIT $limit
+"""
+QUERY_ERRORS: Final = """
+SELECT
+    p.*, e.target, e.error_type, e.sqlstate, sum(e.executions)::BIGINT AS executions, max(e.last_at) AS last_at,
+    max_by(e.message, e.last_at) AS message
+FROM store.query_errors AS e JOIN store.patterns AS p ON p.pattern_id = e.pattern_id
+WHERE "minute" >= date_trunc('minute', make_timestamp($since)) AND "minute" < make_timestamp($until)
+    AND ($service IS NULL OR e.service = $service)
+GROUP BY ALL
+ORDER BY executions DESC, p.pattern_id, e.target, e.error_type, e.sqlstate
 """
 REPETITIONS: Final = """
 SELECT

@@ -27,6 +27,7 @@ from querygauge.storage.rows import (
     pattern_of,
     pool_of,
     process_window_of,
+    query_errors_of,
     query_stats_of,
     repetition_of,
     running_of,
@@ -40,6 +41,7 @@ from querygauge.values import (
     PoolWindow,
     ProcessRunning,
     ProcessWindow,
+    QueryErrors,
     QueryStats,
     Repetition,
     ScopeStats,
@@ -207,6 +209,15 @@ class Store:
         }
         with self._open() as connection:
             return [slow_query_of(row) for row in _rows(connection, queries.SLOW_QUERIES, parameters)]
+
+    def query_errors(
+        self, since: datetime | None = None, until: datetime | None = None, service: str | None = None
+    ) -> list[QueryErrors]:
+        """How often each pattern failed in which way, processes and services together; most executions first."""
+        span = _span(since, until)
+        parameters = {"since": span["since"], "until": span["until"], "service": service}
+        with self._open() as connection:
+            return [query_errors_of(row) for row in _rows(connection, queries.QUERY_ERRORS, parameters)]
 
     def repetitions(
         self, since: datetime | None = None, service: str | None = None, scope: str | None = None

@@ -38,6 +38,7 @@ _TIERS: Final = (("query_stats", "minute"), ("query_stats_hourly", "hour"), ("qu
 _DETAIL: Final = (
     ("scope_stats", "minute"),
     ("slow_queries", "started_at"),
+    ("query_errors", "minute"),
     ("pool_stats", "minute"),
     ("repetitions", "found_at"),
     ("process_stats", "minute"),

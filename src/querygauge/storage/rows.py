@@ -25,6 +25,7 @@ from querygauge.values import (
     PoolWindow,
     ProcessRunning,
     ProcessWindow,
+    QueryErrors,
     QueryStats,
     Repetition,
     RunningQuery,
@@ -38,6 +39,7 @@ __all__ = [
     "pattern_of",
     "pool_of",
     "process_window_of",
+    "query_errors_of",
     "query_stats_of",
     "repetition_of",
     "running_of",
@@ -119,6 +121,22 @@ def slow_query_of(row: Row) -> SlowQuery:
         trace_id=row["trace_id"],
         scope=row["scope"],
         loop_lag_ms=row["loop_lag_ms"],
+        operation=row["operation"] or "",
+        tags=row["tags"] or {},
+        is_slow=row["is_slow"] is not False,
+    )
+
+
+def query_errors_of(row: Row) -> QueryErrors:
+    """One way in which a pattern failed; the row has the columns of the pattern too."""
+    return QueryErrors(
+        pattern_of(row),
+        row["target"],
+        row["error_type"],
+        row["sqlstate"],
+        row["executions"],
+        utc(row["last_at"]),
+        row["message"],
     )
 
 

@@ -94,7 +94,7 @@ CREATE TABLE scope_stats (
     max_ms DOUBLE NOT NULL              -- most database time of a single unit
 );
 
--- Executions kept one by one.
+-- Executions kept one by one: those that took long, and of those that failed alike ten of each flush.
 CREATE TABLE slow_queries (
     started_at TIMESTAMP NOT NULL,      -- when it started
     service VARCHAR NOT NULL,           -- name of the application
@@ -113,7 +113,24 @@ CREATE TABLE slow_queries (
     error_message VARCHAR,              -- the driver's message with every value as ?
     trace_id VARCHAR,                   -- the trace it belongs to, if the caller told
     scope VARCHAR,                      -- request, job or test it belongs to
-    loop_lag_ms DOUBLE NOT NULL         -- of its duration, how long the event loop was blocked, an estimate
+    loop_lag_ms DOUBLE NOT NULL,        -- of its duration, how long the event loop was blocked, an estimate
+    operation VARCHAR,                  -- the pattern's operation; NULL in rows of before it was kept
+    tags MAP(VARCHAR, VARCHAR),         -- tags of the scope; likewise
+    is_slow BOOLEAN                     -- false if it was kept because it failed, and not for the time it took
+);
+
+-- How often one pattern failed in one way within one minute, all processes of the service together; the executions of a
+-- pattern add up to its `error` and `timeout` in query_stats.
+CREATE TABLE query_errors (
+    minute TIMESTAMP NOT NULL,          -- minute in which the snapshots ended
+    service VARCHAR NOT NULL,           -- name of the application
+    target VARCHAR NOT NULL,            -- name of the database; empty if it has none
+    pattern_id VARCHAR NOT NULL,        -- its row in patterns
+    error_type VARCHAR NOT NULL,        -- the driver's exception class; empty if it is not known
+    sqlstate VARCHAR,                   -- SQLSTATE or the driver's own code; NULL if it gave none
+    executions BIGINT NOT NULL,         -- that failed so
+    last_at TIMESTAMP NOT NULL,         -- start of the last of them
+    message VARCHAR NOT NULL            -- the driver's message about one of them, with every value as ?
 );
 
 -- What one pool of one process did within one minute, and its state at the end. Waits, uses and creations are

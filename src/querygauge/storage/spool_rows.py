@@ -16,6 +16,7 @@ from querygauge.values import (
     Demand,
     Pattern,
     PoolWindow,
+    QueryErrors,
     QueryStats,
     Repetition,
     RunningQuery,
@@ -51,6 +52,7 @@ def rows(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
     yield from ({"slow": _slow_row(slow)} for slow in snapshot.slow_queries)
     yield from ({"pool": _pool_row(window)} for window in snapshot.pools)
     yield from ({"repetition": _repetition_row(found)} for found in snapshot.repetitions)
+    yield from ({"failed": _failed_row(errors)} for errors in snapshot.errors)
     yield from ({"running": _running_row(state)} for state in snapshot.running)
 
 
@@ -58,6 +60,7 @@ def _pattern_rows(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
     """Each pattern once, whoever speaks of it."""
     patterns: dict[str, Pattern] = {found.pattern.id: found.pattern for found in snapshot.repetitions}
     patterns |= {stats.pattern.id: stats.pattern for stats in snapshot.queries}
+    patterns |= {errors.pattern.id: errors.pattern for errors in snapshot.errors}
     patterns |= {query.pattern.id: query.pattern for state in snapshot.running for query in state.queries}
     for pattern in patterns.values():
         yield {
@@ -138,6 +141,9 @@ def _slow_row(slow: SlowQuery) -> dict[str, Any]:
         "trace_id": slow.trace_id,
         "scope": slow.scope,
         "loop_lag_ms": slow.loop_lag_ms,
+        "operation": slow.operation,
+        "tags": dict(slow.tags),
+        "is_slow": slow.is_slow,
     }
 
 
@@ -216,6 +222,18 @@ def _repetition_row(found: Repetition) -> dict[str, Any]:
         "attribute": found.attribute,
         "kind": found.kind,
         "confidence": found.confidence,
+    }
+
+
+def _failed_row(errors: QueryErrors) -> dict[str, Any]:
+    return {
+        "target": errors.target,
+        "pattern_id": errors.pattern.id,
+        "error_type": errors.error_type,
+        "sqlstate": errors.sqlstate,
+        "executions": errors.count,
+        "last_us": microseconds_of(errors.last_seen),
+        "message": errors.message[:_LONGEST_TEXT],
     }
 
 

@@ -49,6 +49,7 @@ from querygauge.values.queries import (
     by_pattern,
     severity_of,
 )
+from querygauge.values.query_errors import QueryErrors
 from querygauge.values.repetitions import Repetition
 from querygauge.values.running import ProcessRunning, RunningQuery, RunningState, oldest_first
 from querygauge.values.scopes import OTHER_SCOPES, OTHER_VALUE, ScopeLabel, ScopeStats, by_name, by_tag
@@ -90,6 +91,7 @@ __all__ = [
     "ProcessRunning",
     "ProcessUsage",
     "ProcessWindow",
+    "QueryErrors",
     "QueryStats",
     "Repetition",
     "RunningQuery",

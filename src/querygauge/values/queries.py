@@ -357,7 +357,7 @@ def by_pattern(stats: Iterable[QueryStats]) -> list[QueryStats]:
 @dataclass(frozen=True, slots=True)
 class SlowQuery(Value):
     """
-    One execution that was kept because it took long.
+    One execution that was kept because it took long, or as an example of how its pattern fails.
 
     Attributes:
         query: The pattern's text; the statement itself only with `keep_literals`.
@@ -374,6 +374,9 @@ class SlowQuery(Value):
         trace_id: The trace it belongs to, if the caller told.
         scope: The request, job or test it belongs to, if one was named.
         loop_lag_ms: How long of it the event loop was blocked, an estimate; without that it is still slow.
+        operation: The pattern's operation.
+        tags: Tags of its scope.
+        is_slow: Whether it was kept for the time it took; else it failed, and is one of a few that failed alike.
     """
 
     query: str
@@ -390,6 +393,9 @@ class SlowQuery(Value):
     trace_id: str | None = None
     scope: str | None = None
     loop_lag_ms: float = 0.0
+    operation: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    is_slow: bool = True
 
 
 _SEVERITIES: tuple[tuple[float, Severity], ...] = ((10.0, "critical"), (5.0, "high"), (2.0, "medium"))

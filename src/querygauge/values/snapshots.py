@@ -9,6 +9,7 @@ from querygauge.values.base import Value
 from querygauge.values.pools import PoolWindow
 from querygauge.values.processes import NO_USAGE, ProcessUsage
 from querygauge.values.queries import QueryStats, SlowQuery
+from querygauge.values.query_errors import QueryErrors
 from querygauge.values.repetitions import Repetition
 from querygauge.values.running import RunningState
 from querygauge.values.scopes import ScopeStats
@@ -71,7 +72,7 @@ class Snapshot(Value):
         started: Start of the span.
         ended: Its end.
         queries: One per pattern, target and scope that was executed in the span.
-        slow_queries: Executions kept, oldest first.
+        slow_queries: Executions kept, oldest first; then examples of those that failed.
         repetitions: Findings of the span.
         pools: One per pool.
         self_metrics: What querygauge noticed about itself, since the process began.
@@ -80,6 +81,7 @@ class Snapshot(Value):
         usage: What the process took of its machine, at the end of the span.
         flush_interval_s: Seconds until the next snapshot is due, if there is anything to tell; None if nobody said.
         scopes: One per scope, by name and tags.
+        errors: One per pattern, target and way to fail.
     """
 
     service: str
@@ -96,3 +98,4 @@ class Snapshot(Value):
     usage: ProcessUsage = NO_USAGE
     flush_interval_s: float | None = None
     scopes: tuple[ScopeStats, ...] = ()
+    errors: tuple[QueryErrors, ...] = ()

@@ -1,4 +1,4 @@
--- Statistics by hour and by day.
+-- Statistics by hour and by day; errors by how statements fail, and examples of them.
 ALTER TABLE meta ADD COLUMN minutes_since TIMESTAMP;
 ALTER TABLE meta ADD COLUMN hours_since TIMESTAMP;
 CREATE TABLE query_stats_hourly AS SELECT "minute" AS "hour", * EXCLUDE ("minute") FROM query_stats LIMIT 0;
@@ -7,3 +7,17 @@ CREATE TABLE pending_rollups (tier VARCHAR NOT NULL, period TIMESTAMP NOT NULL);
 INSERT INTO pending_rollups
 SELECT DISTINCT unnest(['hour', 'day']), unnest([date_trunc('hour', "minute"), date_trunc('day', "minute")])
 FROM query_stats;
+ALTER TABLE slow_queries ADD COLUMN operation VARCHAR;
+ALTER TABLE slow_queries ADD COLUMN tags MAP(VARCHAR, VARCHAR);
+ALTER TABLE slow_queries ADD COLUMN is_slow BOOLEAN;
+CREATE TABLE query_errors (
+    "minute" TIMESTAMP NOT NULL,
+    service VARCHAR NOT NULL,
+    target VARCHAR NOT NULL,
+    pattern_id VARCHAR NOT NULL,
+    error_type VARCHAR NOT NULL,
+    sqlstate VARCHAR,
+    executions BIGINT NOT NULL,
+    last_at TIMESTAMP NOT NULL,
+    message VARCHAR NOT NULL
+);
