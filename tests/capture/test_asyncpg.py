@@ -398,6 +398,7 @@ async def test_a_pool_is_told_of_truly(pool: Any) -> None:
     assert (metrics.total_timeouts, metrics.peak_active, metrics.peak_waiting) == (1, 2, 2)
     assert (metrics.create.count, metrics.wait.count, metrics.use.count) == (1, 3, 3)
     assert (state.active_connections, state.idle_connections, state.waiting_count) == (0, 2, 0)
+    assert (state.pool_class, state.driver) == ("Pool", "asyncpg")
 
 
 async def test_opening_a_connection_is_no_waiting(dsn: str) -> None:

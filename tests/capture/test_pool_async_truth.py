@@ -50,6 +50,7 @@ class Watched:
         is_queue = isinstance(pool, AsyncAdaptedQueuePool)
         assert snapshot.active_connections == (pool.checkedout() if is_queue else in_use) == in_use
         assert snapshot.waiting_count == 0
+        assert (snapshot.pool_class, snapshot.driver) == (type(pool).__name__, "asyncpg")
         assert metrics.total_checkouts == metrics.total_checkins + metrics.leaks + in_use
         assert self.gauge.report_data().self_metrics.hook_errors == 0
         held = snapshot.active_connections + snapshot.idle_connections

@@ -67,6 +67,7 @@ class Watched:
         wait_until(lambda: self.sessions() <= expected)
         assert self.sessions() == expected
         assert snapshot.waiting_count == 0
+        assert (snapshot.pool_class, snapshot.driver) == (type(pool).__name__, "psycopg")
         assert self.gauge.report_data().self_metrics.hook_errors == 0
 
 

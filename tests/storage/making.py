@@ -222,6 +222,8 @@ _states = st.builds(
     oldest_checkout_s=_floats,
     idle_max=st.none() | _small,
     idle_min=_small,
+    pool_class=st.none() | _names,
+    driver=st.none() | _names,
     holders=st.lists(_holders, max_size=3).map(lambda held: tuple(sorted(held, key=lambda holder: -holder.age_s))),
 )
 

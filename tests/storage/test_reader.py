@@ -3,7 +3,7 @@
 import multiprocessing
 import threading
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -317,3 +317,14 @@ def test_what_processes_took_is_that_of_the_span(paths: StorePaths) -> None:
     assert (other.process, other.memory_bytes, other.cpu_s) == ("web:1", 500, 3.0)
     assert (late.process, late.cpu_s) == ("web:2", 4.0)
     assert store.process_windows(service="mail") == []
+
+
+def test_a_clock_that_is_ahead_is_told(paths: StorePaths) -> None:
+    """By how much at most; its rows are kept at the times it told."""
+    ahead = datetime.now(UTC) + timedelta(hours=2)
+    store = _store(paths, snapshot(process="web:1"), snapshot(process="web:2", ended=ahead))
+    assert 7_100 < (by_process := {one.process: one.ahead_s for one in store.processes()})["web:2"] <= 7_200
+    assert by_process["web:1"] == 0
+    _store(paths, snapshot(process="web:2", ended=ahead - timedelta(hours=3)))
+    assert {one.process: one.ahead_s for one in store.processes()} == by_process
+    assert total(store.query_stats(since=ahead - timedelta(minutes=1))) == 3

@@ -136,7 +136,16 @@ class AsyncpgPoolHooks:
             holders = () if pool is None else tuple(pool._holders)
             in_use = sum(not holder.is_idle() for holder in holders)
             idle = sum(holder.is_idle() and holder.is_connected() for holder in holders)
-            return PoolGauges(self._size, 0, in_use, idle, idle_max=self._size, idle_min=self._kept)
+            return PoolGauges(
+                self._size,
+                0,
+                in_use,
+                idle,
+                idle_max=self._size,
+                idle_min=self._kept,
+                pool_class=None if pool is None else type(pool).__name__,
+                driver="asyncpg",
+            )
         except Exception as error:  # noqa: BLE001  # what a version of asyncpg names otherwise is no trouble of the host
             self._guard.caught("reading", error)
             return _NOTHING

@@ -143,7 +143,15 @@ class PoolHooks:
             idle = max(0, len(self._open.union(open_before)) - in_use)
         else:  # with a connection or without
             idle = sum(getattr(entry, "dbapi_connection", None) is not None for entry in waiting)
-        return PoolGauges(limit, getattr(pool, "_max_overflow", None), in_use, idle, idle_max=kept)
+        return PoolGauges(
+            limit,
+            getattr(pool, "_max_overflow", None),
+            in_use,
+            idle,
+            idle_max=kept,
+            pool_class=type(pool).__name__,
+            driver=getattr(getattr(pool, "_dialect", None), "driver", None) or None,
+        )
 
     def _in_use(self, pool: Any, waiting: tuple[Any, ...] | None) -> int:
         overflow = getattr(pool, "_overflow", None)

@@ -127,6 +127,8 @@ class PoolState:
             max_connections=self.max_connections,
             idle_max=gauges.idle_max,
             idle_min=gauges.idle_min,
+            pool_class=gauges.pool_class,
+            driver=gauges.driver,
             oldest_checkout_s=holders[0].age_s if holders else 0.0,
             holders=holders,
         )

@@ -49,6 +49,7 @@ _BATCH_FILES: Final = 500
 _NAMES_KEPT: Final = timedelta(hours=1)
 # A writer renames its temporary file within milliseconds; one so old belongs to a process that was killed.
 _ABANDONED_S: Final = 3600.0
+_MOMENT: Final = "CREATE OR REPLACE TABLE folding AS SELECT ? AS now"
 _BOUNDS: Final = "CREATE OR REPLACE TABLE bounds AS SELECT ? AS minutes_since, ? AS hours_since"
 _HOURS: Final = """SELECT DISTINCT date_trunc('hour', "minute") FROM new_query_stats"""
 
@@ -171,6 +172,7 @@ class _Fold:
         good = [found for number, found in enumerate(sound) if number not in impossible]
         if not good:
             return
+        connection.execute(_MOMENT, [datetime.now(UTC).replace(tzinfo=None)])
         connection.execute(statements("merge.sql"))
         hours = {row[0] for row in connection.execute(_HOURS).fetchall()}
         is_late = min(hours, default=self._kept.minutes_since) < self._kept.minutes_since

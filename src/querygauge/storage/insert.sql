@@ -25,6 +25,7 @@ SELECT * FROM memory.new_patterns ANTI JOIN store.patterns USING (pattern_id);
 UPDATE store.processes AS known
 SET first_at = least(known.first_at, new.first_at), last_at = greatest(known.last_at, new.last_at),
     slow_threshold_ms = coalesce(new.slow_threshold_ms, known.slow_threshold_ms),
+    ahead_s = greatest(known.ahead_s, new.ahead_s),
     added_us = CASE WHEN new.last_at < known.last_at THEN known.added_us ELSE new.added_us END,
     fold_us = CASE WHEN new.last_at < known.last_at THEN known.fold_us ELSE new.fold_us END,
     flush_lag_ms = CASE WHEN new.last_at < known.last_at THEN known.flush_lag_ms ELSE new.flush_lag_ms END,

@@ -171,8 +171,8 @@ SELECT
     "minute", service, process, name AS pool, make_timestamp(latest.at_us) AS state_at, latest.pool_size AS pool_size,
     latest.max_connections AS max_connections, latest.active AS active, latest.idle AS idle,
     latest.waiting AS waiting, latest.overflow AS overflow, latest.idle_max AS idle_max, latest.idle_min AS idle_min,
-    latest.oldest_checkout_s AS oldest_checkout_s,
-    latest.holders AS holders, requests, checkouts, checkins, timeouts, errors, peak_active, peak_waiting,
+    latest.pool_class AS pool_class, latest.driver AS driver,
+    latest.oldest_checkout_s AS oldest_checkout_s, latest.holders AS holders, requests, checkouts, checkins, timeouts, errors, peak_active, peak_waiting,
     health_checks, health_checks_failed, leaks, lost_to_cancellation, lost_patterns, lost_counts,
     demand_limit, demand_full_ns, demand_levels, demand_ns, demand_requests,
     wait.count AS wait_count, wait.total_ns AS wait_total_ns, wait.min_ns AS wait_min_ns,
@@ -193,8 +193,9 @@ ORDER BY found_at;
 CREATE OR REPLACE TABLE new_processes AS
 SELECT
     service, process, min(started) AS first_at, max(ended) AS last_at,
-    max_by(slow_threshold_ms, ended) AS slow_threshold_ms, unnest(max_by(self_metrics, ended))
-FROM windows
+    max_by(slow_threshold_ms, ended) AS slow_threshold_ms, greatest(0, epoch(max(ended)) - epoch(any_value(now))) AS ahead_s,
+    unnest(max_by(self_metrics, ended))
+FROM windows, folding
 GROUP BY service, process;
 
 CREATE OR REPLACE TABLE new_process_stats AS

@@ -98,7 +98,11 @@ class PatternHistory:
 
 @dataclass(frozen=True, slots=True)
 class ProcessState:
-    """One process that flushed into the store, its slow threshold, and what querygauge noticed about itself there."""
+    """
+    One process that flushed into the store, its slow threshold, and what querygauge noticed about itself there.
+
+    `ahead_s` is by how many seconds its clock was ahead of the collector's, at most; its times are kept as it told.
+    """
 
     service: str
     process: str
@@ -106,6 +110,7 @@ class ProcessState:
     last_at: datetime
     self_metrics: SelfMetrics
     slow_threshold_ms: float | None
+    ahead_s: float = 0.0
 
 
 def open_store(root: Path, *, timeout_s: float = _TIMEOUT_S) -> "Store":
@@ -301,6 +306,7 @@ class Store:
                 utc(row["last_at"]),
                 self_metrics_of(row),
                 row["slow_threshold_ms"],
+                row["ahead_s"] or 0.0,
             )
             for row in rows
         ]

@@ -293,6 +293,8 @@ def _state_of(present: list[Row], newest: datetime) -> PoolSnapshot:
         max_connections=sum(row["max_connections"] for row in present),
         idle_max=None if None in kept else sum(kept),
         idle_min=sum(row["idle_min"] for row in present),
+        pool_class=present[-1]["pool_class"],
+        driver=present[-1]["driver"],
         oldest_checkout_s=max(row["oldest_checkout_s"] for row in present),
         holders=tuple(sorted(holders, key=lambda holder: -holder.age_s)[:_MOST_HOLDERS]),
     )

@@ -186,7 +186,9 @@ CREATE TABLE pool_stats (
     create_min_ns BIGINT NOT NULL,      -- shortest of the creations; 0 if there are none
     create_max_ns BIGINT NOT NULL,      -- longest of the creations
     create_k SMALLINT[] NOT NULL,       -- bucket indexes of the creations, ascending
-    create_n BIGINT[] NOT NULL          -- creations in each bucket
+    create_n BIGINT[] NOT NULL,         -- creations in each bucket
+    pool_class VARCHAR,                 -- name of its class, such as QueuePool; NULL if it is not known
+    driver VARCHAR                      -- name of the driver, such as asyncpg; likewise
 );
 
 -- The same pattern from the same line, several times within one unit of work of one scope.
@@ -230,7 +232,8 @@ CREATE TABLE processes (
     scopes_folded BIGINT NOT NULL,      -- executions counted as of other scopes
     slow_queries_dropped BIGINT NOT NULL, -- slow executions the history pushed out
     alerts_dropped BIGINT NOT NULL,     -- alerts the queue pushed out
-    snapshots_dropped BIGINT NOT NULL   -- snapshots that could not be kept
+    snapshots_dropped BIGINT NOT NULL,  -- snapshots that could not be kept
+    ahead_s DOUBLE                      -- by how much its clock was ahead of the collector's, at most; times are kept as told
 );
 
 -- What one process took of its machine within one minute; NULL is what its system does not tell.

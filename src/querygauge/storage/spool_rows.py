@@ -168,6 +168,8 @@ def _pool_row(window: PoolWindow) -> dict[str, Any]:
         "overflow": state.overflow,
         "idle_max": state.idle_max,
         "idle_min": state.idle_min,
+        "pool_class": state.pool_class,
+        "driver": state.driver,
         "oldest_checkout_s": state.oldest_checkout_s,
         "holders": json.dumps([asdict(holder) for holder in state.holders]),
         "requests": metrics.total_requests,

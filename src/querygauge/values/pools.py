@@ -48,6 +48,8 @@ class PoolGauges(Value):
         idle: Open and not checked out.
         idle_max: Idle connections it keeps at most; None if there is no limit.
         idle_min: Idle connections it keeps at least.
+        pool_class: Name of the pool's class, such as `QueuePool`; None if it is not known.
+        driver: Name of the driver, such as `asyncpg`; likewise.
     """
 
     size: int | None
@@ -56,6 +58,8 @@ class PoolGauges(Value):
     idle: int
     idle_max: int | None = 0
     idle_min: int = 0
+    pool_class: str | None = None
+    driver: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,8 @@ class PoolSnapshot(Value):
         holders: Those that hold a connection, oldest first; at most 20.
         idle_max: Idle connections the pool keeps at most; None if there is no limit.
         idle_min: Idle connections the pool keeps at least.
+        pool_class: Name of the pool's class, such as `QueuePool`; None if it is not known.
+        driver: Name of the driver, such as `asyncpg`; likewise.
     """
 
     timestamp: datetime
@@ -88,6 +94,8 @@ class PoolSnapshot(Value):
     holders: tuple[Holder, ...] = ()
     idle_max: int | None = 0
     idle_min: int = 0
+    pool_class: str | None = None
+    driver: str | None = None
     _derived: ClassVar[tuple[str, ...]] = ("utilization_percent",)
 
     @property

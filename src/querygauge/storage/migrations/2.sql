@@ -21,3 +21,6 @@ CREATE TABLE query_errors (
     last_at TIMESTAMP NOT NULL,
     message VARCHAR NOT NULL
 );
+ALTER TABLE pool_stats ADD COLUMN pool_class VARCHAR;
+ALTER TABLE pool_stats ADD COLUMN driver VARCHAR;
+ALTER TABLE processes ADD COLUMN ahead_s DOUBLE;
