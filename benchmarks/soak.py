@@ -45,7 +45,7 @@ from querygauge import Snapshot, scope
 from querygauge.gauge import Instrumentation, also_write
 from querygauge.process_usage import process_usage
 from querygauge.settings import Settings
-from querygauge.storage.reader import open_store
+from querygauge.storage.opening import open_store
 
 _ARMS: Final = ("bare", "querygauge")
 _TASKS: Final = 50

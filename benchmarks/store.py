@@ -28,8 +28,8 @@ import duckdb
 
 from querygauge.histogram import Histogram
 from querygauge.storage import database, folding
+from querygauge.storage.opening import open_store
 from querygauge.storage.paths import StorePaths
-from querygauge.storage.reader import open_store
 from querygauge.storage.spool import waiting_files
 from querygauge.storage.spool_sink import SpoolSink
 from querygauge.ticks import start_child

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from querygauge.collector import TickResult, run, tick
 from querygauge.errors import StoreError
-from querygauge.storage.reader import open_store
+from querygauge.storage.opening import open_store
 from querygauge.storage.spool_sink import SpoolSink
 from storage.making import NOON, snapshot, total
 

@@ -19,8 +19,8 @@ from querygauge import gauge as gauge_module
 from querygauge.gauge import Instrumentation
 from querygauge.monitors import pool_counters
 from querygauge.settings import Settings
+from querygauge.storage.opening import open_store
 from querygauge.storage.paths import StorePaths
-from querygauge.storage.reader import open_store
 from querygauge.storage.spool import waiting_files
 from querygauge.values import PoolMetrics
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from databases.engines import NewEngine
 from querygauge import instrument, scope
 from querygauge.capture import endings
-from querygauge.storage.reader import open_store
+from querygauge.storage.opening import open_store
 from querygauge.surfaces.cli import app
 from querygauge.values import ScopeStats, by_name, by_pattern
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from querygauge.errors import StoreError
+from querygauge.storage.opening import open_store
 from querygauge.storage.paths import StorePaths
-from querygauge.storage.reader import open_store
 from querygauge.storage.spool import waiting_files
 from querygauge.storage.spool_sink import SpoolSink
 from querygauge.ticks import claim_tick, start_child

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from querygauge.monitors.pool_monitor import ConnectionPoolMonitor, initialize_pool_monitor
     from querygauge.monitors.query_monitor import QueryMonitor, initialize_query_monitor
     from querygauge.settings import Settings
+    from querygauge.storage.opening import open_store
     from querygauge.values import (
         Pattern,
         PoolMetrics,
@@ -62,6 +63,7 @@ __all__ = [
     "initialize_query_monitor",
     "instrument",
     "instrument_all",
+    "open_store",
     "scope",
     "uninstrument",
 ]
@@ -83,6 +85,7 @@ _HOMES: Final = {
     "initialize_query_monitor": "monitors.query_monitor",
     "instrument": "instrumenting",
     "instrument_all": "everything",
+    "open_store": "storage.opening",
     "scope": "capture.scope",
     "uninstrument": "instrumenting",
 }

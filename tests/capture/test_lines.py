@@ -10,7 +10,7 @@ from databases.engines import NewDatabase
 from querygauge.capture.call_site import CallSiteFinder
 from querygauge.gauge import Instrumentation
 from querygauge.instrumenting import instrument
-from querygauge.storage.reader import open_store
+from querygauge.storage.opening import open_store
 
 ONE, TWO = text("SELECT 1 AS one"), text("SELECT 2 AS two")
 

@@ -12,7 +12,7 @@ import textwrap
 from collections import Counter
 from pathlib import Path
 
-from querygauge.storage.reader import open_store
+from querygauge.storage.opening import open_store
 
 __all__ = ["environment", "executions", "run", "start"]
 

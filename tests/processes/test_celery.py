@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from processes.programs import environment
-from querygauge.storage.reader import open_store
+from querygauge.storage.opening import open_store
 
 _DEADLINE_S = 60
 _TASKS = 12

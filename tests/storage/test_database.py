@@ -19,8 +19,8 @@ from querygauge.storage.database import (
     statements,
 )
 from querygauge.storage.folding import fold
+from querygauge.storage.opening import open_store
 from querygauge.storage.paths import StorePaths
-from querygauge.storage.reader import open_store
 from querygauge.storage.spool import waiting_files
 from querygauge.storage.spool_sink import SpoolSink
 from storage.making import snapshot, total

@@ -19,8 +19,8 @@ from structlog.testing import capture_logs
 from querygauge.errors import StoreError
 from querygauge.storage.database import open_database
 from querygauge.storage.folding import fold
+from querygauge.storage.opening import open_store
 from querygauge.storage.paths import StorePaths
-from querygauge.storage.reader import open_store
 from querygauge.storage.spool import waiting_files
 from querygauge.storage.spool_sink import SpoolSink
 from querygauge.values import QueryErrors

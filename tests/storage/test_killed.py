@@ -9,8 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from querygauge.storage.database import open_database
+from querygauge.storage.opening import open_store
 from querygauge.storage.paths import StorePaths
-from querygauge.storage.reader import open_store
 
 _WRITERS = 4
 _KILLS = 12

@@ -12,8 +12,9 @@ from structlog.testing import capture_logs
 
 from querygauge.errors import StoreError
 from querygauge.histogram import Histogram
+from querygauge.storage.opening import open_store
 from querygauge.storage.paths import StorePaths
-from querygauge.storage.reader import Store, open_store
+from querygauge.storage.reader import Store
 from querygauge.storage.spool import waiting_files
 from querygauge.storage.spool_sink import SpoolSink
 from querygauge.values import (

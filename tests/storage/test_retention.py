@@ -14,8 +14,8 @@ from querygauge.storage.database import open_database
 from querygauge.storage.election import elected
 from querygauge.storage.folding import fold
 from querygauge.storage.limits import Limits
+from querygauge.storage.opening import open_store
 from querygauge.storage.paths import StorePaths
-from querygauge.storage.reader import open_store
 from querygauge.storage.retention import Retained, is_due, retain
 from querygauge.storage.rollups import kept, roll_up
 from querygauge.storage.spool_sink import SpoolSink

@@ -15,8 +15,8 @@ from querygauge.histogram import Histogram
 from querygauge.storage.database import SCHEMA_VERSION, open_database, statements
 from querygauge.storage.election import elected
 from querygauge.storage.folding import fold
+from querygauge.storage.opening import open_store
 from querygauge.storage.paths import StorePaths
-from querygauge.storage.reader import open_store
 from querygauge.storage.rollups import roll_up
 from querygauge.storage.spool_sink import SpoolSink
 from querygauge.values import OutcomeCounts, PhaseTimes, QueryStats, Snapshot
@@ -218,6 +218,20 @@ def test_macros_tell_what_python_does(paths: StorePaths) -> None:
     assert hours is not None
     assert hours[0] == total(store.query_stats(since, until, service="shop"))
     assert hours[1] > 0
+
+
+def test_less_than_an_hour_is_told_by_minutes(paths: StorePaths) -> None:
+    """Where minutes are kept, a width below an hour does not read the hours that have them too."""
+    moments = [NOON + step * timedelta(minutes=20) for step in range(9)]
+    for step, moment in enumerate(moments):
+        SpoolSink(paths.root, 10).write(snapshot(step + 1, ended=moment))
+    fold(paths)
+    roll_up(paths, NOON + 2 * DAY)
+    with open_database(paths, read_only=True, timeout_s=1) as connection:
+        found = connection.execute(
+            """SELECT "at", executions FROM quantiles_over_time('2026-01-01', '2026-01-02', width := '10 minutes')"""
+        ).fetchall()
+    assert found == [(moment.replace(tzinfo=None, second=0), step + 1) for step, moment in enumerate(moments)]
 
 
 def _columns(paths: StorePaths) -> list[tuple[object, ...]]:

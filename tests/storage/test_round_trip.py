@@ -11,8 +11,9 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from querygauge.storage.folding import fold
+from querygauge.storage.opening import open_store
 from querygauge.storage.paths import StorePaths
-from querygauge.storage.reader import Store, open_store
+from querygauge.storage.reader import Store
 from querygauge.storage.spool_sink import SpoolSink
 from querygauge.values import (
     PoolMetrics,

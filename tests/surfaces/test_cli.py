@@ -18,7 +18,7 @@ import typer.main
 from typer.testing import CliRunner
 
 import querygauge
-from querygauge.storage.reader import open_store
+from querygauge.storage.opening import open_store
 from querygauge.storage.spool_sink import SpoolSink
 from querygauge.surfaces.cli import app
 from rendering.making import Make

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import URL
 
 from processes.programs import environment, executions
-from querygauge.storage.reader import open_store
+from querygauge.storage.opening import open_store
 
 Ended = subprocess.CompletedProcess[str]
 Runs = Callable[..., Ended]

@@ -1,12 +1,15 @@
-"""Spans of time as people type them: in goes `24h`, out comes a timedelta."""
+"""Spans of time as people name them: in goes `24h`, or two moments, out comes where it begins and ends."""
 
 import re
-from datetime import timedelta
-from typing import Final
+from datetime import UTC, datetime, timedelta
+from typing import Final, NamedTuple
 
 from querygauge.errors import SettingsError
 
-__all__ = ["parse_range"]
+__all__ = ["Range", "Span", "parse_range", "span_of"]
+
+Range = str | tuple[datetime, datetime]
+"""`24h` is the last day; `2026-01-05/2026-01-12` or two aware datetimes are from one moment to another."""
 
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _EXAMPLES: Final = "15m, 1h, 24h, 7d, 30d, 90d"
@@ -28,3 +31,51 @@ def parse_range(text: str) -> timedelta:
     if not timedelta(0) < span <= _LONGEST:
         raise SettingsError(f"a range must be longer than 0 and at most 10 years, such as {_EXAMPLES}; got {text!r}")
     return span
+
+
+class Span(NamedTuple):
+    """From one moment until another, the latter left out."""
+
+    since: datetime
+    until: datetime
+
+    @property
+    def length(self) -> timedelta:
+        """How long it is."""
+        return self.until - self.since
+
+    def before(self) -> "Span":
+        """The span of the same length that ends where this one begins."""
+        return Span(self.since - self.length, self.since)
+
+
+def span_of(range_: Range, now: datetime) -> Span:
+    """
+    The span that a range names.
+
+    Args:
+        range_: A length that ends now, such as `24h`; two ISO 8601 moments with a slash between them, UTC where they
+            name no zone; or two aware datetimes.
+        now: The moment at which a length ends.
+
+    Raises:
+        SettingsError: If it names none, or ends before it begins.
+    """
+    if isinstance(range_, str) and "/" not in range_:
+        return Span(now - parse_range(range_), now)
+    since, until = map(_moment, range_.split("/", 1)) if isinstance(range_, str) else range_
+    if since.tzinfo is None or until.tzinfo is None:
+        raise SettingsError(f"the moments of a range must have a zone; got {since} and {until}")
+    if since >= until:
+        raise SettingsError(f"a range must begin before it ends; got {since} and {until}")
+    return Span(since.astimezone(UTC), until.astimezone(UTC))
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise SettingsError(
+            f"a moment must be in ISO 8601, such as 2026-01-05 or 2026-01-05T12:30; got {text!r}"
+        ) from None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

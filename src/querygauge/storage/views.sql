@@ -3,7 +3,8 @@
 
 -- Where the history of a span is read: whole days and hours that are rolled up from those tables, the rest by minutes.
 -- Minutes and hours that were dropped for their age are there as part of an hour or a day only, so a span that begins
--- within one has all of it. With `daily` days serve wherever a whole one lies in the span; without, hours do.
+-- within one has all of it. With `daily` days serve wherever a whole one lies in the span; without, hours do; where it
+-- is NULL, only minutes do, as long as they are kept.
 CREATE OR REPLACE MACRO history_cut(since, until, daily) AS TABLE
 WITH known AS (
     SELECT
@@ -19,6 +20,7 @@ hours AS (
         CASE WHEN begin_at < minutes_since THEN date_trunc('hour', begin_at)
             ELSE date_trunc('hour', begin_at + INTERVAL '59 minutes 59.999999 seconds') END AS hour_from,
         CASE WHEN end_at <= minutes_since THEN end_at
+            WHEN daily IS NULL THEN minutes_since
             ELSE greatest(minutes_since, least(date_trunc('hour', end_at), hours_until)) END AS hour_until
     FROM known
 ),
@@ -81,15 +83,13 @@ CASE greatest(1, ceil(q * executions))
     ELSE least(max_ms, greatest(min_ms, 2e3 * pow(2, k / pow(2, scale)) / (1 + pow(2, 1 / pow(2, scale)))))
 END;
 
--- Numbers of a span by pattern, by time, or both; NULL chooses nothing. Percentiles come from adding up buckets: by
--- nearest rank, at most 1.09 % off, 2.2 % where days serve, and exact where the shortest or the longest is asked for.
-CREATE OR REPLACE MACRO history_quantiles(since, until, daily, by_pattern, width, pattern, service) AS TABLE
+-- Numbers of a span by `key`, a struct of what `h`, a row of query_history, or `p`, its pattern, has; NULL chooses
+-- nothing. Percentiles come from adding up buckets: by nearest rank, at most 1.09 % off, 2.2 % where days serve, and
+-- exact where the shortest or the longest is asked for.
+CREATE OR REPLACE MACRO history_by(key, since, until, daily, pattern := NULL, service := NULL) AS TABLE
 WITH chosen AS (
-    SELECT
-        {'at': CASE WHEN width IS NOT NULL THEN time_bucket(width::INTERVAL, "at") END,
-            'pattern_id': CASE WHEN by_pattern THEN pattern_id END} AS place,
-        h.*
-    FROM query_history(since, until, daily) AS h
+    SELECT key AS place, h.*
+    FROM query_history(since, until, daily) AS h LEFT JOIN patterns AS p ON p.pattern_id = h.pattern_id
     WHERE (pattern IS NULL OR h.pattern_id = pattern) AND (service IS NULL OR h.service = service)
 ),
 scales AS (
@@ -130,14 +130,18 @@ FROM sums JOIN found USING (place), scales;
 
 -- By pattern: executions by how they ended, slow ones, milliseconds in all, and 50th, 95th and 99th percentile.
 CREATE OR REPLACE MACRO pattern_quantiles(since, until, service := NULL) AS TABLE
-SELECT q.* EXCLUDE ("at"), p.summary, p.text
-FROM history_quantiles(since, until, until::TIMESTAMP - since::TIMESTAMP > INTERVAL 45 DAY, true, NULL, NULL, service)
-    AS q
+SELECT q.*, p.summary, p.text
+FROM history_by(
+    {'pattern_id': h.pattern_id}, since, until, until::TIMESTAMP - since::TIMESTAMP > INTERVAL 45 DAY, service := service
+) AS q
 JOIN patterns AS p USING (pattern_id)
 ORDER BY total_ms DESC;
 
 -- The same by time, as of the start of each `width`, of all patterns or one.
 CREATE OR REPLACE MACRO quantiles_over_time(since, until, width := '1 hour', pattern := NULL, service := NULL) AS TABLE
-SELECT q.* EXCLUDE (pattern_id)
-FROM history_quantiles(since, until, width::INTERVAL >= INTERVAL 1 DAY, false, width, pattern, service) AS q
+FROM history_by(
+    {'at': time_bucket(width::INTERVAL, h."at")}, since, until,
+    CASE WHEN width::INTERVAL >= INTERVAL 1 HOUR THEN width::INTERVAL >= INTERVAL 1 DAY END,
+    pattern := pattern, service := service
+)
 ORDER BY "at";

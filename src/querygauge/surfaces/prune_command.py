@@ -14,8 +14,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from querygauge.rendering.formats import number
 from querygauge.storage.limits import Limits
+from querygauge.storage.opening import open_store
 from querygauge.storage.paths import StorePaths
-from querygauge.storage.reader import open_store
 from querygauge.storage.retention import STEPS, Retained, retain
 from querygauge.storage.rollups import roll_up
 

@@ -13,8 +13,9 @@ from typing import Final
 from querygauge.errors import StoreError
 from querygauge.rendering.pattern_page import PatternData
 from querygauge.rendering.report_data import ReportData
+from querygauge.storage.opening import open_store
 from querygauge.storage.ranges import parse_range
-from querygauge.storage.reader import ProcessState, open_store
+from querygauge.storage.reader import ProcessState
 from querygauge.values import OutcomeCounts, QueryStats, ScopeStats, SelfMetrics, by_name
 
 __all__ = ["read_pattern", "read_report"]

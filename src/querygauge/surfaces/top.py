@@ -24,8 +24,8 @@ from querygauge.rendering.ranking import ranked
 from querygauge.rendering.running import render_running
 from querygauge.rendering.statements import one_line
 from querygauge.rendering.tables import Column, render_table, visible
+from querygauge.storage.opening import open_store
 from querygauge.storage.ranges import parse_range
-from querygauge.storage.reader import open_store
 from querygauge.surfaces.console import page_width
 from querygauge.values import OutcomeCounts, ProcessRunning, QueryStats, RunningQuery
 

@@ -1,0 +1,41 @@
+"""Where reading a store begins; DuckDB is loaded when a store is opened, and not by naming the function."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from querygauge.errors import StoreError
+from querygauge.storage.paths import StorePaths
+
+if TYPE_CHECKING:
+    from querygauge.storage.reader import Store
+
+__all__ = ["open_store"]
+
+_TIMEOUT_S: Final = 10.0
+
+
+def open_store(path: str | os.PathLike[str], *, timeout_s: float = _TIMEOUT_S) -> "Store":
+    """
+    The store in a directory, with what waited in its spool folded in.
+
+    If somebody else folds, or the directory cannot be written, it is read as it is.
+
+    Args:
+        path: Directory of the store.
+        timeout_s: How long every call waits for a writer to finish.
+
+    Raises:
+        StoreError: If there is no store, or its database is no store of ours.
+    """
+    paths = StorePaths(Path(path))
+    if paths.root.exists() and not paths.root.is_dir():
+        raise StoreError(f"store must be a directory; got the file {str(paths.root)!r}")
+    if not paths.spool.is_dir() and not paths.database.exists():
+        raise StoreError(
+            f"store {str(paths.root)!r} does not exist; instrument an application and let it run, or name another "
+            "store with --store"
+        )
+    from querygauge.storage.reader import Store
+
+    return Store(paths, timeout_s)
