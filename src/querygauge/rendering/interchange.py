@@ -6,7 +6,7 @@ In go the same values as for the text, out come all of them: nothing is ranked, 
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from querygauge.rendering.advice import advise
@@ -14,7 +14,7 @@ from querygauge.rendering.ranking import ranked
 from querygauge.rendering.report_data import ReportData
 from querygauge.values import QueryStats, by_tag
 
-__all__ = ["CSV_COLUMNS", "report_to_csv", "report_to_dict"]
+__all__ = ["CSV_COLUMNS", "report_to_csv", "report_to_dict", "rows_to_csv"]
 
 # The members of `QueryStats.to_dict()`, in its order; written out so that an empty report has its header too.
 CSV_COLUMNS: Final = (
@@ -105,11 +105,19 @@ def report_to_dict(report: ReportData, *, order_by: str = "total_duration", limi
 
 def report_to_csv(stats: Iterable[QueryStats]) -> str:
     """A header line and one line per pattern and target, in the order given; tables and tags are parted by blanks."""
+    return rows_to_csv(CSV_COLUMNS, map(_csv_row, stats))
+
+
+def _csv_row(stats: QueryStats) -> dict[str, Any]:
+    row = stats.to_dict()
+    tags = " ".join(f"{key}={value}" for key, value in row["tags"].items())
+    return {**row, "tables": " ".join(row["tables"]), "tags": tags}
+
+
+def rows_to_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    """A header line and one line per row, with the columns named and no others; what is None or absent is empty."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, CSV_COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(text, columns, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
-    for entry in stats:
-        row = entry.to_dict()
-        tags = " ".join(f"{key}={value}" for key, value in row["tags"].items())
-        writer.writerow({**row, "tables": " ".join(row["tables"]), "tags": tags})
+    writer.writerows(rows)
     return text.getvalue()

@@ -10,7 +10,7 @@ Deliberately not here: how values are shown.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import groupby
 from typing import Final
 
@@ -19,6 +19,7 @@ from querygauge.errors import StoreError
 from querygauge.logs import get_logger
 from querygauge.storage import queries
 from querygauge.storage.answers.pattern import PatternHistory, pattern_history
+from querygauge.storage.answers.status import LIMIT_MB, WARN_MB, store_status
 from querygauge.storage.asking import asked, microseconds, span_parameters
 from querygauge.storage.database import Connection, DatabaseError, first_line, open_database
 from querygauge.storage.folding import FoldResult, fold
@@ -47,6 +48,7 @@ from querygauge.values import (
     SelfMetrics,
     SlowQuery,
 )
+from querygauge.values.answers.status import StoreStatus
 
 __all__ = ["ProcessState", "Store"]
 
@@ -104,6 +106,11 @@ class Store:
         """Folds what waits in the spool now; for readers that stay, such as a live table."""
         self.folded = _fold_first(self.paths, self._timeout_s)
         return self.folded
+
+    def status(self, *, warn_mb: float = WARN_MB, limit_mb: float = LIMIT_MB) -> StoreStatus:
+        """Whether the store is well: from `warn_mb` megabytes on its size is a warning, from `limit_mb` on an error."""
+        with self._open() as connection:
+            return store_status(connection, self.paths, datetime.now(UTC), warn_mb, limit_mb)
 
     def query_stats(
         self,

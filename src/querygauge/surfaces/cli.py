@@ -12,21 +12,22 @@ import sys
 import threading
 from contextlib import suppress
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from querygauge import __version__
-from querygauge.errors import QueryGaugeError, SettingsError
+from querygauge.errors import QueryGaugeError
 from querygauge.rendering.formats import duration, number
 from querygauge.rendering.ranking import ORDERS, ranked
 from querygauge.rendering.report import render_report, report_to_csv, report_to_dict
 from querygauge.settings import load_settings
 from querygauge.surfaces.console import log_to_stderr, page_width, show
+from querygauge.surfaces.options import Format, Scope, Service, Since, Store, store_directory
 from querygauge.surfaces.program import command_line
 from querygauge.surfaces.statement_log.choices import DIALECTS, INPUTS
+from querygauge.surfaces.status_command import status
 
 if TYPE_CHECKING:
     from querygauge.collector import TickResult
@@ -49,29 +50,7 @@ patterns_app = typer.Typer(help="Single queries: their text, statistics and hist
 app.add_typer(patterns_app, name="patterns")
 store_app = typer.Typer(help="The store itself: what it keeps.", no_args_is_help=True)
 app.add_typer(store_app, name="store")
-
-
-class Format(StrEnum):
-    """How a report is written."""
-
-    text = "text"
-    json = "json"
-    csv = "csv"
-
-
-Store = Annotated[
-    Path | None,
-    typer.Option(
-        help="Directory of the store; by default the `store` setting, which is .querygauge unless set otherwise.",
-        show_default=False,
-    ),
-]
-Since = Annotated[str, typer.Option(help="How far back: 30m, 24h, 7d.")]
-Scope = Annotated[
-    str | None,
-    typer.Option(help="Only this scope, by its name: a request, a job or a test.", show_default=False),
-]
-Service = Annotated[str | None, typer.Option(help="Only this service; by default all of them.", show_default=False)]
+app.command()(status)
 
 
 def main() -> None:
@@ -115,7 +94,7 @@ def report(
     """Print which queries cost most, which repeat, and what to change."""
     from querygauge.surfaces.stored import read_report
 
-    data = read_report(_store(store), since, service, scope)
+    data = read_report(store_directory(store), since, service, scope)
     if format is Format.json:
         typer.echo(json.dumps(report_to_dict(data, order_by=order_by or "total_duration"), indent=2))
     elif format is Format.csv:
@@ -140,7 +119,7 @@ def top(
 
     from querygauge.surfaces.top import View, watch
 
-    view = View(_store(store), window, service, order_by, limit)
+    view = View(store_directory(store), window, service, order_by, limit)
     with suppress(KeyboardInterrupt):
         watch(view, Console(), interval_s=interval, once=once)
 
@@ -158,7 +137,7 @@ def list_patterns(
     from querygauge.rendering.pattern_page import render_patterns
     from querygauge.surfaces.stored import read_report
 
-    data = read_report(_store(store), since, service, scope)
+    data = read_report(store_directory(store), since, service, scope)
     show(render_patterns(ranked(data.stats, order_by), limit=limit, width=page_width()))
 
 
@@ -172,7 +151,7 @@ def show_pattern(
     from querygauge.rendering.pattern_page import render_pattern
     from querygauge.surfaces.stored import read_pattern
 
-    show(render_pattern(read_pattern(_store(store), pattern_id, since), width=page_width()))
+    show(render_pattern(read_pattern(store_directory(store), pattern_id, since), width=page_width()))
 
 
 @app.command()
@@ -235,7 +214,7 @@ def collect(
     stop = threading.Event()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signal_number, lambda *_: stop.set())
-    root = _store(store)
+    root = store_directory(store)
     if not once:
         typer.echo(f"folding what applications flush into {root}; SIGTERM or Ctrl-C ends it")
     collector.run(root, limits, once=once, stop=stop, on_tick=_print_tick if once else _print_work)
@@ -254,7 +233,7 @@ def prune(
     from querygauge.ticks import limits_of
 
     limits = limits_of(load_settings({"archive": True} if archive else {}))
-    run_prune(_store(store), limits, as_json=as_json)
+    run_prune(store_directory(store), limits, as_json=as_json)
 
 
 @app.command(context_settings={"allow_interspersed_args": False})
@@ -331,13 +310,3 @@ def _print_work(result: "TickResult") -> None:
     """Prints a tick of the loop; those that found nothing to do are not worth a line."""
     if result.folded.files or result.folded.rejected:
         _print_tick(result)
-
-
-def _store(given: Path | None) -> Path:
-    """The store to read: the one named, else the one the settings of this directory name."""
-    if given is not None:
-        return given
-    configured = load_settings({}).store
-    if configured is None:
-        raise SettingsError("store is switched off in the settings here; name the directory with --store")
-    return configured

@@ -1,0 +1,53 @@
+"""
+The options that several commands have, and what they stand for.
+
+Comes in: what was typed; goes out: a value. Deliberately not here: any command.
+"""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from querygauge.errors import SettingsError
+from querygauge.settings import load_settings
+
+__all__ = ["Format", "Scope", "Service", "Since", "Span", "Store", "store_directory"]
+
+
+class Format(StrEnum):
+    """How an answer is written."""
+
+    text = "text"
+    json = "json"
+    csv = "csv"
+
+
+Store = Annotated[
+    Path | None,
+    typer.Option(
+        help="Directory of the store; by default the `store` setting, which is .querygauge unless set otherwise.",
+        show_default=False,
+    ),
+]
+Since = Annotated[str, typer.Option(help="How far back: 30m, 24h, 7d.")]
+Span = Annotated[
+    str,
+    typer.Option("--range", help="The last 1h, 24h, 7d, 30d or 90d, or two moments: 2026-01-05/2026-01-12."),
+]
+Scope = Annotated[
+    str | None,
+    typer.Option(help="Only this scope, by its name: a request, a job or a test.", show_default=False),
+]
+Service = Annotated[str | None, typer.Option(help="Only this service; by default all of them.", show_default=False)]
+
+
+def store_directory(given: Path | None) -> Path:
+    """The store to read: the one named, else the one the settings of this directory name."""
+    if given is not None:
+        return given
+    configured = load_settings({}).store
+    if configured is None:
+        raise SettingsError("store is switched off in the settings here; name the directory with --store")
+    return configured

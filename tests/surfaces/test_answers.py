@@ -1,0 +1,46 @@
+"""The commands that ask a store one question, as a shell runs them."""
+
+import csv
+import io
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from querygauge.storage.spool_sink import SpoolSink
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def test_the_status_is_the_exit_status(run: Command, store: Path, tmp_path: Path) -> None:
+    """Cron and monitors read nothing else."""
+    SpoolSink(tmp_path / "empty", max_mb=1.0)
+    statuses = [
+        run("status", "--store", store).returncode,
+        run("status", "--store", store, "--warn-mb", 0).returncode,
+        run("status", "--store", store, "--limit-mb", 0).returncode,
+        run("status", "--store", tmp_path / "empty").returncode,
+        run("status", "--store", tmp_path / "nowhere").returncode,
+    ]
+    assert statuses == [0, 1, 2, 2, 2]
+
+
+def test_the_status_is_told_to_people(run: Command, store: Path) -> None:
+    """How many executions there were of late, and how they went."""
+    assert "Last day    1,320  99.1 % succeeded, 2.32 ms on average" in run("status", "--store", store).stdout
+    assert "ERRORS\n  - the database has" in run("status", "--store", store, "--limit-mb", 0).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["status"], {"status": "OK", "total": "1320", "warnings": ""}),
+    ],
+)
+def test_answers_as_csv_can_be_parsed(run: Command, store: Path, arguments: list[str], told: dict[str, str]) -> None:
+    """Standard output is a header line and rows; JSON is one value."""
+    rows = list(csv.DictReader(io.StringIO(run(*arguments, "--store", store, "--format", "csv").stdout)))
+    assert any(told.items() <= row.items() for row in rows)
+    assert json.loads(run(*arguments, "--store", store, "--format", "json").stdout)
