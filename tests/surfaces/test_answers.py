@@ -33,10 +33,23 @@ def test_the_status_is_told_to_people(run: Command, store: Path) -> None:
     assert "ERRORS\n  - the database has" in run("status", "--store", store, "--limit-mb", 0).stdout
 
 
+def test_statistics_are_told_to_people(run: Command, store: Path) -> None:
+    """Everything together, over time, and a table for each way in which it is spread."""
+    text = run("stats", "--store", store, "--limit", 2).stdout
+    assert "all services, " in text
+    assert "Executions  1,320, 3.06 s in all" in text
+    assert [line for line in text.splitlines() if line.isupper() and not line.startswith(" ")] == [
+        "EXECUTION STATISTICS", "PERFORMANCE", "OVER TIME", "BY OPERATION", "TOP SERVICES", "TOP PATTERNS", "BY POOL",
+    ]  # fmt: skip
+    assert "    and 1 more\n" in text
+    assert "no executions in this span" in run("stats", "--store", store, "--range", "2020-01-01/2020-01-02").stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
         (["status"], {"status": "OK", "total": "1320", "warnings": ""}),
+        (["stats", "--range", "1h"], {"list": "by_operation", "name": "SELECT", "execution_count": "1200"}),
     ],
 )
 def test_answers_as_csv_can_be_parsed(run: Command, store: Path, arguments: list[str], told: dict[str, str]) -> None:

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from querygauge.histogram import Histogram
+from querygauge.rendering.charts import chart_row, share_bar
 from querygauge.rendering.formats import age, duration, number, percent
 from querygauge.rendering.tables import Column, render_table, text_width, visible
 from querygauge.values import HealthCheck, Holder, PoolMetrics, PoolSnapshot
@@ -25,8 +26,6 @@ _CALL_SITE_WIDTH: Final = 44
 _SPAN: Final = timedelta(minutes=5)
 _COLUMNS: Final = 60  # of the chart, five seconds each: as often as snapshots are taken by default
 _ROWS: Final = 4
-_LEVELS: Final = " ▁▂▃▄▅▆▇█"
-_PER_ROW: Final = len(_LEVELS) - 1
 _MOMENT: Final = "%Y-%m-%d %H:%M:%S UTC"
 _TIME: Final = "%H:%M:%S"
 _FULL_PERCENT: Final = 100.0
@@ -81,8 +80,8 @@ def _heading(view: PoolView) -> Iterator[str]:
 def _utilization(view: PoolView) -> Iterator[str]:
     now = view.snapshot
     if now.max_connections:
-        filled = min(_BAR_WIDTH, round(_BAR_WIDTH * now.utilization_percent / _FULL_PERCENT))
-        yield f"Utilisation  {'█' * filled}{'░' * (_BAR_WIDTH - filled)}  {percent(now.utilization_percent)}"
+        bar = share_bar(now.utilization_percent / _FULL_PERCENT, _BAR_WIDTH)
+        yield f"Utilisation  {bar}  {percent(now.utilization_percent)}"
     else:
         yield "Utilisation  no limit on connections"
     counts = [_in_use(now), f"{number(now.idle_connections)} idle", f"{number(now.waiting_count)} waiting"]
@@ -179,7 +178,7 @@ def _trend(view: PoolView) -> Iterator[str]:
     unit = " %" if has_limit else ""
     for row in range(_ROWS, 0, -1):
         label = f"{top * row / _ROWS:,.0f}{unit}"
-        yield f"{label:>6} │{''.join(_cell(value, top, row) for value in values)}".rstrip()
+        yield f"{label:>6} │{chart_row(values, top, row, _ROWS)}".rstrip()
     yield f"{'0' + unit:>6} └{'─' * _COLUMNS}"
     yield f"{'':8}{'5 min ago':<{_COLUMNS - 3}}now"
 
@@ -207,14 +206,6 @@ def _by_column(
         last = sum(column) / len(column) if column else last
         values.append(last)
     return values
-
-
-def _cell(value: float | None, top: float, row: int) -> str:
-    """The part of a column that lies in one row of the chart, counted from below."""
-    if value is None:
-        return " "
-    eighths = math.ceil(value / top * _ROWS * _PER_ROW)
-    return _LEVELS[min(_PER_ROW, max(0, eighths - (row - 1) * _PER_ROW))]
 
 
 def _holders(view: PoolView) -> Iterator[str]:

@@ -18,12 +18,15 @@ from querygauge.clock import microseconds_of
 from querygauge.errors import StoreError
 from querygauge.logs import get_logger
 from querygauge.storage import queries
+from querygauge.storage.answers.execution import execution_statistics
+from querygauge.storage.answers.measured import Asked
 from querygauge.storage.answers.pattern import PatternHistory, pattern_history
 from querygauge.storage.answers.status import LIMIT_MB, WARN_MB, store_status
 from querygauge.storage.asking import asked, microseconds, span_parameters
 from querygauge.storage.database import Connection, DatabaseError, first_line, open_database
 from querygauge.storage.folding import FoldResult, fold
 from querygauge.storage.paths import StorePaths
+from querygauge.storage.ranges import Range, span_of
 from querygauge.storage.rows import (
     pattern_of,
     pool_of,
@@ -48,6 +51,7 @@ from querygauge.values import (
     SelfMetrics,
     SlowQuery,
 )
+from querygauge.values.answers.execution import ExecutionStatistics
 from querygauge.values.answers.status import StoreStatus
 
 __all__ = ["ProcessState", "Store"]
@@ -111,6 +115,24 @@ class Store:
         """Whether the store is well: from `warn_mb` megabytes on its size is a warning, from `limit_mb` on an error."""
         with self._open() as connection:
             return store_status(connection, self.paths, datetime.now(UTC), warn_mb, limit_mb)
+
+    def execution_statistics(
+        self, range_: Range = "24h", *, service: str | None = None, limit: int = 10
+    ) -> ExecutionStatistics:
+        """
+        What was executed in a range, over time and by tag, pool, operation, service, pattern and line.
+
+        Args:
+            range_: Such as `24h` or `7d`, or two moments.
+            service: One service; None is all of them.
+            limit: Services, patterns and lines at most.
+
+        Raises:
+            SettingsError: If the range is none.
+            StoreError: If the store has never heard of the service, or cannot be read.
+        """
+        with self._asking(range_, service) as question:
+            return execution_statistics(question, limit)
 
     def query_stats(
         self,
@@ -239,6 +261,16 @@ class Store:
             )
             for row in rows
         ]
+
+    @contextmanager
+    def _asking(self, range_: Range, service: str | None) -> Iterator[Asked]:
+        span = span_of(range_, datetime.now(UTC))
+        with self._open() as connection:
+            known = [row["service"] for row in asked(connection, queries.SERVICES, {})]
+            if service is not None and service not in known:
+                root, names = str(self.paths.root), ", ".join(known) or "none yet"
+                raise StoreError(f"no service {service!r} in store {root!r}; it knows {names}")
+            yield Asked(connection, span, service)
 
     @contextmanager
     def _open(self) -> Iterator[Connection]:

@@ -27,6 +27,7 @@ from querygauge.surfaces.console import log_to_stderr, page_width, show
 from querygauge.surfaces.options import Format, Scope, Service, Since, Store, store_directory
 from querygauge.surfaces.program import command_line
 from querygauge.surfaces.statement_log.choices import DIALECTS, INPUTS
+from querygauge.surfaces.stats_command import stats
 from querygauge.surfaces.status_command import status
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ patterns_app = typer.Typer(help="Single queries: their text, statistics and hist
 app.add_typer(patterns_app, name="patterns")
 store_app = typer.Typer(help="The store itself: what it keeps.", no_args_is_help=True)
 app.add_typer(store_app, name="store")
+app.command()(stats)
 app.command()(status)
 
 
