@@ -18,7 +18,7 @@ from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hi
 from querygauge.errors import SettingsError
 from querygauge.logs import get_logger
 
-__all__ = ["Settings", "load_settings"]
+__all__ = ["Settings", "load_settings", "price_in_force"]
 
 log = get_logger(__name__)
 
@@ -68,6 +68,7 @@ class Settings:
         retention_days: So long are kept statistics by hour, slow queries, pools, repetitions and scopes; 7 to 365.
         keep_daily_days: So long are kept statistics by day.
         archive: Whether statistics by hour are written to Parquet files before they are dropped.
+        price_per_hour: What an hour of database time costs, in whatever currency; 1 makes costs hours of it.
         spool_max_mb: Snapshots waiting to be folded may take so much disk; the oldest are dropped, and counted.
         snapshot_interval_s: Seconds between two snapshots of a pool; fewer than 0.8 are taken as 0.8.
         snapshot_history_size: Pool snapshots kept.
@@ -102,6 +103,7 @@ class Settings:
     retention_days: int = 90
     keep_daily_days: int = 1_826
     archive: bool = False
+    price_per_hour: float = 1.0
     spool_max_mb: float = 256.0
     snapshot_interval_s: float = 5.0
     snapshot_history_size: int = 1_000
@@ -165,6 +167,7 @@ _RANGES: Final[Mapping[str, _Range]] = MappingProxyType(
         "keep_minutes_days": _Range(1, 365, includes_least=True),
         "retention_days": _Range(7, 365, includes_least=True),
         "keep_daily_days": _Range(7, 36_500, includes_least=True),
+        "price_per_hour": _Range(0, 1e9),
         "spool_max_mb": _Range(0, _MUCH_MB),
         "snapshot_interval_s": _SECONDS,
         "snapshot_history_size": _COUNT,
@@ -205,6 +208,11 @@ def load_settings(
         **keywords,
     }
     return Settings(**values)
+
+
+def price_in_force(given: float | None) -> float:
+    """The price of an hour of database time: the one that was given, else the setting; raises as `load_settings`."""
+    return load_settings({} if given is None else {"price_per_hour": given}).price_per_hour
 
 
 def _working_directory() -> Path:

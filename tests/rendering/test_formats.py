@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from querygauge.rendering.formats import age, duration, number, percent, size
+from querygauge.rendering.formats import age, duration, money, number, percent, size
 
 
 @pytest.mark.parametrize(
@@ -84,3 +84,15 @@ def test_an_age_names_its_two_largest_units(seconds: float, expected: str) -> No
 def test_sizes(count: int, text: str) -> None:
     """Three significant digits in the first unit that takes them."""
     assert size(count) == text
+
+
+@pytest.mark.parametrize(
+    ("amount", "expected"),
+    [
+        (0, "0.00"), (1, "1.00"), (1_234.5, "1,234.50"), (-3, "-3.00"), (0.5, "0.500"), (0.001_23, "0.00123"),
+        (0.000_052_3, "0.0000523"), (3.3e-9, "3.30e-09"),
+    ],
+)  # fmt: skip
+def test_an_amount_has_two_decimals_or_three_digits(amount: float, expected: str) -> None:
+    """A small amount is not rounded to nothing."""
+    assert money(amount) == expected

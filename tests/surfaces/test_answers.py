@@ -45,11 +45,20 @@ def test_statistics_are_told_to_people(run: Command, store: Path) -> None:
     assert "no executions in this span" in run("stats", "--store", store, "--range", "2020-01-01/2020-01-02").stdout
 
 
+def test_metrics_are_told_to_people(run: Command, store: Path) -> None:
+    """Durations, what they cost at a price, and what is not known."""
+    text = run("metrics", "--store", store, "--price-per-hour", 3_600_000).stdout
+    assert "Cost        3,060.00, 2,318,181.82 a million executions; 3,600,000.00 an hour\n" in text
+    assert "Memory      unknown\n" in text
+    assert "Executions" in text
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
         (["status"], {"status": "OK", "total": "1320", "warnings": ""}),
         (["stats", "--range", "1h"], {"list": "by_operation", "name": "SELECT", "execution_count": "1200"}),
+        (["metrics", "--range", "1h"], {"execution_count": "1320", "error_count": "12", "cpu_s": ""}),
     ],
 )
 def test_answers_as_csv_can_be_parsed(run: Command, store: Path, arguments: list[str], told: dict[str, str]) -> None:

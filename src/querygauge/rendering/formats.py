@@ -8,7 +8,7 @@ In go plain numbers, out come short strings in one fixed style. Deliberately not
 import math
 from typing import Final
 
-__all__ = ["age", "duration", "number", "percent", "size"]
+__all__ = ["age", "duration", "money", "number", "percent", "size"]
 
 # Milliseconds in each unit, shortest first; a duration takes the first unit in which it stays below 1,000.
 _DURATION_UNITS: Final = ((1e-6, "ns"), (1e-3, "µs"), (1.0, "ms"), (1e3, "s"))
@@ -16,6 +16,7 @@ _MINUTE_MS: Final = 60_000.0
 _SIZE_UNITS: Final = "kB", "MB", "GB", "TB"
 _SIZE_STEP: Final = 1_000.0
 _SIGNIFICANT: Final = 3
+_SMALLEST_AMOUNT: Final = 1e-6  # a smaller one has an exponent
 _MINUTE_S: Final = 60
 _HOUR_S: Final = 3_600
 _DAY_S: Final = 86_400
@@ -53,6 +54,17 @@ def _significant(value: float) -> str:
 def number(n: float) -> str:
     """A count with thousands separators: `12,345`; fractions keep one decimal."""
     return f"{n:,.0f}" if float(n).is_integer() else f"{n:,.1f}"
+
+
+def money(amount: float) -> str:
+    """An amount in whatever currency: two decimals, `1,234.50`; three significant digits below one, `0.00123`."""
+    if amount < 0:
+        return f"-{money(-amount)}"
+    if amount >= 1 or amount == 0:
+        return f"{amount:,.2f}"
+    if amount < _SMALLEST_AMOUNT:
+        return f"{amount:.2e}"
+    return f"{amount:.{_SIGNIFICANT - 1 - math.floor(math.log10(amount))}f}"
 
 
 def size(count: float) -> str:

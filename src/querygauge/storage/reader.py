@@ -17,9 +17,11 @@ from typing import Final
 from querygauge.clock import microseconds_of
 from querygauge.errors import StoreError
 from querygauge.logs import get_logger
+from querygauge.settings import price_in_force
 from querygauge.storage import queries
 from querygauge.storage.answers.execution import execution_statistics
 from querygauge.storage.answers.measured import Asked
+from querygauge.storage.answers.metrics import performance_metrics
 from querygauge.storage.answers.pattern import PatternHistory, pattern_history
 from querygauge.storage.answers.status import LIMIT_MB, WARN_MB, store_status
 from querygauge.storage.asking import asked, microseconds, span_parameters
@@ -52,6 +54,7 @@ from querygauge.values import (
     SlowQuery,
 )
 from querygauge.values.answers.execution import ExecutionStatistics
+from querygauge.values.answers.metrics import PerformanceMetrics
 from querygauge.values.answers.status import StoreStatus
 
 __all__ = ["ProcessState", "Store"]
@@ -133,6 +136,20 @@ class Store:
         """
         with self._asking(range_, service) as question:
             return execution_statistics(question, limit)
+
+    def performance_metrics(
+        self, range_: Range = "24h", *, service: str | None = None, price_per_hour: float | None = None
+    ) -> PerformanceMetrics:
+        """
+        Durations, cost, memory and CPU time of a range; raises as `execution_statistics` does.
+
+        Args:
+            range_: Such as `24h` or `7d`, or two moments.
+            service: One service; None is all of them.
+            price_per_hour: Of database time; by default the setting.
+        """
+        with self._asking(range_, service) as question:
+            return performance_metrics(question, price_in_force(price_per_hour))
 
     def query_stats(
         self,

@@ -13,7 +13,7 @@ import typer
 from querygauge.errors import SettingsError
 from querygauge.settings import load_settings
 
-__all__ = ["Format", "Scope", "Service", "Since", "Span", "Store", "store_directory"]
+__all__ = ["Format", "Price", "Scope", "Service", "Since", "Span", "Store", "store_directory"]
 
 
 class Format(StrEnum):
@@ -35,6 +35,14 @@ Since = Annotated[str, typer.Option(help="How far back: 30m, 24h, 7d.")]
 Span = Annotated[
     str,
     typer.Option("--range", help="The last 1h, 24h, 7d, 30d or 90d, or two moments: 2026-01-05/2026-01-12."),
+]
+Price = Annotated[
+    float | None,
+    typer.Option(
+        "--price-per-hour",
+        help="Of an hour of database time; by default the `price_per_hour` setting.",
+        show_default=False,
+    ),
 ]
 Scope = Annotated[
     str | None,

@@ -122,6 +122,4 @@ def _top_call_sites(question: Asked, limit: int) -> tuple[CallSite, ...]:
 
 
 def _pools(question: Asked) -> tuple[PoolPerformance, ...]:
-    since, until, service = (question.parameters[name] for name in ("since", "until", "service"))
-    rows = asked(question.connection, _POOLS, {"since": since, "until": until, "service": service})
-    return tuple(PoolPerformance(**row) for row in rows)
+    return tuple(PoolPerformance(**row) for row in asked(question.connection, _POOLS, question.bounds))

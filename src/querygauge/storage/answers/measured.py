@@ -51,6 +51,11 @@ class Asked:
         return {**span_parameters(self.span.since, self.span.until), "service": self.service}
 
     @property
+    def bounds(self) -> dict[str, Any]:
+        """`since`, `until` and `service`, for tables that are not rolled up."""
+        return {name: value for name, value in self.parameters.items() if name != "daily"}
+
+    @property
     def width(self) -> timedelta:
         """Between two points of a series: 5 minutes up to 6 hours, an hour up to 8 days, then a day."""
         if self.span.length <= _LONGEST_WITH_MINUTES:
