@@ -47,7 +47,7 @@ class TickResult(NamedTuple):
 
 def tick(root: Path, limits: Limits = _DEFAULT_LIMITS, *, lock_timeout_s: float = 0.0) -> TickResult:
     """
-    Folds what waits, rolls up the hours and days that are over, and once a day drops what has grown old.
+    Folds what waits, rolls up hours and days that are over, and once a day drops what has grown old and takes a backup.
 
     Args:
         root: Directory of the store.
@@ -68,6 +68,7 @@ def tick(root: Path, limits: Limits = _DEFAULT_LIMITS, *, lock_timeout_s: float 
 
 
 def _keep_up(paths: StorePaths, known: "Kept", limits: Limits) -> None:
+    from querygauge.storage.backup import back_up, is_backup_due
     from querygauge.storage.retention import is_due, retain
     from querygauge.storage.rollups import roll_up
 
@@ -79,6 +80,8 @@ def _keep_up(paths: StorePaths, known: "Kept", limits: Limits) -> None:
         retained = retain(paths, limits, believed.replace(tzinfo=UTC))
         if retained.deleted_count:
             log.info("store_retained", store=str(paths.root), **retained._asdict())
+    if limits.backups and is_backup_due(paths, known):
+        back_up(paths, keep=limits.backups, now=now, lock_timeout_s=0.0)
 
 
 def run(

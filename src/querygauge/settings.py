@@ -69,6 +69,7 @@ class Settings:
         keep_daily_days: So long are kept statistics by day.
         archive: Whether statistics by hour are written to Parquet files before they are dropped.
         price_per_hour: What an hour of database time costs, in whatever currency; 1 makes costs hours of it.
+        keep_backups: Backups of the store that are kept, one a day, in its directory; 0 takes none.
         spool_max_mb: Snapshots waiting to be folded may take so much disk; the oldest are dropped, and counted.
         snapshot_interval_s: Seconds between two snapshots of a pool; fewer than 0.8 are taken as 0.8.
         snapshot_history_size: Pool snapshots kept.
@@ -104,6 +105,7 @@ class Settings:
     keep_daily_days: int = 1_826
     archive: bool = False
     price_per_hour: float = 1.0
+    keep_backups: int = 3
     spool_max_mb: float = 256.0
     snapshot_interval_s: float = 5.0
     snapshot_history_size: int = 1_000
@@ -166,6 +168,7 @@ _RANGES: Final[Mapping[str, _Range]] = MappingProxyType(
         "tick_interval_s": _SECONDS,
         "keep_minutes_days": _Range(1, 365, includes_least=True),
         "retention_days": _Range(7, 365, includes_least=True),
+        "keep_backups": _Range(0, 365, includes_least=True),
         "keep_daily_days": _Range(7, 36_500, includes_least=True),
         "price_per_hour": _Range(0, 1e9),
         "spool_max_mb": _Range(0, _MUCH_MB),

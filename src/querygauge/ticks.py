@@ -47,7 +47,7 @@ class Ticks:
         self._has_failed = False
         if self._mode == "inline":
             # By the time the flush thread needs it, the host may have given up the right to read it.
-            for module in ("folding", "retention", "rollups"):
+            for module in ("backup", "folding", "retention", "rollups"):
                 import_module(f"querygauge.storage.{module}")
 
     def after_flush(self) -> None:
@@ -138,8 +138,14 @@ def _is_due(stamp: Path, interval_s: float, now_us: int) -> bool:
 
 
 def limits_of(settings: Settings) -> Limits:
-    """For how long a store keeps what."""
-    return Limits(settings.keep_minutes_days, settings.retention_days, settings.keep_daily_days, settings.archive)
+    """What the collector keeps."""
+    return Limits(
+        settings.keep_minutes_days,
+        settings.retention_days,
+        settings.keep_daily_days,
+        settings.archive,
+        settings.keep_backups,
+    )
 
 
 def start_child(root: Path, limits: Limits = _DEFAULT_LIMITS) -> "subprocess.Popen[bytes]":

@@ -211,6 +211,20 @@ def test_prune_drops_what_is_old_and_tells(run: Command, tmp_path: Path) -> None
     assert total(open_store(tmp_path).query_stats()) == 5
 
 
+def test_a_store_is_backed_up_verified_and_restored(run: Command, store: Path, tmp_path: Path) -> None:
+    """Each says what it did, as a sentence or as JSON; the newest is verified unless one is named."""
+    told = json.loads(run("store", "backup", "--store", store, "--json").stdout)
+    assert Path(told["path"]).parent == store / "backups"
+    assert set(told) == {"path", "created_at", "tables", "rows", "bytes"}
+    assert run("store", "verify", "--store", store).stdout.startswith(f"verified {told['rows']} rows of ")
+    assert run("store", "restore", told["path"], "--store", tmp_path / "new").stdout.startswith("restored ")
+    assert total(open_store(tmp_path / "new").query_stats()) == total(open_store(store).query_stats()) > 0
+    refused = run("store", "restore", told["path"], "--store", store)
+    assert refused.returncode == 2
+    assert "or replace it (--replace)" in refused.stderr
+    assert "there is no backup in" in run("store", "verify", "--store", tmp_path / "new").stderr
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_collect_ends_cleanly_on_a_signal(store: Path, environment: dict[str, str], number: signal.Signals) -> None:
     """The loop folds, and a signal ends it with status 0."""

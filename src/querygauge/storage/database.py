@@ -38,6 +38,8 @@ __all__ = [
     "copied",
     "create_database",
     "first_line",
+    "glob_escaped",
+    "made_database",
     "migrate",
     "open_database",
     "quoted",
@@ -114,9 +116,10 @@ def statements(name: str) -> str:
 
 
 @contextmanager
-def scratch_connection(paths: StorePaths, *, threads: int = 1) -> Iterator[Connection]:
-    """A connection to an empty database in memory, which spills into the store's directory."""
-    connection = connect(":memory:", config={**_CONFIG, "threads": threads, "temp_directory": str(paths.scratch)})
+def scratch_connection(paths: StorePaths | None, *, threads: int = 1) -> Iterator[Connection]:
+    """A connection to an empty database in memory, which spills into the store's directory; without one it does not."""
+    scratch = "" if paths is None else str(paths.scratch)
+    connection = connect(":memory:", config={**_CONFIG, "threads": threads, "temp_directory": scratch})
     try:
         yield connection
     finally:
@@ -196,8 +199,8 @@ def create_database(paths: StorePaths) -> None:
     try:
         for leftover in (unfinished, Path(f"{unfinished}.wal"), leftover_log):
             leftover.unlink(missing_ok=True)
-        with scratch_connection(paths) as connection:
-            _create_tables(connection, unfinished)
+        with scratch_connection(paths) as connection, made_database(connection, unfinished):
+            pass
         # A kill before this line leaves no half-made store behind.
         unfinished.replace(paths.database)
     except OSError as error:
@@ -211,13 +214,16 @@ def first_line(error: BaseException) -> str:
     return str(error).strip().partition("\n")[0]
 
 
-def _create_tables(connection: Connection, path: Path) -> None:
+@contextmanager
+def made_database(connection: Connection, path: Path) -> Iterator[None]:
+    """A new database at `path` with empty tables, attached as `store` and in use for the length of the block."""
     connection.execute(f"ATTACH {quoted(path)} AS store (TYPE duckdb)")
     with _used(connection):
         connection.execute(statements("schema.sql"))
         connection.execute(statements("views.sql"))
         created_at = datetime.now(UTC).replace(tzinfo=None)
         connection.execute("INSERT INTO meta (schema_version, created_at) VALUES (?, ?)", [SCHEMA_VERSION, created_at])
+        yield
     connection.execute("DETACH store")
 
 
@@ -272,6 +278,11 @@ def quoted(path: Path) -> str:
     """A path as SQL takes it."""
     escaped = str(path).replace("'", "''")
     return f"'{escaped}'"
+
+
+def glob_escaped(path: Path) -> str:
+    """A path that DuckDB takes as it stands: it reads these characters as wildcards."""
+    return "".join(f"[{character}]" if character in "*?[" else character for character in str(path))
 
 
 def _attach(connection: Connection, path: Path, *, read_only: bool, deadline: float) -> None:

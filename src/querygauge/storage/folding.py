@@ -26,6 +26,7 @@ from querygauge.storage.database import (
     attached,
     create_database,
     first_line,
+    glob_escaped,
     migrate,
     scratch_connection,
     statements,
@@ -231,7 +232,7 @@ def _load(connection: Connection, together: Path, files: list[_SpoolFile]) -> di
     try:
         with together.open("wb") as output:
             output.writelines(_numbered(found.content, number) for number, found in enumerate(files))
-        connection.execute(statements("load.sql"), {"path": _glob_escaped(together)})
+        connection.execute(statements("load.sql"), {"path": glob_escaped(together)})
     except OSError as error:
         raise StoreError(f"{str(together)!r} could not be written: {error.strerror or error}") from error
     finally:
@@ -247,11 +248,6 @@ def _numbered(content: bytes, number: int) -> bytes:
     """The rows with a member that tells their file; no text in JSON holds a line break."""
     mark = b'{"file":%d,' % number
     return mark + content[1:].replace(b"\n{", b"\n" + mark)
-
-
-def _glob_escaped(path: Path) -> str:
-    """A path that DuckDB takes as it stands: it reads these characters as wildcards."""
-    return "".join(f"[{character}]" if character in "*?[" else character for character in str(path))
 
 
 def _batches(files: list[Path]) -> Iterator[list[Path]]:

@@ -1,4 +1,4 @@
-"""For how long a store keeps what: a value that hosts hand to the collector, so it loads nothing."""
+"""What the collector keeps, and for how long: a value that hosts hand to the collector, so it loads nothing."""
 
 from typing import NamedTuple
 
@@ -7,16 +7,18 @@ __all__ = ["Limits"]
 
 class Limits(NamedTuple):
     """
-    For how many days what is kept, each at least as long as the one before.
+    For how many days what is kept, each at least as long as the one before, and how many backups there are.
 
     Attributes:
         minutes_days: Statistics of queries by minute.
         days: Those by hour, and everything that is told one by one: slow queries, pools, repetitions, scopes.
         daily_days: Statistics by day.
         has_archive: Whether statistics by hour are written to a Parquet file of the folder `archive` before they go.
+        backups: Backups that are kept, one a day; 0 takes none. It is no number of days.
     """
 
     minutes_days: int = 7
     days: int = 90
     daily_days: int = 1_826
     has_archive: bool = False
+    backups: int = 3

@@ -1,15 +1,17 @@
 """
 Where the parts of a store lie: in goes its directory, out come the paths of its files.
 
-Deliberately not here: opening any of them.
+Deliberately not here: what is in them.
 """
 
+import os
+from itertools import count
 from pathlib import Path
 from typing import Final
 
 from querygauge.errors import StoreError
 
-__all__ = ["StorePaths"]
+__all__ = ["StorePaths", "free_path", "reach_disk"]
 
 _HIDE_FROM_GIT = "# Statistics of one machine; nothing to commit.\n*\n"
 
@@ -62,6 +64,11 @@ class StorePaths:
         return self.root / "archive"
 
     @property
+    def backups(self) -> Path:
+        """Directory of backups, if nobody named another one."""
+        return self.root / "backups"
+
+    @property
     def scratch(self) -> Path:
         """Where DuckDB spills to when it outgrows its memory; absent at rest."""
         return self.root / "scratch"
@@ -88,3 +95,20 @@ class StorePaths:
             self.rejected.mkdir(exist_ok=True)
         except OSError as error:
             raise StoreError(f"store {str(self.root)!r} could not be made: {error.strerror or error}") from error
+
+
+def free_path(path: Path) -> Path:
+    """The path, or where it exists one like it that does not, with a number behind its name."""
+    numbers, free = count(2), path
+    while free.exists():
+        free = path.with_stem(f"{path.stem}_{next(numbers)}")
+    return free
+
+
+def reach_disk(path: Path) -> None:
+    """Waits until the disk has a file, or the names in a directory."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

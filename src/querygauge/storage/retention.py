@@ -7,10 +7,8 @@ and counted there, before it goes. A database never shrinks by itself, so one th
 Deliberately not here: when a period is rolled up.
 """
 
-import itertools
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Final, NamedTuple
 
 from querygauge.errors import StoreError
@@ -26,7 +24,7 @@ from querygauge.storage.database import (
 )
 from querygauge.storage.election import elected
 from querygauge.storage.limits import Limits
-from querygauge.storage.paths import StorePaths
+from querygauge.storage.paths import StorePaths, free_path
 from querygauge.storage.rollups import Kept, kept
 
 __all__ = ["STEPS", "Retained", "is_due", "retain"]
@@ -188,7 +186,9 @@ class _Retention:
                 raise StoreError(
                     f"the archive {str(temporary)!r} must have all that is dropped, {expected}; got {written}"
                 )
-            temporary.replace(_free_name(folder, f"query_stats_archive_{expected[3]:%Y%m%d}_{expected[4]:%Y%m%d}"))
+            # What is archived later, as it came late, is a file of its own.
+            name = f"query_stats_archive_{expected[3]:%Y%m%d}_{expected[4]:%Y%m%d}.parquet"
+            temporary.replace(free_path(folder / name))
         except OSError as error:
             raise StoreError(f"the archive {str(folder)!r} could not be written: {error.strerror or error}") from error
         return int(expected[0])
@@ -237,12 +237,3 @@ def _steps(known: Kept, limits: Limits, moment: datetime) -> tuple[_Step, ...]:
 
 def _day_before(moment: datetime, days: int) -> datetime:
     return (moment - timedelta(days=days)).replace(hour=0, minute=0, second=0, microsecond=0)
-
-
-def _free_name(folder: Path, name: str) -> Path:
-    """One that no file has yet: what is archived later, as it came late, is a file of its own."""
-    numbers = itertools.count(2)
-    path = folder / f"{name}.parquet"
-    while path.exists():
-        path = folder / f"{name}_{next(numbers)}.parquet"
-    return path

@@ -23,6 +23,7 @@ from querygauge.rendering.formats import duration, number
 from querygauge.rendering.ranking import ORDERS, ranked
 from querygauge.rendering.report import render_report, report_to_csv, report_to_dict
 from querygauge.settings import load_settings
+from querygauge.surfaces import backup_command
 from querygauge.surfaces.console import log_to_stderr, page_width, show
 from querygauge.surfaces.metrics_command import metrics
 from querygauge.surfaces.options import Format, Scope, Service, Since, Store, store_directory
@@ -238,6 +239,11 @@ def prune(
 
     limits = limits_of(load_settings({"archive": True} if archive else {}))
     run_prune(store_directory(store), limits, as_json=as_json)
+
+
+store_app.command("backup")(backup_command.backup)
+store_app.command("verify")(backup_command.verify_backup)
+store_app.command("restore")(backup_command.restore_backup)
 
 
 @app.command(context_settings={"allow_interspersed_args": False})

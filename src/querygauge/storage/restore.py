@@ -1,0 +1,153 @@
+"""
+A backup into a store.
+
+The database is made beside the one that is there, compared with the files, and put into its place at once. One that is
+there is put aside and never removed. A backup of an older version is brought up to this one.
+
+Deliberately not here: taking a backup.
+"""
+
+import shutil
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from querygauge.errors import StoreError
+from querygauge.storage.backup_files import (
+    Backup,
+    Manifest,
+    Tell,
+    content,
+    manifest_of,
+    parquet,
+    tell_nobody,
+    told_as_ours,
+    verify,
+)
+from querygauge.storage.database import (
+    SCHEMA_VERSION,
+    Connection,
+    made_database,
+    migrate,
+    quoted,
+    scratch_connection,
+)
+from querygauge.storage.election import elected
+from querygauge.storage.paths import StorePaths, free_path, reach_disk
+
+__all__ = ["restore"]
+
+_TIMEOUT_S: Final = 10.0
+
+
+def restore(
+    backup: Path,
+    paths: StorePaths,
+    *,
+    replace: bool = False,
+    lock_timeout_s: float = _TIMEOUT_S,
+    on_step: Tell | None = None,
+) -> Backup:
+    """
+    Makes the database of a store from a backup, which is verified first and stays as it is.
+
+    Args:
+        backup: Its folder.
+        paths: The store; made if it does not exist.
+        replace: Whether a database that is there is put aside, into the folder `replaced`.
+        lock_timeout_s: How long to wait for somebody else who changes the store.
+        on_step: Is told of progress.
+
+    Raises:
+        StoreError: If the backup is damaged or of a newer version, if there is a database and it is not to be replaced,
+            or if it cannot be written. The store is as it was.
+    """
+    manifest = manifest_of(backup)
+    if manifest.schema_version > SCHEMA_VERSION:
+        raise StoreError(
+            f"the backup {str(backup)!r} must have schema version {SCHEMA_VERSION} or older; got "
+            f"{manifest.schema_version}; a newer querygauge made it: upgrade this one"
+        )
+    paths.create()
+    with elected(paths, lock_timeout_s) as is_elected:
+        if not is_elected:
+            raise StoreError(f"store {str(paths.root)!r} is being changed by somebody else; try again in a moment")
+        if paths.database.exists() and not replace:
+            raise StoreError(
+                f"store {str(paths.root)!r} has a database; restore into another directory, or replace it (--replace), "
+                "which puts it aside"
+            )
+        verified = verify(backup, on_step=on_step)
+        with told_as_ours(f"the backup {str(backup)!r} could not be restored to {str(paths.root)!r}"):
+            _restored(backup, manifest, paths, on_step or tell_nobody)
+    return verified
+
+
+def _restored(backup: Path, manifest: Manifest, paths: StorePaths, tell: Tell) -> None:
+    unfinished = paths.database.with_suffix(".restored")
+    files = {table.name: parquet(backup / f"{table.name}.parquet") for table in manifest.tables}
+    _remove_database(unfinished)
+    try:
+        with scratch_connection(paths) as connection:
+            if manifest.schema_version == SCHEMA_VERSION:
+                _fill(connection, unfinished, files, tell)
+            else:
+                _bring_up(connection, unfinished, files, paths, tell)
+        if paths.database.exists():
+            _put_aside(paths)
+        reach_disk(unfinished)
+        unfinished.replace(paths.database)
+        reach_disk(paths.root)
+    finally:
+        _remove_database(unfinished)
+
+
+def _fill(connection: Connection, path: Path, sources: dict[str, str], tell: Tell) -> None:
+    """Makes a database of this version, with the rows of each source; what they add up to is compared."""
+    with made_database(connection, path):
+        connection.execute("DELETE FROM meta")  # that of the backup takes its place
+        for number, (name, source) in enumerate(sources.items()):
+            tell(f"restoring {name}", number, len(sources))
+            connection.execute(f'INSERT INTO store."{name}" BY NAME SELECT * FROM {source}')  # noqa: S608  # our own names
+            described = connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()  # noqa: S608  # our own names
+            columns = ", ".join(f'"{column[0]}"' for column in described)
+            stored = content(connection, f'(SELECT {columns} FROM store."{name}")')  # noqa: S608  # our own names
+            if stored != (expected := content(connection, source)):
+                raise StoreError(f"table {name} must have {expected[0]} rows as they were; got {stored[0]} that differ")
+
+
+def _bring_up(connection: Connection, path: Path, files: dict[str, str], paths: StorePaths, tell: Tell) -> None:
+    """As `_fill`, from a backup of an older version: its tables are made as they were, and migrated."""
+    older = StorePaths(paths.root / ".older")
+    shutil.rmtree(older.root, ignore_errors=True)
+    older.root.mkdir()
+    try:
+        connection.execute(f"ATTACH {quoted(older.database)} AS store (TYPE duckdb)")
+        for name, source in files.items():
+            connection.execute(f'CREATE TABLE store."{name}" AS SELECT * FROM {source}')  # noqa: S608
+        connection.execute("DETACH store")
+        migrate(connection, older, _TIMEOUT_S)
+        # Under a name of its own: what is made now is attached as `store`.
+        connection.execute(f"ATTACH {quoted(older.database)} AS older (TYPE duckdb, READ_ONLY)")
+        names = connection.execute(
+            "SELECT table_name FROM duckdb_tables() WHERE database_name = 'older' ORDER BY table_name"
+        ).fetchall()
+        _fill(connection, path, {name: f'older."{name}"' for (name,) in names}, tell)
+        connection.execute("DETACH older")
+    finally:
+        shutil.rmtree(older.root, ignore_errors=True)
+
+
+def _put_aside(paths: StorePaths) -> None:
+    """The database that is there, with what a killed writer left beside it."""
+    aside = free_path(paths.root / "replaced" / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
+    aside.mkdir(parents=True)
+    for path in (Path(f"{paths.database}.wal"), paths.database):
+        with suppress(FileNotFoundError):
+            path.replace(aside / path.name)
+
+
+def _remove_database(path: Path) -> None:
+    for leftover in (path, Path(f"{path}.wal")):
+        leftover.unlink(missing_ok=True)
