@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from querygauge import __version__
 from querygauge.storage.backup_files import (
     MANIFEST,
     PREFIX,
@@ -132,9 +131,7 @@ def _exported(connection: Connection, paths: StorePaths, folder: Path, now: date
             connection.execute(f'COPY store."{name}" TO {quoted(path)} (FORMAT parquet, COMPRESSION zstd)')
             rows, digest = content(connection, f'store."{name}"')
             tables.append(Table(name, rows, digest, path.stat().st_size, sha256_of(path)))
-    return Manifest(
-        now.isoformat(), made_at.isoformat(), version, __version__, duckdb_version(connection), tuple(tables)
-    )
+    return Manifest(now.isoformat(), made_at.isoformat(), version, duckdb_version(connection), tuple(tables))
 
 
 def _remove_abandoned(folder: Path) -> None:

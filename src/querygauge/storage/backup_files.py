@@ -87,7 +87,6 @@ class Manifest(NamedTuple):
     created_at: str
     store: str
     schema_version: int
-    querygauge: str
     duckdb: str
     tables: tuple[Table, ...]
 
