@@ -8,6 +8,7 @@ Deliberately not here: making a store of one.
 """
 
 import json
+import secrets
 import shutil
 import time
 from datetime import UTC, datetime
@@ -99,8 +100,8 @@ def back_up(
 
 
 def _written(paths: StorePaths, folder: Path, now: datetime, tell: Tell) -> Backup:
-    final = free_path(folder / f"{PREFIX}{now:%Y%m%dT%H%M%SZ}")
-    unfinished = final.with_name(f"{final.name}{_UNFINISHED}")
+    final = free_path(folder / f"{PREFIX}{now:%Y%m%dT%H%M%S-%fZ}")
+    unfinished = _unfinished(final)
     unfinished.mkdir()
     try:
         with scratch_connection(paths) as connection:
@@ -134,6 +135,11 @@ def _exported(connection: Connection, paths: StorePaths, folder: Path, now: date
     return Manifest(now.isoformat(), made_at.isoformat(), version, duckdb_version(connection), tuple(tables))
 
 
+def _unfinished(path: Path) -> Path:
+    # A process that was killed within the same second may have left one.
+    return path.with_name(f"{path.name}.{secrets.token_hex(4)}{_UNFINISHED}")
+
+
 def _remove_abandoned(folder: Path) -> None:
     """Those of which a killed process wrote or removed a part."""
     oldest = time.time() - _ABANDONED_S
@@ -147,6 +153,6 @@ def _remove_all_but(folder: Path, keep: int, store: str) -> None:
     ours = [path for path in backups_in(folder) if manifest_of(path).store == store]
     for path in ours[:-keep]:
         # Whoever is killed here leaves nothing that looks like a backup.
-        going = path.with_name(f"{path.name}{_UNFINISHED}")
+        going = _unfinished(path)
         path.replace(going)
         shutil.rmtree(going)
