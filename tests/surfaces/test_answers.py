@@ -5,11 +5,15 @@ import io
 import json
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from querygauge.storage.spool_sink import SpoolSink
+from querygauge.values import Snapshot
+from rendering.making import Make
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -53,12 +57,29 @@ def test_metrics_are_told_to_people(run: Command, store: Path) -> None:
     assert "Executions" in text
 
 
+def test_a_regression_is_told_and_may_fail(run: Command, store: Path, tmp_path: Path, make: Make) -> None:
+    """Numbers before and after; the exit status is for those who ask for it, and a store is as itself."""
+    now = datetime.now(UTC)
+    slower = replace(make.stats("SELECT * FROM orders", 1_200, 3.0, errors=12), first_seen=now, last_seen=now)
+    SpoolSink(tmp_path / "new", max_mb=1.0).write(
+        Snapshot("shop", "host:2", now - timedelta(seconds=60), now, (slower,))
+    )
+    result = run("compare", "--store", tmp_path / "new", "--baseline", store, "--fail")
+    assert result.returncode == 1
+    assert "2.00 ms → 3.00 ms  2.00 ms → 3.00 ms" in result.stdout
+    assert [title for title in ("SLOWER", "FASTER", "NEW", "GONE") if title in result.stdout] == ["SLOWER", "GONE"]
+    assert run("compare", "--store", tmp_path / "new", "--baseline", store).returncode == 0
+    same = run("compare", "--store", store, "--baseline", store, "--fail")
+    assert (same.returncode, "3 of 3 as before" in same.stdout) == (0, True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
         (["status"], {"status": "OK", "total": "1320", "warnings": ""}),
         (["stats", "--range", "1h"], {"list": "by_operation", "name": "SELECT", "execution_count": "1200"}),
         (["metrics", "--range", "1h"], {"execution_count": "1320", "error_count": "12", "cpu_s": ""}),
+        (["compare"], {"change": "new", "summary": "SELECT orders", "executions_after": "1200", "p_value": ""}),
     ],
 )
 def test_answers_as_csv_can_be_parsed(run: Command, store: Path, arguments: list[str], told: dict[str, str]) -> None:

@@ -45,8 +45,11 @@ class Span(NamedTuple):
         return self.until - self.since
 
     def before(self) -> "Span":
-        """The span of the same length that ends where this one begins."""
-        return Span(self.since - self.length, self.since)
+        """The span of the same length that ends where this one begins, which is at the begin of a minute."""
+        return Span(self.since - self.length, self.since.replace(second=0, microsecond=0))
+
+    def __str__(self) -> str:
+        return f"{self.since:%Y-%m-%d %H:%M} to {self.until:%Y-%m-%d %H:%M} UTC"
 
 
 def span_of(range_: Range, now: datetime) -> Span:

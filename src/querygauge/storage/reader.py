@@ -19,6 +19,7 @@ from querygauge.errors import StoreError
 from querygauge.logs import get_logger
 from querygauge.settings import price_in_force
 from querygauge.storage import queries
+from querygauge.storage.answers.comparison import MIN_CHANGE_PERCENT, compared
 from querygauge.storage.answers.execution import execution_statistics
 from querygauge.storage.answers.measured import Asked
 from querygauge.storage.answers.metrics import performance_metrics
@@ -28,7 +29,7 @@ from querygauge.storage.asking import asked, microseconds, span_parameters
 from querygauge.storage.database import Connection, DatabaseError, first_line, open_database
 from querygauge.storage.folding import FoldResult, fold
 from querygauge.storage.paths import StorePaths
-from querygauge.storage.ranges import Range, span_of
+from querygauge.storage.ranges import Range, Span, span_of
 from querygauge.storage.rows import (
     pattern_of,
     pool_of,
@@ -53,6 +54,7 @@ from querygauge.values import (
     SelfMetrics,
     SlowQuery,
 )
+from querygauge.values.answers.comparison import Comparison
 from querygauge.values.answers.execution import ExecutionStatistics
 from querygauge.values.answers.metrics import PerformanceMetrics
 from querygauge.values.answers.status import StoreStatus
@@ -150,6 +152,42 @@ class Store:
         """
         with self._asking(range_, service) as question:
             return performance_metrics(question, price_in_force(price_per_hour))
+
+    def compare(
+        self,
+        before: Range | None = None,
+        after: Range | None = None,
+        *,
+        baseline: "Store | None" = None,
+        service: str | None = None,
+        min_change_percent: float = MIN_CHANGE_PERCENT,
+    ) -> Comparison:
+        """
+        What has changed between two ranges, or two stores, by more than chance.
+
+        Args:
+            before: What is compared with: by default as long a range just before `after`, or all of `baseline`.
+            after: What is looked at: by default 24h, or all of this store where there is a `baseline`.
+            baseline: Another store, which has what was before.
+            service: One service; None is all of them.
+            min_change_percent: A median or 95th percentile that changed by less is left alone.
+
+        Raises:
+            SettingsError: If a range is none.
+            StoreError: If a store has never heard of the service, or cannot be read.
+        """
+        earlier, later = _spans(before, after, has_baseline=baseline is not None)
+        other = baseline or self
+        old_name, old = other._side(earlier, service)  # noqa: SLF001  # one of its own kind
+        name, new = self._side(later, service)
+        return compared(old, new, named=(old_name, name), service=service, min_change_percent=min_change_percent)
+
+    def _side(self, span: Span | None, service: str | None) -> tuple[str, list[QueryStats]]:
+        """What one side of a comparison is called, and its statistics."""
+        self._check(service)
+        if span is None:
+            return f"{self.paths.root}, everything", self.query_stats(service=service)
+        return f"{self.paths.root}, {span}", self.query_stats(span.since, span.until, service)
 
     def query_stats(
         self,
@@ -279,14 +317,16 @@ class Store:
             for row in rows
         ]
 
+    def _check(self, service: str | None) -> None:
+        if service is not None and service not in (known := self.services()):
+            root, names = str(self.paths.root), ", ".join(known) or "none yet"
+            raise StoreError(f"no service {service!r} in store {root!r}; it knows {names}")
+
     @contextmanager
     def _asking(self, range_: Range, service: str | None) -> Iterator[Asked]:
         span = span_of(range_, datetime.now(UTC))
+        self._check(service)
         with self._open() as connection:
-            known = [row["service"] for row in asked(connection, queries.SERVICES, {})]
-            if service is not None and service not in known:
-                root, names = str(self.paths.root), ", ".join(known) or "none yet"
-                raise StoreError(f"no service {service!r} in store {root!r}; it knows {names}")
             yield Asked(connection, span, service)
 
     @contextmanager
@@ -296,3 +336,12 @@ class Store:
                 yield connection
         except DatabaseError as error:
             raise StoreError(f"store {str(self.paths.database)!r} could not be read: {first_line(error)}") from error
+
+
+def _spans(before: Range | None, after: Range | None, *, has_baseline: bool) -> tuple[Span | None, Span | None]:
+    """What is compared with, and what is looked at; None is everything."""
+    now = datetime.now(UTC)
+    if has_baseline:
+        return None if before is None else span_of(before, now), None if after is None else span_of(after, now)
+    later = span_of(after or "24h", now)
+    return later.before() if before is None else span_of(before, now), later

@@ -24,6 +24,7 @@ from querygauge.rendering.ranking import ORDERS, ranked
 from querygauge.rendering.report import render_report, report_to_csv, report_to_dict
 from querygauge.settings import load_settings
 from querygauge.surfaces import backup_command
+from querygauge.surfaces.compare_command import compare
 from querygauge.surfaces.console import log_to_stderr, page_width, show
 from querygauge.surfaces.metrics_command import metrics
 from querygauge.surfaces.options import Format, Scope, Service, Since, Store, store_directory
@@ -53,6 +54,7 @@ patterns_app = typer.Typer(help="Single queries: their text, statistics and hist
 app.add_typer(patterns_app, name="patterns")
 store_app = typer.Typer(help="The store itself: what it keeps.", no_args_is_help=True)
 app.add_typer(store_app, name="store")
+app.command()(compare)
 app.command()(metrics)
 app.command()(stats)
 app.command()(status)
