@@ -73,6 +73,16 @@ def test_a_regression_is_told_and_may_fail(run: Command, store: Path, tmp_path: 
     assert (same.returncode, "3 of 3 as before" in same.stdout) == (0, True)
 
 
+def test_similar_queries_are_told(run: Command, store: Path, make: Make) -> None:
+    """With the words by which they differ."""
+    orders = make.pattern("SELECT * FROM orders").id
+    text = run("similar", orders[:8], "--store", store).stdout
+    assert text.startswith(f"SIMILAR PATTERNS\nto {orders[:8]}  SELECT orders\n     SELECT * FROM orders\n")
+    assert "     adds  update set state = ? where id\n     lacks select * from\n" in text
+    rows = list(csv.DictReader(io.StringIO(run("similar", orders, "--store", store, "--format", "csv").stdout)))
+    assert [row["summary"] for row in rows] == ["UPDATE"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

@@ -24,6 +24,7 @@ from querygauge.storage.answers.execution import execution_statistics
 from querygauge.storage.answers.measured import Asked
 from querygauge.storage.answers.metrics import performance_metrics
 from querygauge.storage.answers.pattern import PatternHistory, pattern_history
+from querygauge.storage.answers.similarity import similar_patterns
 from querygauge.storage.answers.status import LIMIT_MB, WARN_MB, store_status
 from querygauge.storage.asking import asked, microseconds, span_parameters
 from querygauge.storage.database import Connection, DatabaseError, first_line, open_database
@@ -57,6 +58,7 @@ from querygauge.values import (
 from querygauge.values.answers.comparison import Comparison
 from querygauge.values.answers.execution import ExecutionStatistics
 from querygauge.values.answers.metrics import PerformanceMetrics
+from querygauge.values.answers.similarity import SimilarPatterns
 from querygauge.values.answers.status import StoreStatus
 
 __all__ = ["ProcessState", "Store"]
@@ -188,6 +190,20 @@ class Store:
         if span is None:
             return f"{self.paths.root}, everything", self.query_stats(service=service)
         return f"{self.paths.root}, {span}", self.query_stats(span.since, span.until, service)
+
+    def similar(self, pattern_id: str, *, limit: int = 5) -> SimilarPatterns:
+        """
+        The patterns that are like one: the same query with other columns or filters, the most similar first.
+
+        Args:
+            pattern_id: Its id, or the beginning of it.
+            limit: How many at most.
+
+        Raises:
+            StoreError: If no pattern's id begins so, several do, or the store cannot be read.
+        """
+        with self._open() as connection:
+            return similar_patterns(connection, pattern_id, limit)
 
     def query_stats(
         self,

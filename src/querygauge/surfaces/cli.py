@@ -29,6 +29,7 @@ from querygauge.surfaces.console import log_to_stderr, page_width, show
 from querygauge.surfaces.metrics_command import metrics
 from querygauge.surfaces.options import Format, Scope, Service, Since, Store, store_directory
 from querygauge.surfaces.program import command_line
+from querygauge.surfaces.similar_command import similar
 from querygauge.surfaces.statement_log.choices import DIALECTS, INPUTS
 from querygauge.surfaces.stats_command import stats
 from querygauge.surfaces.status_command import status
@@ -56,6 +57,7 @@ store_app = typer.Typer(help="The store itself: what it keeps.", no_args_is_help
 app.add_typer(store_app, name="store")
 app.command()(compare)
 app.command()(metrics)
+app.command()(similar)
 app.command()(stats)
 app.command()(status)
 
