@@ -214,13 +214,18 @@ def first_line(error: BaseException) -> str:
     return str(error).strip().partition("\n")[0]
 
 
+def _make_views(connection: Connection) -> None:
+    for name in ("views.sql", "performance.sql"):
+        connection.execute(statements(name))
+
+
 @contextmanager
 def made_database(connection: Connection, path: Path) -> Iterator[None]:
     """A new database at `path` with empty tables, attached as `store` and in use for the length of the block."""
     connection.execute(f"ATTACH {quoted(path)} AS store (TYPE duckdb)")
     with _used(connection):
         connection.execute(statements("schema.sql"))
-        connection.execute(statements("views.sql"))
+        _make_views(connection)
         created_at = datetime.now(UTC).replace(tzinfo=None)
         connection.execute("INSERT INTO meta (schema_version, created_at) VALUES (?, ?)", [SCHEMA_VERSION, created_at])
         yield
@@ -269,7 +274,7 @@ def migrate(connection: Connection, paths: StorePaths, timeout_s: float) -> None
     ):
         for following in range(version + 1, SCHEMA_VERSION + 1):
             connection.execute(statements(f"migrations/{following}.sql"))
-        connection.execute(statements("views.sql"))
+        _make_views(connection)
         connection.execute("UPDATE meta SET schema_version = ?", [SCHEMA_VERSION])
     log.info("store_migrated", store=str(paths.root), before=version, after=SCHEMA_VERSION)
 

@@ -42,7 +42,7 @@ FROM read_json(
         repetition: 'STRUCT(target VARCHAR, pattern_id VARCHAR, call_site VARCHAR, scope VARCHAR, scopes BIGINT,
             executions BIGINT, max_per_scope BIGINT, total_ms DOUBLE, compared BIGINT, parameters BIGINT,
             parents BIGINT, origins BIGINT, tasks BIGINT, overlapping BIGINT, parallel_scopes BIGINT, cause VARCHAR,
-            attribute VARCHAR, kind VARCHAR, confidence VARCHAR)',
+            attribute VARCHAR, kind VARCHAR, confidence VARCHAR, fix VARCHAR)',
         running: 'STRUCT(target VARCHAR, executions BIGINT, oldest_ms DOUBLE,
             queries STRUCT(pattern_id VARCHAR, started_us BIGINT, age_ms DOUBLE, held_ms DOUBLE, call_site VARCHAR,
                 scope VARCHAR, reason VARCHAR)[])'

@@ -213,7 +213,8 @@ CREATE TABLE repetitions (
     cause VARCHAR,                      -- lazy, immediate, expired, refreshed, deferred, partial; NULL if asked for
     attribute VARCHAR,                  -- what was loaded, such as User.posts; NULL if unknown
     kind VARCHAR NOT NULL,              -- what these counts mean; a reader asks the sum of several rows anew
-    confidence VARCHAR NOT NULL         -- certain, likely, possible
+    confidence VARCHAR NOT NULL,        -- certain, likely, possible
+    fix VARCHAR                         -- what to change, in a sentence, going by these counts
 );
 
 -- One row per process ever seen; the counters are what querygauge noticed about itself since the process began.

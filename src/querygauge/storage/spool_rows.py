@@ -224,6 +224,7 @@ def _repetition_row(found: Repetition) -> dict[str, Any]:
         "attribute": found.attribute,
         "kind": found.kind,
         "confidence": found.confidence,
+        "fix": found.fix,
     }
 
 

@@ -24,3 +24,4 @@ CREATE TABLE query_errors (
 ALTER TABLE pool_stats ADD COLUMN pool_class VARCHAR;
 ALTER TABLE pool_stats ADD COLUMN driver VARCHAR;
 ALTER TABLE processes ADD COLUMN ahead_s DOUBLE;
+ALTER TABLE repetitions ADD COLUMN fix VARCHAR;
