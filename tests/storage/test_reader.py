@@ -14,9 +14,9 @@ from querygauge.errors import StoreError
 from querygauge.histogram import Histogram
 from querygauge.storage.opening import open_store
 from querygauge.storage.paths import StorePaths
-from querygauge.storage.reader import Store
 from querygauge.storage.spool import waiting_files
 from querygauge.storage.spool_sink import SpoolSink
+from querygauge.storage.store import Store
 from querygauge.values import (
     OutcomeCounts,
     PoolMetrics,

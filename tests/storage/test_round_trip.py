@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from querygauge.storage.folding import fold
 from querygauge.storage.opening import open_store
 from querygauge.storage.paths import StorePaths
-from querygauge.storage.reader import Store
 from querygauge.storage.spool_sink import SpoolSink
+from querygauge.storage.store import Store
 from querygauge.values import (
     PoolMetrics,
     ProcessRunning,

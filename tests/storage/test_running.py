@@ -8,8 +8,8 @@ import pytest
 from querygauge.storage.folding import fold
 from querygauge.storage.opening import open_store
 from querygauge.storage.paths import StorePaths
-from querygauge.storage.reader import Store
 from querygauge.storage.spool_sink import SpoolSink
+from querygauge.storage.store import Store
 from querygauge.values import RunningQuery, RunningState, Snapshot
 from storage.making import NOON, running, snapshot
 

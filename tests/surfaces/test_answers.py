@@ -83,12 +83,21 @@ def test_similar_queries_are_told(run: Command, store: Path, make: Make) -> None
     assert [row["summary"] for row in rows] == ["UPDATE"]
 
 
+def test_costs_are_told_to_people(run: Command, store: Path) -> None:
+    """In all, and the most expensive first; what has no past is expected to cost what it did."""
+    text = run("cost", "--store", store, "--price-per-hour", 3_600_000, "--limit", 2).stdout
+    assert "  Cost      3,060.00, 3.06 s of database time at 3,600,000.00 an hour\n  Expected  3,060.00" in text
+    assert "  Saved     0.00\n" in text
+    assert "    and 1 more\n" in text
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
         (["status"], {"status": "OK", "total": "1320", "warnings": ""}),
         (["stats", "--range", "1h"], {"list": "by_operation", "name": "SELECT", "execution_count": "1200"}),
         (["metrics", "--range", "1h"], {"execution_count": "1320", "error_count": "12", "cpu_s": ""}),
+        (["cost", "--price-per-hour", "3600000"], {"list": "by_service", "name": "shop", "actual": "3060.0"}),
         (["compare"], {"change": "new", "summary": "SELECT orders", "executions_after": "1200", "p_value": ""}),
     ],
 )

@@ -8,7 +8,7 @@ from querygauge.errors import StoreError
 from querygauge.storage.paths import StorePaths
 
 if TYPE_CHECKING:
-    from querygauge.storage.reader import Store
+    from querygauge.storage.store import Store
 
 __all__ = ["open_store"]
 
@@ -36,6 +36,6 @@ def open_store(path: str | os.PathLike[str], *, timeout_s: float = _TIMEOUT_S) -
             f"store {str(paths.root)!r} does not exist; instrument an application and let it run, or name another "
             "store with --store"
         )
-    from querygauge.storage.reader import Store
+    from querygauge.storage.store import Store
 
     return Store(paths, timeout_s)

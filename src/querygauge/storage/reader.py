@@ -10,27 +10,19 @@ Deliberately not here: how values are shown.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import groupby
 from typing import Final
 
 from querygauge.clock import microseconds_of
 from querygauge.errors import StoreError
 from querygauge.logs import get_logger
-from querygauge.settings import price_in_force
 from querygauge.storage import queries
-from querygauge.storage.answers.comparison import MIN_CHANGE_PERCENT, compared
-from querygauge.storage.answers.execution import execution_statistics
-from querygauge.storage.answers.measured import Asked
-from querygauge.storage.answers.metrics import performance_metrics
 from querygauge.storage.answers.pattern import PatternHistory, pattern_history
-from querygauge.storage.answers.similarity import similar_patterns
-from querygauge.storage.answers.status import LIMIT_MB, WARN_MB, store_status
 from querygauge.storage.asking import asked, microseconds, span_parameters
 from querygauge.storage.database import Connection, DatabaseError, first_line, open_database
 from querygauge.storage.folding import FoldResult, fold
 from querygauge.storage.paths import StorePaths
-from querygauge.storage.ranges import Range, Span, span_of
 from querygauge.storage.rows import (
     pattern_of,
     pool_of,
@@ -55,13 +47,8 @@ from querygauge.values import (
     SelfMetrics,
     SlowQuery,
 )
-from querygauge.values.answers.comparison import Comparison
-from querygauge.values.answers.execution import ExecutionStatistics
-from querygauge.values.answers.metrics import PerformanceMetrics
-from querygauge.values.answers.similarity import SimilarPatterns
-from querygauge.values.answers.status import StoreStatus
 
-__all__ = ["ProcessState", "Store"]
+__all__ = ["ProcessState", "Reader"]
 
 log = get_logger(__name__)
 
@@ -98,9 +85,9 @@ def _fold_first(paths: StorePaths, timeout_s: float) -> FoldResult:
         return FoldResult()
 
 
-class Store:
+class Reader:
     """
-    Reads one store; safe to keep, nothing of it is open. Made by `open_store`.
+    Reads one store; safe to keep, nothing of it is open.
 
     Moments are aware UTC datetimes. `since` and `until` bound whole minutes, because rows are; None leaves a side open.
     """
@@ -111,99 +98,12 @@ class Store:
         self.folded = _fold_first(paths, timeout_s)
 
     def __repr__(self) -> str:
-        return f"Store({str(self.paths.root)!r})"
+        return f"{type(self).__name__}({str(self.paths.root)!r})"
 
     def fold(self) -> FoldResult:
         """Folds what waits in the spool now; for readers that stay, such as a live table."""
         self.folded = _fold_first(self.paths, self._timeout_s)
         return self.folded
-
-    def status(self, *, warn_mb: float = WARN_MB, limit_mb: float = LIMIT_MB) -> StoreStatus:
-        """Whether the store is well: from `warn_mb` megabytes on its size is a warning, from `limit_mb` on an error."""
-        with self._open() as connection:
-            return store_status(connection, self.paths, datetime.now(UTC), warn_mb, limit_mb)
-
-    def execution_statistics(
-        self, range_: Range = "24h", *, service: str | None = None, limit: int = 10
-    ) -> ExecutionStatistics:
-        """
-        What was executed in a range, over time and by tag, pool, operation, service, pattern and line.
-
-        Args:
-            range_: Such as `24h` or `7d`, or two moments.
-            service: One service; None is all of them.
-            limit: Services, patterns and lines at most.
-
-        Raises:
-            SettingsError: If the range is none.
-            StoreError: If the store has never heard of the service, or cannot be read.
-        """
-        with self._asking(range_, service) as question:
-            return execution_statistics(question, limit)
-
-    def performance_metrics(
-        self, range_: Range = "24h", *, service: str | None = None, price_per_hour: float | None = None
-    ) -> PerformanceMetrics:
-        """
-        Durations, cost, memory and CPU time of a range; raises as `execution_statistics` does.
-
-        Args:
-            range_: Such as `24h` or `7d`, or two moments.
-            service: One service; None is all of them.
-            price_per_hour: Of database time; by default the setting.
-        """
-        with self._asking(range_, service) as question:
-            return performance_metrics(question, price_in_force(price_per_hour))
-
-    def compare(
-        self,
-        before: Range | None = None,
-        after: Range | None = None,
-        *,
-        baseline: "Store | None" = None,
-        service: str | None = None,
-        min_change_percent: float = MIN_CHANGE_PERCENT,
-    ) -> Comparison:
-        """
-        What has changed between two ranges, or two stores, by more than chance.
-
-        Args:
-            before: What is compared with: by default as long a range just before `after`, or all of `baseline`.
-            after: What is looked at: by default 24h, or all of this store where there is a `baseline`.
-            baseline: Another store, which has what was before.
-            service: One service; None is all of them.
-            min_change_percent: A median or 95th percentile that changed by less is left alone.
-
-        Raises:
-            SettingsError: If a range is none.
-            StoreError: If a store has never heard of the service, or cannot be read.
-        """
-        earlier, later = _spans(before, after, has_baseline=baseline is not None)
-        other = baseline or self
-        old_name, old = other._side(earlier, service)  # noqa: SLF001  # one of its own kind
-        name, new = self._side(later, service)
-        return compared(old, new, named=(old_name, name), service=service, min_change_percent=min_change_percent)
-
-    def _side(self, span: Span | None, service: str | None) -> tuple[str, list[QueryStats]]:
-        """What one side of a comparison is called, and its statistics."""
-        self._check(service)
-        if span is None:
-            return f"{self.paths.root}, everything", self.query_stats(service=service)
-        return f"{self.paths.root}, {span}", self.query_stats(span.since, span.until, service)
-
-    def similar(self, pattern_id: str, *, limit: int = 5) -> SimilarPatterns:
-        """
-        The patterns that are like one: the same query with other columns or filters, the most similar first.
-
-        Args:
-            pattern_id: Its id, or the beginning of it.
-            limit: How many at most.
-
-        Raises:
-            StoreError: If no pattern's id begins so, several do, or the store cannot be read.
-        """
-        with self._open() as connection:
-            return similar_patterns(connection, pattern_id, limit)
 
     def query_stats(
         self,
@@ -333,18 +233,6 @@ class Store:
             for row in rows
         ]
 
-    def _check(self, service: str | None) -> None:
-        if service is not None and service not in (known := self.services()):
-            root, names = str(self.paths.root), ", ".join(known) or "none yet"
-            raise StoreError(f"no service {service!r} in store {root!r}; it knows {names}")
-
-    @contextmanager
-    def _asking(self, range_: Range, service: str | None) -> Iterator[Asked]:
-        span = span_of(range_, datetime.now(UTC))
-        self._check(service)
-        with self._open() as connection:
-            yield Asked(connection, span, service)
-
     @contextmanager
     def _open(self) -> Iterator[Connection]:
         try:
@@ -352,12 +240,3 @@ class Store:
                 yield connection
         except DatabaseError as error:
             raise StoreError(f"store {str(self.paths.database)!r} could not be read: {first_line(error)}") from error
-
-
-def _spans(before: Range | None, after: Range | None, *, has_baseline: bool) -> tuple[Span | None, Span | None]:
-    """What is compared with, and what is looked at; None is everything."""
-    now = datetime.now(UTC)
-    if has_baseline:
-        return None if before is None else span_of(before, now), None if after is None else span_of(after, now)
-    later = span_of(after or "24h", now)
-    return later.before() if before is None else span_of(before, now), later

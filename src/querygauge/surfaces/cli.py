@@ -26,6 +26,7 @@ from querygauge.settings import load_settings
 from querygauge.surfaces import backup_command
 from querygauge.surfaces.compare_command import compare
 from querygauge.surfaces.console import log_to_stderr, page_width, show
+from querygauge.surfaces.cost_command import cost
 from querygauge.surfaces.metrics_command import metrics
 from querygauge.surfaces.options import Format, Scope, Service, Since, Store, store_directory
 from querygauge.surfaces.program import command_line
@@ -56,6 +57,7 @@ app.add_typer(patterns_app, name="patterns")
 store_app = typer.Typer(help="The store itself: what it keeps.", no_args_is_help=True)
 app.add_typer(store_app, name="store")
 app.command()(compare)
+app.command()(cost)
 app.command()(metrics)
 app.command()(similar)
 app.command()(stats)

@@ -10,7 +10,7 @@ from querygauge.errors import StoreError
 from querygauge.patterns.cache import pattern_of
 from querygauge.storage.opening import open_store
 from querygauge.storage.paths import StorePaths
-from querygauge.storage.reader import Store
+from querygauge.storage.store import Store
 from querygauge.values import Pattern, QueryStats, Snapshot
 from storage.answers.making import stored
 from storage.making import NOON, snapshot, stats

@@ -1,0 +1,84 @@
+"""What database time cost is what the snapshots say at the price, and expected is what the weeks before say."""
+
+import json
+from collections import Counter
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from querygauge.histogram import EMPTY, Histogram
+from querygauge.storage.opening import open_store
+from querygauge.storage.paths import StorePaths
+from querygauge.values import OutcomeCounts, Snapshot
+from querygauge.values.answers.cost import Cost
+from storage.answers.making import days, stored, within
+from storage.making import NOON, snapshot, stats
+
+DAY = timedelta(days=1)
+SPAN = (NOON + 3 * DAY, NOON + 6 * DAY)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_every_list_adds_up(paths: StorePaths, seed: int) -> None:
+    """By pattern, tag and service: actual from the time, expected from the median of the days before."""
+    snapshots = days(seed, count=6, snapshots=80)
+    stored(paths, snapshots, rolled_up_at=NOON + 4 * DAY)
+    span = (SPAN[0].replace(second=0), SPAN[1])
+    found = open_store(paths.root).cost(span, price_per_hour=7_200_000)  # 2 for each millisecond
+    before: dict[str, Histogram] = {}
+    for _, each in within(snapshots, NOON - DAY, span[0]):
+        before[each.pattern_id] = before.get(each.pattern_id, EMPTY).merged(each.durations)
+    actual: Counter[object] = Counter()
+    expected: Counter[object] = Counter()
+    for whole, each in within(snapshots, *span):
+        for key in (each.pattern_id, *each.tags.items(), whole.service, "total"):
+            actual[key] += 2 * each.total_duration_ms  # type: ignore[assignment]
+            median = before.get(each.pattern_id)
+            expected_ms = each.total_duration_ms if median is None else each.execution_count * median.quantile_ms(0.5)
+            expected[key] += 2 * expected_ms  # type: ignore[assignment]
+    costs: dict[object, Cost] = {
+        "total": found.total,
+        **{entry.pattern.id: entry.cost for entry in found.by_pattern},
+        **{(entry.tag, entry.value): entry.cost for entry in found.by_tag},
+        **{entry.service: entry.cost for entry in found.by_service},
+    }
+    assert {key: cost.actual for key, cost in costs.items()} == pytest.approx(dict(actual))
+    assert {key: cost.expected for key, cost in costs.items()} == pytest.approx(dict(expected))
+    assert [entry.cost.actual for entry in found.by_pattern] == sorted(
+        (entry.cost.actual for entry in found.by_pattern), reverse=True
+    )
+    assert found.total.saved == pytest.approx(found.total.expected - found.total.actual)
+
+
+def test_what_became_faster_saved_something(paths: StorePaths) -> None:
+    """A thousand executions of 3 ms instead of 5; what was executed five weeks ago no longer counts."""
+    stored(paths, [_days_ago(36, 50.0), _days_ago(20, 5.0), _days_ago(6, 5.0), _days_ago(0, 3.0)])
+    found = open_store(paths.root).cost((NOON - DAY, NOON + DAY), price_per_hour=3.6)
+    (entry,) = found.by_pattern
+    assert entry.median_before_ms == pytest.approx(5.0, rel=0.011)
+    assert entry.cost.actual == pytest.approx(1_000 * 3e-6)
+    assert entry.cost.saved == pytest.approx(1_000 * 2e-6, rel=0.03)
+
+
+def _days_ago(count: int, ms: float) -> Snapshot:
+    ended = NOON - count * DAY
+    durations = Histogram.of([round(1e6 * ms)] * 1_000)
+    entry = replace(stats(at=ended), durations=durations, outcomes=OutcomeCounts(ok=1_000), rows_known_count=0)
+    return replace(snapshot(ended=ended), queries=(entry,))
+
+
+def test_what_has_no_past_is_expected_to_cost_what_it_did(paths: StorePaths) -> None:
+    """Nothing is saved by a new query."""
+    stored(paths, [snapshot(1)])
+    found = open_store(paths.root).cost((NOON - DAY, NOON + DAY), price_per_hour=1)
+    assert (found.total.saved, found.by_pattern[0].median_before_ms) == (0.0, None)
+    assert (found.by_tag, [entry.service for entry in found.by_service]) == ((), ["shop"])
+
+
+def test_an_empty_span_costs_nothing(paths: StorePaths) -> None:
+    """And can be written as JSON."""
+    stored(paths, [])
+    found = open_store(paths.root).cost()
+    assert (found.total.actual, found.by_pattern, found.price_per_hour) == (0, (), 1.0)
+    assert json.loads(json.dumps(found.to_dict()))["total"]["saved"] == 0
