@@ -6,6 +6,7 @@ anybody. `python -m querygauge.collector STORE` and the limits is what hosts sta
 needs for it and nothing else. Importing this loads no DuckDB; a tick does.
 """
 
+import json
 import os
 import signal
 import sys
@@ -35,6 +36,7 @@ log = get_logger(__name__)
 _EARLY_BYTES: Final = 8_000_000
 # One takes a quarter of a second with 500 patterns. There are several only after a pause.
 _PERIODS_AT_ONCE: Final = 20
+_FILES_AT_ONCE: Final = 10  # likewise
 _DEFAULT_LIMITS: Final = Limits()
 
 
@@ -47,11 +49,11 @@ class TickResult(NamedTuple):
 
 def tick(root: Path, limits: Limits = _DEFAULT_LIMITS, *, lock_timeout_s: float = 0.0) -> TickResult:
     """
-    Folds what waits, rolls up hours and days that are over, and once a day drops what has grown old and takes a backup.
+    Folds what waits, rolls up hours and days that are over, and publishes files; once a day prunes and takes a backup.
 
     Args:
         root: Directory of the store.
-        limits: For how long what is kept.
+        limits: For how long what is kept, and whether files are published.
         lock_timeout_s: How long to wait for another tick; if it takes longer, nothing is done.
 
     Raises:
@@ -69,6 +71,7 @@ def tick(root: Path, limits: Limits = _DEFAULT_LIMITS, *, lock_timeout_s: float 
 
 def _keep_up(paths: StorePaths, known: "Kept", limits: Limits) -> None:
     from querygauge.storage.backup import back_up, is_backup_due
+    from querygauge.storage.publishing.manifest import is_publication_due
     from querygauge.storage.retention import is_due, retain
     from querygauge.storage.rollups import roll_up
 
@@ -82,6 +85,10 @@ def _keep_up(paths: StorePaths, known: "Kept", limits: Limits) -> None:
             log.info("store_retained", store=str(paths.root), **retained._asdict())
     if limits.backups and is_backup_due(paths, known):
         back_up(paths, keep=limits.backups, now=now, lock_timeout_s=0.0)
+    if limits.publishes and is_publication_due(paths, now):
+        from querygauge.storage.publishing.publish import publish
+
+        publish(paths, limits, now, believed=believed.replace(tzinfo=UTC), most=_FILES_AT_ONCE, is_hourly=True)
 
 
 def run(
@@ -158,7 +165,7 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     try:
         root, *limits = sys.argv[1:]
-        tick(Path(root), Limits._make(map(int, limits)) if limits else _DEFAULT_LIMITS)
+        tick(Path(root), Limits(**json.loads(limits[0])) if limits else _DEFAULT_LIMITS)
     except StoreError as error:
         sys.exit(f"querygauge: {error}")
 

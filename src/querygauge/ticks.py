@@ -6,6 +6,7 @@ folds in the flush thread, for places where no process may be started; `external
 Deliberately not here: what a tick does.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -47,7 +48,7 @@ class Ticks:
         self._has_failed = False
         if self._mode == "inline":
             # By the time the flush thread needs it, the host may have given up the right to read it.
-            for module in ("backup", "folding", "retention", "rollups"):
+            for module in ("backup", "folding", "publishing.publish", "retention", "rollups"):
                 import_module(f"querygauge.storage.{module}")
 
     def after_flush(self) -> None:
@@ -138,13 +139,15 @@ def _is_due(stamp: Path, interval_s: float, now_us: int) -> bool:
 
 
 def limits_of(settings: Settings) -> Limits:
-    """What the collector keeps."""
+    """How a store is kept."""
     return Limits(
         settings.keep_minutes_days,
         settings.retention_days,
         settings.keep_daily_days,
         settings.archive,
         settings.keep_backups,
+        settings.publish,
+        settings.weekly_slow_ms,
     )
 
 
@@ -155,7 +158,7 @@ def start_child(root: Path, limits: Limits = _DEFAULT_LIMITS) -> "subprocess.Pop
     Raises:
         StoreError: If it cannot be started.
     """
-    command = [_python(), "-m", collector.__name__, str(StorePaths(root).root), *(str(int(limit)) for limit in limits)]
+    command = [_python(), "-m", collector.__name__, str(StorePaths(root).root), json.dumps(limits._asdict())]
     try:
         return subprocess.Popen(  # noqa: S603  # our own module, and the host's own store
             command,

@@ -35,6 +35,7 @@ __all__ = [
     "DatabaseError",
     "StoreBusyError",
     "attached",
+    "attached_new",
     "copied",
     "create_database",
     "first_line",
@@ -46,6 +47,7 @@ __all__ = [
     "scratch_connection",
     "statements",
     "transaction",
+    "used",
 ]
 
 log = get_logger(__name__)
@@ -170,13 +172,13 @@ def open_database(paths: StorePaths, *, read_only: bool, timeout_s: float) -> It
     with (
         scratch_connection(paths, threads=_READERS_THREADS) as connection,
         attached(connection, paths.database, read_only=read_only, timeout_s=timeout_s),
-        _used(connection),
+        used(connection),
     ):
         yield connection
 
 
 @contextmanager
-def _used(connection: Connection) -> Iterator[None]:
+def used(connection: Connection) -> Iterator[None]:
     """Where macros look for their tables."""
     connection.execute("USE store")
     try:
@@ -215,19 +217,26 @@ def first_line(error: BaseException) -> str:
 
 
 def _make_views(connection: Connection) -> None:
-    for name in ("views.sql", "performance.sql"):
+    for name in ("buckets.sql", "views.sql", "performance.sql"):
         connection.execute(statements(name))
 
 
 @contextmanager
 def made_database(connection: Connection, path: Path) -> Iterator[None]:
     """A new database at `path` with empty tables, attached as `store` and in use for the length of the block."""
-    connection.execute(f"ATTACH {quoted(path)} AS store (TYPE duckdb)")
-    with _used(connection):
+    with attached_new(connection, path):
         connection.execute(statements("schema.sql"))
         _make_views(connection)
         created_at = datetime.now(UTC).replace(tzinfo=None)
         connection.execute("INSERT INTO meta (schema_version, created_at) VALUES (?, ?)", [SCHEMA_VERSION, created_at])
+        yield
+
+
+@contextmanager
+def attached_new(connection: Connection, path: Path) -> Iterator[None]:
+    """A new database at `path`, attached as `store` and in use for the length of the block."""
+    connection.execute(f"ATTACH {quoted(path)} AS store (TYPE duckdb)")
+    with used(connection):
         yield
     connection.execute("DETACH store")
 
@@ -269,7 +278,7 @@ def migrate(connection: Connection, paths: StorePaths, timeout_s: float) -> None
     """
     with (
         attached(connection, paths.database, read_only=False, timeout_s=timeout_s) as version,
-        _used(connection),
+        used(connection),
         transaction(connection),
     ):
         for following in range(version + 1, SCHEMA_VERSION + 1):

@@ -69,6 +69,26 @@ class StorePaths:
         return self.root / "backups"
 
     @property
+    def published(self) -> Path:
+        """Directory of the files that anybody may read at any time."""
+        return self.root / "published"
+
+    @property
+    def published_days(self) -> Path:
+        """Directory of a file per day."""
+        return self.published / "query_stats"
+
+    @property
+    def published_weeks(self) -> Path:
+        """Directory of a report per week."""
+        return self.published / "weekly"
+
+    @property
+    def views(self) -> Path:
+        """The DuckDB file of views over what is published."""
+        return self.root / "perf.duckdb"
+
+    @property
     def scratch(self) -> Path:
         """Where DuckDB spills to when it outgrows its memory; absent at rest."""
         return self.root / "scratch"
