@@ -91,6 +91,16 @@ def test_costs_are_told_to_people(run: Command, store: Path) -> None:
     assert "    and 1 more\n" in text
 
 
+def test_scores_are_told_to_people(run: Command, store: Path) -> None:
+    """In all, the lowest first, and as a picture of the week."""
+    text = run("quality", "--store", store).stdout
+    assert "  Score       99.1 of 100, excellent\n" in text
+    assert "  Frustrated  12, longer or failed\n" in text
+    week = text[text.index("BY HOUR OF THE WEEK") :].splitlines()[2:9]
+    assert sum("░░" in day for day in week) == 1
+    assert "no executions in this span" in run("quality", "--store", store, "--range", "2020-01-01/2020-01-02").stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -98,6 +108,7 @@ def test_costs_are_told_to_people(run: Command, store: Path) -> None:
         (["stats", "--range", "1h"], {"list": "by_operation", "name": "SELECT", "execution_count": "1200"}),
         (["metrics", "--range", "1h"], {"execution_count": "1320", "error_count": "12", "cpu_s": ""}),
         (["cost", "--price-per-hour", "3600000"], {"list": "by_service", "name": "shop", "actual": "3060.0"}),
+        (["quality"], {"list": "by_operation", "name": "UPDATE", "score": "100.0", "grade": "excellent"}),
         (["compare"], {"change": "new", "summary": "SELECT orders", "executions_after": "1200", "p_value": ""}),
     ],
 )

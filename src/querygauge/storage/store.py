@@ -16,6 +16,7 @@ from querygauge.storage.answers.cost import cost_report
 from querygauge.storage.answers.execution import execution_statistics
 from querygauge.storage.answers.measured import Asked
 from querygauge.storage.answers.metrics import performance_metrics
+from querygauge.storage.answers.quality import quality_report
 from querygauge.storage.answers.similarity import similar_patterns
 from querygauge.storage.answers.status import LIMIT_MB, WARN_MB, store_status
 from querygauge.storage.ranges import Range, Span, span_of
@@ -25,6 +26,7 @@ from querygauge.values.answers.comparison import Comparison
 from querygauge.values.answers.cost import CostReport
 from querygauge.values.answers.execution import ExecutionStatistics
 from querygauge.values.answers.metrics import PerformanceMetrics
+from querygauge.values.answers.quality import QualityReport
 from querygauge.values.answers.similarity import SimilarPatterns
 from querygauge.values.answers.status import StoreStatus
 
@@ -124,6 +126,17 @@ class Store(Reader):
         """
         with self._asking(range_, service) as question:
             return cost_report(question, price_in_force(price_per_hour))
+
+    def quality(self, range_: Range = "7d", *, service: str | None = None) -> QualityReport:
+        """
+        A score from 0 to 100 by pattern, operation, complexity and hour of the week; raises as `cost` does.
+
+        Args:
+            range_: Such as `24h` or `7d`, or two moments.
+            service: One service; None is all of them.
+        """
+        with self._asking(range_, service) as question:
+            return quality_report(question)
 
     def similar(self, pattern_id: str, *, limit: int = 5) -> SimilarPatterns:
         """

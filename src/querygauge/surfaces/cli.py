@@ -30,6 +30,7 @@ from querygauge.surfaces.cost_command import cost
 from querygauge.surfaces.metrics_command import metrics
 from querygauge.surfaces.options import Format, Scope, Service, Since, Store, store_directory
 from querygauge.surfaces.program import command_line
+from querygauge.surfaces.quality_command import quality
 from querygauge.surfaces.similar_command import similar
 from querygauge.surfaces.statement_log.choices import DIALECTS, INPUTS
 from querygauge.surfaces.stats_command import stats
@@ -59,6 +60,7 @@ app.add_typer(store_app, name="store")
 app.command()(compare)
 app.command()(cost)
 app.command()(metrics)
+app.command()(quality)
 app.command()(similar)
 app.command()(stats)
 app.command()(status)
