@@ -69,6 +69,7 @@ class Settings:
         keep_daily_days: So long are kept statistics by day.
         archive: Whether statistics by hour are written to Parquet files before they are dropped.
         price_per_hour: What an hour of database time costs, in whatever currency; 1 makes costs hours of it.
+        max_store_mb: Megabytes that the database may have; looked at once a day, beginning with minutes. 0 is no limit.
         keep_backups: Backups of the store that are kept, one a day, in its directory; 0 takes none.
         publish: Whether days and weeks are written to Parquet files that anybody may read at any time.
         weekly_slow_ms: A pattern with a higher 95th percentile is slow in the report of a week.
@@ -107,6 +108,7 @@ class Settings:
     keep_daily_days: int = 1_826
     archive: bool = False
     price_per_hour: float = 1.0
+    max_store_mb: int = 0
     keep_backups: int = 3
     publish: bool = True
     weekly_slow_ms: float = 100.0
@@ -173,6 +175,7 @@ _RANGES: Final[Mapping[str, _Range]] = MappingProxyType(
         "keep_minutes_days": _Range(1, 365, includes_least=True),
         "retention_days": _Range(7, 365, includes_least=True),
         "keep_backups": _Range(0, 365, includes_least=True),
+        "max_store_mb": _Range(0, _MUCH_MB, includes_least=True),
         "keep_daily_days": _Range(7, 36_500, includes_least=True),
         "price_per_hour": _Range(0, 1e9),
         "weekly_slow_ms": _Range(0, 1e3 * _TEN_YEARS_S),

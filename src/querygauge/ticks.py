@@ -148,6 +148,7 @@ def limits_of(settings: Settings) -> Limits:
         settings.keep_backups,
         settings.publish,
         settings.weekly_slow_ms,
+        settings.max_store_mb,
     )
 
 

@@ -145,6 +145,40 @@ def test_the_space_is_given_back(paths: StorePaths, monkeypatch: pytest.MonkeyPa
         assert connection.execute("SELECT executions FROM pattern_quantiles('2026-01-01', '2027-01-01')").fetchall()
 
 
+def test_a_store_that_is_too_large_keeps_less(paths: StorePaths) -> None:
+    """Minutes first, of which hours have the numbers; then what is told one by one; nothing more than is needed."""
+    days = range(0, 90, 3)
+    _fill(paths, *days)
+    now = NOON + 90 * DAY
+    with open_database(paths, read_only=False, timeout_s=1) as connection:
+        connection.execute(
+            "INSERT INTO slow_queries "
+            "SELECT s.* REPLACE (concat(query, md5(concat(n, started_at)), md5(concat(n, 1, started_at))) AS query) "
+            "FROM slow_queries AS s, range(6_000) AS numbers(n)"
+        )
+    assert paths.database.stat().st_size > 8_000_000
+    retained = retain(paths, LIMITS._replace(max_mb=8), now)
+    assert paths.database.stat().st_size <= 8_000_000
+    assert retained.freed_bytes > 0
+    assert total(open_store(paths.root).query_stats()) == len(days)
+    left = _counts(paths)
+    assert left["query_stats"] == 0
+    assert 12_100 < left["slow_queries"] < 180_000
+    assert left["query_stats_daily"] == len(days)
+
+
+def test_who_cannot_keep_less_keeps_the_least(paths: StorePaths) -> None:
+    """A week of what is told one by one, a month of days; it ends."""
+    _fill(paths, *range(0, 90, 3))
+    retain(paths, LIMITS._replace(max_mb=1), NOON + 90 * DAY)
+    assert _counts(paths) == {
+        "query_stats": 0,
+        "query_stats_hourly": 2,
+        "query_stats_daily": 10,
+        "slow_queries": 2,
+    }
+
+
 def test_who_finds_the_lock_held_drops_nothing(paths: StorePaths) -> None:
     """Somebody else changes the store."""
     _fill(paths, 0)
@@ -159,7 +193,7 @@ def test_it_is_due_once_a_day(paths: StorePaths) -> None:
 
     def due(moment: datetime) -> bool:
         with open_database(paths, read_only=True, timeout_s=1) as connection:
-            return is_due(kept(connection), LIMITS, moment.replace(tzinfo=None))
+            return is_due(kept(connection), moment.replace(tzinfo=None))
 
     assert due(now)
     retain(paths, LIMITS, now)

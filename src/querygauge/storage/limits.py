@@ -1,22 +1,26 @@
 """How a store is kept: a value that hosts hand to the collector, so it loads nothing."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 __all__ = ["Limits"]
+
+_LEAST_DAYS: Final = 7
+_LEAST_DAILY_DAYS: Final = 30
 
 
 class Limits(NamedTuple):
     """
-    For how many days what is kept, each at least as long as the one before, and what is written beside the store.
+    For how many days what is kept, each at least as long as the one before; how much; and what is written beside it.
 
     Attributes:
         minutes_days: Statistics of queries by minute.
         days: Those by hour, and everything that is told one by one: slow queries, pools, repetitions, scopes.
         daily_days: Statistics by day, and published files.
         has_archive: Whether statistics by hour are written to a Parquet file of the folder `archive` before they go.
-        backups: Backups that are kept, one a day; 0 takes none. It is no number of days.
+        backups: Backups that are kept, one a day; 0 takes none.
         publishes: Whether days and weeks are written to the folder `published`.
         weekly_slow_ms: A pattern with a higher 95th percentile is slow in the report of a week.
+        max_mb: Megabytes that the database may have once a day, when it is looked at; 0 is no limit.
     """
 
     minutes_days: int = 7
@@ -26,3 +30,18 @@ class Limits(NamedTuple):
     backups: int = 3
     publishes: bool = True
     weekly_slow_ms: float = 100.0
+    max_mb: int = 0
+
+    def tighter(self) -> "Limits | None":
+        """
+        The next less that may be kept if the database is too large; None if this is the least.
+
+        Minutes go first, of which hours have all but the minute.
+        """
+        if self.minutes_days > 1:
+            return self._replace(minutes_days=max(1, self.minutes_days * 2 // 3))
+        if self.days > _LEAST_DAYS:
+            return self._replace(days=max(_LEAST_DAYS, self.days * 3 // 4))
+        if self.daily_days > _LEAST_DAILY_DAYS:
+            return self._replace(daily_days=max(_LEAST_DAILY_DAYS, self.daily_days // 2))
+        return None

@@ -30,6 +30,7 @@ from querygauge.storage.rollups import Kept, kept
 __all__ = ["STEPS", "Retained", "is_due", "retain"]
 
 _DATABASE_TIMEOUT_S: Final = 10.0
+_BYTES_PER_MB: Final = 1_000_000
 _LEAST_COPIED_BYTES: Final = 16_000_000  # a smaller file is not worth it
 
 _TIERS: Final = (("query_stats", "minute"), ("query_stats_hourly", "hour"), ("query_stats_daily", "day"))
@@ -44,7 +45,7 @@ _DETAIL: Final = (
 
 
 STEPS: Final = len(_TIERS) + len(_DETAIL) + 2
-"""How many steps a run has at most: the archive, each table, and the copy."""
+"""How many steps a run has, unless the database is too large after it: the archive, each table, and the copy."""
 
 
 class Retained(NamedTuple):
@@ -65,6 +66,15 @@ class Retained(NamedTuple):
     freed_bytes: int = 0
     is_busy: bool = False
 
+    def and_then(self, more: "Retained") -> "Retained":
+        """Both together; a day of which something was dropped twice counts twice."""
+        return Retained(
+            self.archived_count + more.archived_count,
+            self.deleted_count + more.deleted_count,
+            self.days_cleaned + more.days_cleaned,
+            self.freed_bytes + more.freed_bytes,
+        )
+
 
 class _Step(NamedTuple):
     """Rows of a table to drop: those before `end`."""
@@ -78,9 +88,9 @@ class _Step(NamedTuple):
         return f'"{self.column}" < $end'
 
 
-def is_due(known: Kept, limits: Limits, now: datetime) -> bool:
-    """Whether a day has gone by since minutes were dropped last; `now` is naive UTC."""
-    return _day_before(now, limits.minutes_days) > known.minutes_since
+def is_due(known: Kept, now: datetime) -> bool:
+    """Whether it was not yet done on this day; `now` is naive UTC."""
+    return _day_before(now, 0) > _day_before(known.retained_at, 0)
 
 
 def retain(
@@ -94,9 +104,12 @@ def retain(
     """
     Drops what is older than its limit, by whole days, and gives the space back.
 
+    If the database is larger than it may be after that, more is dropped until it is not, or the least is left: minutes
+    but for the last day, then what is by hour or one by one but for a week, then days but for a month.
+
     Args:
         paths: The store.
-        limits: For how long what is kept.
+        limits: For how long what is kept, and how much.
         now: UTC.
         database_timeout_s: How long to wait for somebody who holds the database open.
         on_step: Is told what comes next, of `STEPS` at most.
@@ -112,7 +125,13 @@ def retain(
             return Retained(is_busy=True)
         try:
             with scratch_connection(paths) as connection:
-                return _Retention(connection, paths, database_timeout_s, on_step).run(limits, now)
+                retained = _Retention(connection, paths, database_timeout_s, on_step).run(limits, now)
+                while _is_too_large(paths, limits) and (tighter := limits.tighter()) is not None:
+                    limits = tighter
+                    retained = retained.and_then(
+                        _Retention(connection, paths, database_timeout_s, on_step).run(limits, now)
+                    )
+                return retained
         except DatabaseError as error:
             raise StoreError(f"store {str(paths.database)!r} could not be written: {first_line(error)}") from error
 
@@ -139,8 +158,8 @@ class _Retention:
             counts = {step.table: self._count(step) for step in steps}
             days = self._days(steps)
         archived = self._archived(steps[1]) if limits.has_archive and counts[steps[1].table] else 0
-        self._drop(steps, moment - timedelta(days=limits.daily_days))
-        self._compact()
+        self._drop(steps, moment, limits)
+        self._compact(is_needed=_is_too_large(self._paths, limits))
         freed = max(0, before - self._paths.database.stat().st_size)
         return Retained(archived, sum(counts.values()), days, freed)
 
@@ -193,8 +212,8 @@ class _Retention:
             raise StoreError(f"the archive {str(folder)!r} could not be written: {error.strerror or error}") from error
         return int(expected[0])
 
-    def _drop(self, steps: tuple[_Step, ...], oldest: datetime) -> None:
-        minutes, hours = steps[0].end, steps[1].end
+    def _drop(self, steps: tuple[_Step, ...], moment: datetime, limits: Limits) -> None:
+        minutes, hours, oldest = steps[0].end, steps[1].end, moment - timedelta(days=limits.daily_days)
         with (
             attached(self._connection, self._paths.database, read_only=False, timeout_s=self._timeout_s),
             transaction(self._connection),
@@ -208,17 +227,25 @@ class _Retention:
             self._connection.execute("DELETE FROM store.patterns WHERE last_seen < ?", [oldest])
             self._connection.execute("DELETE FROM store.processes WHERE last_at < ?", [hours])
             self._connection.execute("DELETE FROM store.running WHERE seen_at < ?", [hours])
-            self._connection.execute("UPDATE store.meta SET minutes_since = ?, hours_since = ?", [minutes, hours])
+            self._connection.execute(
+                "UPDATE store.meta SET minutes_since = ?, hours_since = ?, retained_at = greatest(retained_at, ?)",
+                [minutes, hours, moment],
+            )
 
-    def _compact(self) -> None:
+    def _compact(self, *, is_needed: bool) -> None:
         with attached(self._connection, self._paths.database, read_only=True, timeout_s=self._timeout_s):
             found = self._connection.execute(
                 "SELECT block_size, used_blocks, free_blocks FROM pragma_database_size() WHERE database_name = 'store'"
             ).fetchone()
         block_size, used, free = found or (0, 0, 0)
-        if free > used and free * block_size >= _LEAST_COPIED_BYTES:
+        # Rows that were dropped from the midst of others leave no free block, but go from a copy.
+        if is_needed or (free > used and free * block_size >= _LEAST_COPIED_BYTES):
             self._on_step("writing the database anew")
             copied(self._connection, self._paths, timeout_s=self._timeout_s)
+
+
+def _is_too_large(paths: StorePaths, limits: Limits) -> bool:
+    return bool(limits.max_mb) and paths.database.stat().st_size > limits.max_mb * _BYTES_PER_MB
 
 
 def _steps(known: Kept, limits: Limits, moment: datetime) -> tuple[_Step, ...]:

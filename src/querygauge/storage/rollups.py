@@ -28,8 +28,10 @@ __all__ = ["NOTHING_KEPT", "Kept", "Period", "kept", "roll_up"]
 
 _DATABASE_TIMEOUT_S: Final = 10.0
 _GRACE: Final = timedelta(minutes=2)  # for what processes flush on their way
-_NEVER: Final = datetime(1970, 1, 1)  # noqa: DTZ001  # as DuckDB's timestamps are
 _BELIEVED_DAYS: Final = 3
+
+
+_NEVER: Final = datetime(1970, 1, 1)  # noqa: DTZ001  # as DuckDB's timestamps are
 
 
 class Period(NamedTuple):
@@ -47,12 +49,14 @@ class Kept(NamedTuple):
         minutes_since: Rows by minute before that were dropped for their age.
         hours_since: And rows by hour.
         pending: What is not rolled up.
+        retained_at: Up to when it was last looked for what has grown old.
         days: The newest three days that are rolled up, the newest first.
     """
 
     minutes_since: datetime
     hours_since: datetime
     pending: frozenset[Period]
+    retained_at: datetime = _NEVER
     days: tuple[datetime, ...] = ()
 
     def believed(self, now: datetime) -> datetime:
@@ -103,16 +107,19 @@ NOTHING_KEPT: Final = Kept(_NEVER, _NEVER, frozenset())
 
 def kept(connection: Connection) -> Kept:
     """What the attached store says."""
-    bounds = connection.execute("SELECT max(minutes_since), max(hours_since) FROM store.meta").fetchone()
-    minutes_since, hours_since = bounds or (None, None)
+    (bounds,) = connection.execute(
+        "SELECT max(minutes_since), max(hours_since), max(retained_at) FROM store.meta"
+    ).fetchall()
+    minutes_since, hours_since, retained_at = (moment or _NEVER for moment in bounds)
     pending = connection.execute("SELECT tier, period FROM store.pending_rollups").fetchall()
     days = connection.execute(
         "SELECT DISTINCT day FROM store.query_stats_daily ORDER BY day DESC LIMIT ?", [_BELIEVED_DAYS]
     ).fetchall()
     return Kept(
-        minutes_since or _NEVER,
-        hours_since or _NEVER,
+        minutes_since,
+        hours_since,
         frozenset(Period(*row) for row in pending),
+        retained_at,
         tuple(row[0] for row in days),
     )
 

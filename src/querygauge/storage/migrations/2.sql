@@ -1,6 +1,7 @@
 -- Statistics by hour and by day; errors by how statements fail, and examples of them.
 ALTER TABLE meta ADD COLUMN minutes_since TIMESTAMP;
 ALTER TABLE meta ADD COLUMN hours_since TIMESTAMP;
+ALTER TABLE meta ADD COLUMN retained_at TIMESTAMP;
 CREATE TABLE query_stats_hourly AS SELECT "minute" AS "hour", * EXCLUDE ("minute") FROM query_stats LIMIT 0;
 CREATE TABLE query_stats_daily AS SELECT "minute" AS "day", * EXCLUDE ("minute") FROM query_stats LIMIT 0;
 CREATE TABLE pending_rollups (tier VARCHAR NOT NULL, period TIMESTAMP NOT NULL);
