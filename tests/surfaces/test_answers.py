@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from querygauge.storage.spool_sink import SpoolSink
-from querygauge.values import Snapshot
+from querygauge.values import QueryErrors, Snapshot
 from rendering.making import Make
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -99,6 +99,22 @@ def test_scores_are_told_to_people(run: Command, store: Path) -> None:
     week = text[text.index("BY HOUR OF THE WEEK") :].splitlines()[2:9]
     assert sum("░░" in day for day in week) == 1
     assert "no executions in this span" in run("quality", "--store", store, "--range", "2020-01-01/2020-01-02").stdout
+
+
+def test_errors_are_told_to_people(run: Command, tmp_path: Path, make: Make) -> None:
+    """By code with what its class is called, by pattern, and the latest of them."""
+    now = datetime.now(UTC)
+    stats = replace(make.stats("SELECT * FROM orders", 100, errors=12), first_seen=now, last_seen=now)
+    failed = QueryErrors(stats.pattern, "primary", "UniqueViolation", "23505", 12, now, "duplicate key (?)")
+    SpoolSink(tmp_path / "new", max_mb=1.0).write(
+        Snapshot("shop", "host:1", now - timedelta(seconds=60), now, (stats,), errors=(failed,))
+    )
+    text = run("errors", "--store", tmp_path / "new").stdout
+    assert "  12 of 100 executions (12.0 %)\n" in text
+    assert "  23505  12 in 1 pattern, last " in text
+    assert "  UniqueViolation, integrity constraint violation\n         duplicate key (?)\n" in text
+    rows = list(csv.DictReader(io.StringIO(run("errors", "--store", tmp_path / "new", "--format", "csv").stdout)))
+    assert [(row["sqlstate"], row["count"], row["summary"]) for row in rows] == [("23505", "12", "SELECT orders")]
 
 
 @pytest.mark.parametrize(

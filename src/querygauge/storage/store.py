@@ -13,6 +13,7 @@ from querygauge.errors import StoreError
 from querygauge.settings import price_in_force
 from querygauge.storage.answers.comparison import MIN_CHANGE_PERCENT, compared
 from querygauge.storage.answers.cost import cost_report
+from querygauge.storage.answers.errors import error_report
 from querygauge.storage.answers.execution import execution_statistics
 from querygauge.storage.answers.measured import Asked
 from querygauge.storage.answers.metrics import performance_metrics
@@ -24,6 +25,7 @@ from querygauge.storage.reader import Reader
 from querygauge.values import QueryStats
 from querygauge.values.answers.comparison import Comparison
 from querygauge.values.answers.cost import CostReport
+from querygauge.values.answers.errors import ErrorReport
 from querygauge.values.answers.execution import ExecutionStatistics
 from querygauge.values.answers.metrics import PerformanceMetrics
 from querygauge.values.answers.quality import QualityReport
@@ -137,6 +139,18 @@ class Store(Reader):
         """
         with self._asking(range_, service) as question:
             return quality_report(question)
+
+    def errors(self, range_: Range = "24h", *, service: str | None = None, limit: int = 10) -> ErrorReport:
+        """
+        How statements failed in a range, by code, pattern and time; raises as `cost` does.
+
+        Args:
+            range_: Such as `24h` or `7d`, or two moments.
+            service: One service; None is all of them.
+            limit: Examples at most.
+        """
+        with self._asking(range_, service) as question:
+            return error_report(question, limit)
 
     def similar(self, pattern_id: str, *, limit: int = 5) -> SimilarPatterns:
         """

@@ -27,6 +27,7 @@ from querygauge.surfaces import backup_command
 from querygauge.surfaces.compare_command import compare
 from querygauge.surfaces.console import log_to_stderr, page_width, show
 from querygauge.surfaces.cost_command import cost
+from querygauge.surfaces.errors_command import errors
 from querygauge.surfaces.metrics_command import metrics
 from querygauge.surfaces.options import Format, Scope, Service, Since, Store, store_directory
 from querygauge.surfaces.program import command_line
@@ -59,6 +60,7 @@ store_app = typer.Typer(help="The store itself: what it keeps.", no_args_is_help
 app.add_typer(store_app, name="store")
 app.command()(compare)
 app.command()(cost)
+app.command()(errors)
 app.command()(metrics)
 app.command()(quality)
 app.command()(similar)
