@@ -3,9 +3,10 @@ What the history of a store costs: its questions at several sizes, its upkeep, a
 
 A store is filled with statistics of 500 patterns by minute, as one service writes them, until it has so many rows,
 ended now, and rolled up. Questions are those of a dashboard, asked as anybody's DuckDB asks them, on a connection that
-has two threads; each is the best of five. `fold` is of the snapshots of one process with 100 patterns, the whole call
-and the time for which the database is locked. The second table has one query_stats without keys, with an index and with
-a primary key, filled in turn by a hundred thousand rows at a time.
+has two threads; each is the best of five. Answers are whole calls of `open_store(…)`, with opening and closing the
+database; `similar` is asked of 10,000 patterns in a store of their own. `fold` is of the snapshots of one process with
+100 patterns, the whole call and the time for which the database is locked. The second table has one query_stats without
+keys, with an index and with a primary key, filled in turn by a hundred thousand rows at a time.
 
 Run with `make bench SCRIPT=history.py`, seconds for the first sizes and minutes for ten million rows; `--rows` names
 the sizes, `--json` prints the figures for machines.
@@ -13,6 +14,7 @@ the sizes, `--json` prints the figures for machines.
 
 import argparse
 import json
+import random
 import statistics
 import sys
 import time
@@ -30,12 +32,15 @@ from rich.table import Table
 
 from querygauge.histogram import Histogram
 from querygauge.storage import folding
+from querygauge.storage.answers.similarity import similar_patterns
 from querygauge.storage.database import Connection, attached, create_database, scratch_connection
 from querygauge.storage.limits import Limits
+from querygauge.storage.opening import open_store
 from querygauge.storage.paths import StorePaths
 from querygauge.storage.retention import retain
 from querygauge.storage.rollups import roll_up
 from querygauge.storage.spool_sink import SpoolSink
+from querygauge.storage.store import Store
 from querygauge.values import OutcomeCounts, Pattern, QueryStats, Snapshot
 
 _SIZES: Final = (1_000, 10_000, 100_000, 1_000_000)
@@ -45,7 +50,8 @@ _ROUNDS: Final = 5
 _ROWS: Final = """
 SELECT
     $first::TIMESTAMP + to_minutes(m::INTEGER) AS "minute", 'shop' AS service, 'main' AS target,
-    printf('%016x', p) AS pattern_id, CASE WHEN p % 3 > 0 THEN 'GET /' || (p % 17) END AS scope, MAP() AS tags,
+    printf('%016x', p) AS pattern_id, CASE WHEN p % 3 > 0 THEN 'GET /' || (p % 17) END AS scope,
+    CASE WHEN p % 3 > 0 THEN MAP {'tenant': 't' || (p % 7), 'plan': 'p' || (p % 2)} ELSE MAP() END AS tags,
     list_sum(bucket_n)::BIGINT AS executions, executions - 1 AS ok, 1 AS error, 0 AS timeout, 0 AS cancelled, 2 AS slow,
     5 * executions AS "rows", executions AS rows_known,
     executions * (1_000_000 + hash(p, m) % 900_000)::BIGINT AS total_ns,
@@ -132,12 +138,56 @@ def _questions(now: datetime) -> dict[str, str]:
             f"SELECT pattern_id, sum(total_ns) AS ns FROM query_history({since(1)}, false) "
             "GROUP BY pattern_id ORDER BY ns DESC LIMIT 10"
         ),
+        "performance by tag, 24 hours": f"FROM history_by(unnest(map_entries(h.tags)), {since(1)}, false)",
         "percentiles of all patterns, 24 hours": f"FROM pattern_quantiles({since(1)})",
         "percentiles of all patterns, 7 days": f"FROM pattern_quantiles({since(7)})",
         "one pattern by day, 30 days": (
             f"FROM quantiles_over_time({since(30)}, width := '1 day', pattern := '0000000000000007')"
         ),
     }
+
+
+def _answers(store: Store) -> dict[str, Callable[[], object]]:
+    return {
+        "status": store.status,
+        "execution_statistics, 24 hours": store.execution_statistics,
+        "execution_statistics, 7 days": lambda: store.execution_statistics("7d"),
+        "performance_metrics, 7 days": lambda: store.performance_metrics("7d"),
+        "compare, 24 hours with those before": store.compare,
+        "cost, 24 hours and four weeks before": lambda: store.cost("24h"),
+        "quality, 7 days": store.quality,
+        "errors, 24 hours": store.errors,
+    }
+
+
+def _similar_ms() -> float:
+    """Of 10,000 patterns with some ten columns and two tables each; the best of five."""
+    dice = random.Random(1)
+    tables, columns = ([f"{kind}_{number}" for number in range(130)] for kind in ("table", "column"))
+
+    def text() -> str:
+        one, two = dice.sample(tables, 2)
+        chosen = ", ".join(f"{one}.{name}" for name in dice.sample(columns, dice.randrange(3, 14)))
+        filters = " AND ".join(f"{one}.{name} = ?" for name in dice.sample(columns, dice.randrange(1, 4)))
+        return f"SELECT {chosen} FROM {one} JOIN {two} ON {two}.id = {one}.{two}_id WHERE {filters} LIMIT ?"
+
+    with TemporaryDirectory() as folder:
+        paths = StorePaths(Path(folder) / "store")
+        paths.create()
+        create_database(paths)
+        with scratch_connection(paths) as connection, _store(connection, paths, read_only=False):
+            connection.execute(
+                """
+                INSERT INTO patterns
+                SELECT
+                    printf('%016x', row_number() OVER ()), text, 'SELECT t', 'SELECT', ['t'], 'sqlite', 'query',
+                    '2026-01-01', '2026-01-01'
+                FROM (SELECT unnest($texts) AS text)
+                """,
+                {"texts": [text() for _ in range(10_000)]},
+            )
+        with scratch_connection(paths, threads=2) as connection, _store(connection, paths, read_only=True):
+            return min(_ms(lambda: similar_patterns(connection, f"{7:016x}", 5)) for _ in range(_ROUNDS))
 
 
 def _snapshot(now: datetime) -> Snapshot:
@@ -187,6 +237,8 @@ def measure(rows: int) -> Figures:
         with scratch_connection(paths, threads=2) as connection, _store(connection, paths, read_only=True):
             for name, sql in _questions(now).items():
                 found[name] = _best_ms(connection, sql)
+        for name, ask in _answers(open_store(paths.root)).items():
+            found[name] = min(_ms(ask) for _ in range(_ROUNDS))
         found["fold of 100 rows"], found["fold of 100 rows: locked"] = _fold_ms(paths, now)
         found["retention"] = _ms(lambda: retain(paths, Limits(3, 7, 30), now))
     return found
@@ -233,11 +285,15 @@ def main() -> None:
     arguments = parser.parse_args()
     sizes = {f"{rows:,} rows": measure(rows) for rows in arguments.rows}
     keys = measure_keys(500_000)
+    similar_ms = _similar_ms()
     if arguments.json:
-        json.dump({"duckdb": duckdb.__version__, "sizes": sizes, "keys": keys}, sys.stdout, indent=1)
+        json.dump(
+            {"duckdb": duckdb.__version__, "sizes": sizes, "keys": keys, "similar_ms": similar_ms}, sys.stdout, indent=1
+        )
         return
     _print(f"a store by its rows, {_PATTERNS} patterns; duckdb {duckdb.__version__}", sizes)
     _print("500,000 rows with and without keys", keys)
+    Console().print(f"similar, of 10,000 patterns: {similar_ms:,.1f} ms")
 
 
 if __name__ == "__main__":
