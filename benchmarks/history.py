@@ -5,8 +5,9 @@ A store is filled with statistics of 500 patterns by minute, as one service writ
 ended now, and rolled up. Questions are those of a dashboard, asked as anybody's DuckDB asks them, on a connection that
 has two threads; each is the best of five. Answers are whole calls of `open_store(…)`, with opening and closing the
 database; `similar` is asked of 10,000 patterns in a store of their own. `fold` is of the snapshots of one process with
-100 patterns, the whole call and the time for which the database is locked. The second table has one query_stats without
-keys, with an index and with a primary key, filled in turn by a hundred thousand rows at a time.
+100 patterns, the whole call and the time for which the database is locked. The report of a week is that of the week
+under way, made of the files of its days. The second table has one query_stats without keys, with an index and with a
+primary key, filled in turn by a hundred thousand rows at a time.
 
 Run with `make bench SCRIPT=history.py`, seconds for the first sizes and minutes for ten million rows; `--rows` names
 the sizes, `--json` prints the figures for machines.
@@ -37,6 +38,7 @@ from querygauge.storage.database import Connection, attached, create_database, s
 from querygauge.storage.limits import Limits
 from querygauge.storage.opening import open_store
 from querygauge.storage.paths import StorePaths
+from querygauge.storage.publishing.publish import publish
 from querygauge.storage.retention import retain
 from querygauge.storage.rollups import roll_up
 from querygauge.storage.spool_sink import SpoolSink
@@ -223,8 +225,24 @@ def _fold_ms(paths: StorePaths, now: datetime) -> tuple[float, float]:
     return statistics.median(times), statistics.median(locked)
 
 
+def _published_ms(paths: StorePaths, now: datetime) -> Figures:
+    """Everything at once, then a tick's share while the day under way goes on, and one week of it."""
+    limits = Limits()
+    found = {"all days and weeks published": _ms(lambda: publish(paths, limits, now))}
+    SpoolSink(paths.root, 100).write(_snapshot(now))
+    folding.fold(paths)
+    found["the day under way published"] = _ms(lambda: publish(paths, limits, now, is_hourly=True))
+    found["the report of a week"] = _ms(lambda: publish(paths, limits, now))
+    found["nothing to publish"] = _ms(lambda: publish(paths, limits, now))
+    found["KB published"] = sum(path.stat().st_size for path in paths.published.rglob("*.parquet")) / 1e3
+    with duckdb.connect(str(paths.views), read_only=True) as connection:
+        for view in ("perf_all_weeks", "perf_top_patterns"):
+            found[view] = _best_ms(connection, f"FROM {view}")
+    return found
+
+
 def measure(rows: int) -> Figures:
-    """Milliseconds, but for megabytes, of a store of so many rows."""
+    """Milliseconds, but for megabytes and kilobytes, of a store of so many rows."""
     now = datetime.now(UTC).replace(second=0, microsecond=0)
     found: Figures = {}
     with TemporaryDirectory() as folder:
@@ -240,6 +258,7 @@ def measure(rows: int) -> Figures:
         for name, ask in _answers(open_store(paths.root)).items():
             found[name] = min(_ms(ask) for _ in range(_ROUNDS))
         found["fold of 100 rows"], found["fold of 100 rows: locked"] = _fold_ms(paths, now)
+        found |= _published_ms(paths, now)
         found["retention"] = _ms(lambda: retain(paths, Limits(3, 7, 30), now))
     return found
 

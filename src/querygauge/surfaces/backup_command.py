@@ -5,8 +5,6 @@ Deliberately not here: what a backup is (`storage.backup_files`).
 """
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,9 +14,10 @@ from querygauge.errors import StoreError
 from querygauge.rendering.formats import number
 from querygauge.storage.paths import StorePaths
 from querygauge.surfaces.options import Store, store_directory
+from querygauge.surfaces.progress import progress
 
 if TYPE_CHECKING:
-    from querygauge.storage.backup_files import Backup, Tell
+    from querygauge.storage.backup_files import Backup
 
 __all__ = ["backup", "restore_backup", "verify_backup"]
 
@@ -43,7 +42,7 @@ def backup(
     from querygauge.storage.opening import open_store
 
     paths = open_store(store_directory(store)).paths
-    with _progress() as tell:
+    with progress() as tell:
         taken = back_up(paths, folder, keep=keep, on_step=tell)
     if taken is None:
         raise StoreError(f"store {str(paths.root)!r} is being changed by somebody else; try again in a moment")
@@ -61,7 +60,7 @@ def verify_backup(
     """Read a backup, each of its files, and compare it with what was written."""
     from querygauge.storage.backup_files import verify
 
-    with _progress() as tell:
+    with progress() as tell:
         verified = verify(path or _newest(store), on_step=tell)
     _print(verified, "verified", as_json=as_json)
 
@@ -77,7 +76,7 @@ def restore_backup(
     """Make the database of a store from a backup, which is verified first."""
     from querygauge.storage.restore import restore
 
-    with _progress() as tell:
+    with progress() as tell:
         restored = restore(path, StorePaths(store_directory(store)), replace=replace, on_step=tell)
     _print(restored, "restored", as_json=as_json)
 
@@ -90,19 +89,6 @@ def _newest(store: Path | None) -> Path:
     if not found:
         raise StoreError(f"there is no backup in {str(folder)!r}; take one with querygauge store backup, or name one")
     return found[-1]
-
-
-@contextmanager
-def _progress() -> "Iterator[Tell]":
-    """A bar on the terminal while somebody watches."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description:28}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
-        task = progress.add_task("waiting for the store", total=None)
-        yield lambda step, done, steps: progress.update(task, description=step, completed=done, total=steps)
 
 
 def _print(found: "Backup", verb: str, *, as_json: bool) -> None:

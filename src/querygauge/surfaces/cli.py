@@ -36,6 +36,7 @@ from querygauge.surfaces.similar_command import similar
 from querygauge.surfaces.statement_log.choices import DIALECTS, INPUTS
 from querygauge.surfaces.stats_command import stats
 from querygauge.surfaces.status_command import status
+from querygauge.surfaces.weekly_command import publish_store, weekly
 
 if TYPE_CHECKING:
     from querygauge.collector import TickResult
@@ -66,6 +67,7 @@ app.command()(quality)
 app.command()(similar)
 app.command()(stats)
 app.command()(status)
+app.command()(weekly)
 
 
 def main() -> None:
@@ -254,6 +256,7 @@ def prune(
 store_app.command("backup")(backup_command.backup)
 store_app.command("verify")(backup_command.verify_backup)
 store_app.command("restore")(backup_command.restore_backup)
+store_app.command("publish")(publish_store)
 
 
 @app.command(context_settings={"allow_interspersed_args": False})

@@ -85,7 +85,7 @@ def publish(
     is_hourly: bool = False,
     lock_timeout_s: float = 0.0,
     database_timeout_s: float = _DATABASE_TIMEOUT_S,
-    on_file: Callable[[str, int], None] | None = None,
+    on_file: Callable[[str, int, int], None] | None = None,
 ) -> Published:
     """
     Writes the files of the days and weeks that have changed, removes those that are too old, and makes the views.
@@ -99,7 +99,7 @@ def publish(
         is_hourly: Whether weeks under way are written once an hour only.
         lock_timeout_s: How long to wait for somebody else who changes the store.
         database_timeout_s: How long to wait for somebody who holds the database open.
-        on_file: Is told what is written next, and how many files are to be written in all.
+        on_file: Is told what is written next, how many files were written before, and how many there are in all.
 
     Raises:
         StoreError: If the store cannot be read, or a file cannot be written; what is there stays as it is.
@@ -145,14 +145,14 @@ class _Publication:
         limits: Limits,
         timeout_s: float,
         most: int | None,
-        on_file: Callable[[str, int], None] | None,
+        on_file: Callable[[str, int, int], None] | None,
     ) -> None:
         self._connection = connection
         self._paths = paths
         self._slow_ms = limits.weekly_slow_ms
         self._timeout_s = timeout_s
         self._most = most
-        self._on_file = on_file or (lambda _, __: None)
+        self._on_file = on_file or (lambda _, __, ___: None)
         self._manifest = Manifest(paths)
 
     def run(self, now: datetime, oldest: date, *, is_hourly: bool) -> Published:
@@ -177,10 +177,11 @@ class _Publication:
             totals = {today: _NOTHING, **{day: found for day, found in totals.items() if oldest <= day < _LAST}}
             changed = [day for day in sorted(totals, reverse=True) if self._is_new(day, totals[day])]
             if changed or not self._patterns.exists():
-                self._write("patterns", len(changed), "SELECT * FROM store.patterns", self._patterns)
-            for day in changed[: self._most]:
+                self._write("SELECT * FROM store.patterns", self._patterns)
+            for number, day in enumerate(changed[: self._most]):
+                self._on_file(f"day {day}", number, len(changed))
                 self._read_day(day)
-                self._write(f"day {day}", len(changed), _DAY_ROWS, day_file(self._paths, day))
+                self._write(_DAY_ROWS, day_file(self._paths, day))
                 self._manifest.days[day] = totals[day]
         self._manifest.save()
         count = len(changed[: self._most])
@@ -208,8 +209,8 @@ class _Publication:
 
         due = list(dropwhile(is_as_it_was, sorted(self._weeks().items())))
         at_once = due if self._most is None else due[: self._most - already]
-        for monday, totals in at_once:
-            self._on_file(f"week {week_number(monday)}", already + len(due))
+        for number, (monday, totals) in enumerate(at_once, already):
+            self._on_file(f"week {week_number(monday)}", number, already + len(due))
             self._write_week(monday)
             # What is new in a week that was written before is new to those that follow.
             self._manifest.weeks = {week: made for week, made in self._manifest.weeks.items() if week < monday}
@@ -240,8 +241,7 @@ class _Publication:
         )
         self.unfinished.replace(week_file(self._paths, monday))
 
-    def _write(self, title: str, files: int, rows: str, path: Path) -> None:
-        self._on_file(title, files)
+    def _write(self, rows: str, path: Path) -> None:
         self._connection.execute(f"COPY ({rows}) TO {quoted(self.unfinished)} ({PARQUET})")
         self.unfinished.replace(path)
 
