@@ -13,6 +13,7 @@ from querygauge.errors import StoreError
 from querygauge.settings import price_in_force
 from querygauge.storage.answers.comparison import MIN_CHANGE_PERCENT, compared
 from querygauge.storage.answers.cost import cost_report
+from querygauge.storage.answers.diagnosis import diagnosed, unopened
 from querygauge.storage.answers.errors import error_report
 from querygauge.storage.answers.execution import execution_statistics
 from querygauge.storage.answers.measured import Asked
@@ -25,6 +26,7 @@ from querygauge.storage.reader import Reader
 from querygauge.values import QueryStats
 from querygauge.values.answers.comparison import Comparison
 from querygauge.values.answers.cost import CostReport
+from querygauge.values.answers.diagnosis import Diagnosis
 from querygauge.values.answers.errors import ErrorReport
 from querygauge.values.answers.execution import ExecutionStatistics
 from querygauge.values.answers.metrics import PerformanceMetrics
@@ -46,6 +48,18 @@ class Store(Reader):
         """Whether the store is well: from `warn_mb` megabytes on its size is a warning, from `limit_mb` on an error."""
         with self._open() as connection:
             return store_status(connection, self.paths, datetime.now(UTC), warn_mb, limit_mb)
+
+    def doctor(self, *, warn_mb: float = WARN_MB, limit_mb: float = LIMIT_MB) -> Diagnosis:
+        """
+        Looks through the whole store: whether its numbers are in order, how it grows, and why it may have none.
+
+        It reads every row, and raises nothing: that the database cannot be opened is a finding, too.
+        """
+        try:
+            with self._open() as connection:
+                return diagnosed(connection, self.paths, datetime.now(UTC).replace(tzinfo=None), warn_mb, limit_mb)
+        except StoreError as error:
+            return unopened(self.paths, str(error))
 
     def execution_statistics(
         self, range_: Range = "24h", *, service: str | None = None, limit: int = 10

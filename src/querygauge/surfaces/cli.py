@@ -27,6 +27,7 @@ from querygauge.surfaces import backup_command
 from querygauge.surfaces.compare_command import compare
 from querygauge.surfaces.console import log_to_stderr, page_width, show
 from querygauge.surfaces.cost_command import cost
+from querygauge.surfaces.doctor_command import doctor
 from querygauge.surfaces.errors_command import errors
 from querygauge.surfaces.metrics_command import metrics
 from querygauge.surfaces.options import Format, Scope, Service, Since, Store, store_directory
@@ -68,6 +69,7 @@ app.command()(similar)
 app.command()(stats)
 app.command()(status)
 app.command()(weekly)
+app.command()(doctor)
 
 
 def main() -> None:

@@ -1,0 +1,149 @@
+"""The doctor finds what is not in order, and only that."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from querygauge.storage.answers.diagnosis import other_stores
+from querygauge.storage.backup import back_up
+from querygauge.storage.database import open_database
+from querygauge.storage.opening import open_store
+from querygauge.storage.paths import StorePaths
+from querygauge.storage.rollups import roll_up
+from querygauge.storage.spool_sink import SpoolSink
+from querygauge.values import SelfMetrics, Snapshot
+from querygauge.values.answers.diagnosis import Diagnosis, Finding
+from storage.making import snapshot
+
+NOW = datetime.now(UTC)
+DAY = timedelta(days=1)
+
+
+def _filled(paths: StorePaths, *given: Snapshot) -> None:
+    sink = SpoolSink(paths.root, 10)
+    for each in given or [snapshot(number + 1, ended=NOW - number * DAY, number=number % 3) for number in range(6)]:
+        sink.write(each)
+    open_store(paths.root)
+    roll_up(paths, NOW)
+
+
+def _change(paths: StorePaths, *statements: str) -> None:
+    with open_database(paths, read_only=False, timeout_s=1) as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+def _found(diagnosis: Diagnosis) -> dict[str, Finding]:
+    return {finding.check: finding for finding in diagnosis.findings if finding.severity != "ok"}
+
+
+def test_a_sound_store_is_sound(paths: StorePaths) -> None:
+    """Every check says what it looked at; how it grows is told."""
+    _filled(paths)
+    diagnosis = open_store(paths.root).doctor()
+    assert diagnosis.status == "OK"
+    assert len(diagnosis.findings) == 12
+    assert diagnosis.growth is not None
+    assert diagnosis.growth.size_mb == pytest.approx(paths.database.stat().st_size / 1e6)
+    assert diagnosis.growth.mb_per_day is not None
+    assert diagnosis.growth.days_until_limit == pytest.approx(
+        (1_000 - diagnosis.growth.size_mb) / diagnosis.growth.mb_per_day
+    )
+    assert json.loads(json.dumps(diagnosis.to_dict()))["status"] == "OK"
+
+
+@pytest.mark.parametrize(
+    ("statement", "check", "message"),
+    [
+        ("UPDATE query_stats SET ok = ok + 1", "counts and buckets", "query_stats 6"),
+        ("UPDATE query_stats_daily SET bucket_n = [7]", "counts and buckets", "query_stats_daily 5"),
+        ("DELETE FROM patterns WHERE pattern_id LIKE '%1'", "patterns", "query_stats"),
+        ("INSERT INTO query_stats FROM query_stats LIMIT 2", "duplicates", "query_stats 2"),
+        ("DELETE FROM query_stats_hourly", "hours and days", "5 hours from"),
+        ("UPDATE query_stats_daily SET executions = 1, ok = 1, bucket_n = [1]", "hours and days", "5 days from"),
+        ("UPDATE processes SET ahead_s = 7200", "clocks", "by up to 7,200 s: shop web:1"),
+        ("UPDATE processes SET snapshots_dropped = 3", "losses", "snapshots not kept 3"),
+        ("INSERT INTO pending_rollups VALUES ('hour', '2026-01-01')", "collector", "1 hour or day since 2026-01-01"),
+        ("UPDATE processes SET last_at = '2026-01-01'", "data", "the last snapshot is of 2026-01-01"),
+    ],
+)
+def test_what_is_not_in_order_is_named(paths: StorePaths, statement: str, check: str, message: str) -> None:
+    """With how much of it there is."""
+    _filled(paths)
+    _change(paths, statement)
+    found = _found(open_store(paths.root).doctor())
+    assert message in found[check].message
+
+
+def test_why_there_is_no_data(paths: StorePaths) -> None:
+    """No process, or one that saw no statement."""
+    SpoolSink(paths.root, 10)
+    found = _found(open_store(paths.root).doctor())
+    assert found["data"].message == "no process has flushed into this store"
+    quiet = replace(snapshot(ended=NOW), queries=())
+    _filled(paths, quiet)
+    assert "flushes, and saw no statement" in _found(open_store(paths.root).doctor())["data"].message
+
+
+def test_who_holds_it_is_named(paths: StorePaths) -> None:
+    """By the number of the process and its program; what waits is told."""
+    _filled(paths)
+    holding = (
+        "import sys, duckdb; connection = duckdb.connect(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", holding, str(paths.database)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "open\n"
+        SpoolSink(paths.root, 10).write(snapshot(ended=NOW))
+        diagnosis = open_store(paths.root, timeout_s=0.2).doctor()
+        assert process.stdin is not None
+        process.stdin.close()
+    assert diagnosis.status == "ERROR"
+    assert f"is held open by process {process.pid}, " in diagnosis.findings[0].message
+    assert diagnosis.findings[1].message == "1 snapshot waits to be folded"
+
+
+def test_a_database_that_is_damaged_is_a_finding(paths: StorePaths) -> None:
+    """And a backup is the remedy."""
+    _filled(paths)
+    paths.database.write_bytes(b"x" * 10_000)
+    (finding, *_) = open_store(paths.root).doctor().findings
+    assert finding.severity == "error"
+    assert "must be a DuckDB database" in finding.message
+    assert finding.remedy == "restore a backup: querygauge store restore BACKUP --replace"
+
+
+def test_size_gaps_files_and_backups(paths: StorePaths) -> None:
+    """Limits are the caller's; silence is told and is no warning."""
+    _filled(paths, snapshot(ended=NOW), snapshot(ended=NOW - timedelta(hours=2)))
+    (paths.rejected / "x.ndjson").write_text("")
+    back_up(paths, now=NOW - 5 * DAY)
+    store = open_store(paths.root)
+    found = _found(store.doctor(warn_mb=0.1))
+    assert found["size"].severity == "warning"
+    assert _found(store.doctor(limit_mb=0.1))["size"].severity == "error"
+    assert "1 snapshot could not be used" in found["rejected files"].message
+    assert found["backups"].message.startswith("1 backup, the newest of ")
+    gaps = next(one for one in store.doctor().findings if one.check == "gaps")
+    assert gaps.message.endswith("shop 1, the longest of 120 min")
+    _filled(paths, replace(snapshot(ended=NOW), self_metrics=SelfMetrics(hook_errors=2)))
+    assert _found(store.doctor())["losses"].message == "exceptions caught in hooks 2"
+
+
+def test_other_stores_nearby(paths: StorePaths) -> None:
+    """Above, beside and below."""
+    home = paths.root / "home"
+    for name in ("app", "other", "."):
+        (home / name / ".querygauge" / "spool").mkdir(parents=True)
+    assert other_stores(home / "app" / "src" / ".querygauge") == sorted(
+        [(home / "app" / ".querygauge"), (home / ".querygauge")]
+    )
+    assert other_stores(home / "app" / ".querygauge") == sorted(
+        [(home / ".querygauge"), (home / "other" / ".querygauge")]
+    )
