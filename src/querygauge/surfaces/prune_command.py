@@ -4,13 +4,12 @@ What is old leaves the store by hand: in go its directory and the limits, out co
 Deliberately not here: what is dropped (`storage.retention`).
 """
 
+import itertools
 import json
 from datetime import UTC, datetime
 from pathlib import Path
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from querygauge.rendering.formats import number
 from querygauge.storage.limits import Limits
@@ -18,6 +17,7 @@ from querygauge.storage.opening import open_store
 from querygauge.storage.paths import StorePaths
 from querygauge.storage.retention import STEPS, Retained, retain
 from querygauge.storage.rollups import roll_up
+from querygauge.surfaces.progress import progress
 
 __all__ = ["run_prune"]
 
@@ -36,12 +36,11 @@ def run_prune(root: Path, limits: Limits, *, as_json: bool) -> None:
     """
     now = datetime.now(UTC)
     paths = open_store(root).paths
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
-        task = progress.add_task("rolling up", total=STEPS + 1)
+    steps = itertools.count(1)
+    with progress() as tell:
+        tell("rolling up", 0, STEPS + 1)
         roll_up(paths, now)
-        retained = retain(paths, limits, now, on_step=lambda step: progress.update(task, description=step, advance=1))
+        retained = retain(paths, limits, now, on_step=lambda step: tell(step, next(steps), STEPS + 1))
     typer.echo(json.dumps(retained._asdict(), indent=1) if as_json else _told(paths, retained))
 
 

@@ -25,7 +25,7 @@ from querygauge.storage.publishing.weeks import monday_of
 from querygauge.storage.retention import retain
 from querygauge.storage.rollups import roll_up
 from querygauge.storage.spool_sink import SpoolSink
-from storage.making import NOON, snapshot
+from storage.making import NOON, files_limited_to, snapshot
 from storage.publishing.test_weeks import weeks_of
 
 DAY = timedelta(days=1)
@@ -253,6 +253,19 @@ def test_a_folder_that_cannot_be_written(paths: StorePaths) -> None:
     paths.published.write_text("mine")
     with pytest.raises(StoreError, match=r"published\S could not be written: .*; set publish to false"):
         publish(paths, Limits(), NOON)
+
+
+def test_a_disk_that_is_full(paths: StorePaths) -> None:
+    """What was published stays as it was, nothing unfinished takes room, and the next time all of it is written."""
+    fill(paths, 0)
+    publish(paths, Limits(), NOON)
+    fill(paths, 0, 1)
+    with files_limited_to(500), pytest.raises(StoreError, match="could not be published"):
+        publish(paths, Limits(), NOON)
+    assert not (paths.published / "unfinished").exists()
+    assert [row["samples"] for row in weeks_of(paths)] == [1]
+    assert publish(paths, Limits(), NOON) == Published(days=2, weeks=1)
+    assert [row["samples"] for row in weeks_of(paths)] == [3]
 
 
 def test_archived_hours_are_in_the_view(paths: StorePaths) -> None:
