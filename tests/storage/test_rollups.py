@@ -235,10 +235,10 @@ def test_less_than_an_hour_is_told_by_minutes(paths: StorePaths) -> None:
 
 
 def _columns(paths: StorePaths) -> list[tuple[object, ...]]:
-    with open_database(paths, read_only=True, timeout_s=1) as connection:
+    with duckdb.connect(str(paths.database), read_only=True) as connection:
         return connection.execute(
             "SELECT table_name, column_name, data_type, is_nullable FROM duckdb_columns() "
-            "WHERE database_name = 'store' ORDER BY ALL"
+            "WHERE database_name = current_database() ORDER BY ALL"
         ).fetchall()
 
 
@@ -260,6 +260,14 @@ def test_a_store_of_an_older_version_is_brought_up(paths: StorePaths, tmp_path: 
         assert total(open_store(each.root).query_stats()) == 3
     assert _columns(paths) == _columns(new)
     assert roll_up(paths, NOON + 2 * DAY) == 2
+
+
+def test_who_cannot_bring_an_older_store_up_says_so(paths: StorePaths) -> None:
+    """As in a folder that is not theirs; somebody who may write there does it."""
+    _make_old(paths, 1)
+    with elected(paths, 0.0), pytest.raises(StoreError, match=r"must have schema version 2; got 1; .*collect --once"):
+        open_store(paths.root).query_stats()
+    assert open_store(paths.root).query_stats() == []
 
 
 def test_minutes_of_an_older_store_are_rolled_up(paths: StorePaths) -> None:

@@ -168,12 +168,22 @@ def transaction(connection: Connection) -> Iterator[None]:
 
 @contextmanager
 def open_database(paths: StorePaths, *, read_only: bool, timeout_s: float) -> Iterator[Connection]:
-    """A connection that uses the store, attached as `store`; raises as `attached` does."""
+    """
+    A connection that uses the store, attached as `store`.
+
+    Raises:
+        StoreError: As `attached` does, or if an older version made it and nobody has brought it up yet.
+    """
     with (
         scratch_connection(paths, threads=_READERS_THREADS) as connection,
-        attached(connection, paths.database, read_only=read_only, timeout_s=timeout_s),
+        attached(connection, paths.database, read_only=read_only, timeout_s=timeout_s) as version,
         used(connection),
     ):
+        if version < SCHEMA_VERSION:
+            raise StoreError(
+                f"store {str(paths.database)!r} must have schema version {SCHEMA_VERSION}; got {version}; an older "
+                "querygauge made it: let somebody who may write there run querygauge collect --once"
+            )
         yield connection
 
 
