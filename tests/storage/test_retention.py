@@ -200,6 +200,8 @@ def test_it_is_due_once_a_day(paths: StorePaths) -> None:
     assert not due(now)
     assert not due(now + DAY / 3)
     assert due(now + DAY / 2)
+    retain(paths, LIMITS, now + 3_650 * DAY)
+    assert due(now + DAY / 2)
 
 
 def test_a_clock_that_is_ahead_drops_nothing(paths: StorePaths, monkeypatch: pytest.MonkeyPatch) -> None:

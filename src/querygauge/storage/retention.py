@@ -90,7 +90,8 @@ class _Step(NamedTuple):
 
 def is_due(known: Kept, now: datetime) -> bool:
     """Whether it was not yet done on this day; `now` is naive UTC."""
-    return _day_before(now, 0) > _day_before(known.retained_at, 0)
+    # Not "later": a run by hand under a clock that was years ahead must not be the last one for years.
+    return _day_before(now, 0) != _day_before(known.retained_at, 0)
 
 
 def retain(
@@ -228,7 +229,7 @@ class _Retention:
             self._connection.execute("DELETE FROM store.processes WHERE last_at < ?", [hours])
             self._connection.execute("DELETE FROM store.running WHERE seen_at < ?", [hours])
             self._connection.execute(
-                "UPDATE store.meta SET minutes_since = ?, hours_since = ?, retained_at = greatest(retained_at, ?)",
+                "UPDATE store.meta SET minutes_since = ?, hours_since = ?, retained_at = ?",
                 [minutes, hours, moment],
             )
 
