@@ -71,11 +71,14 @@ def tick(root: Path, limits: Limits = _DEFAULT_LIMITS, *, lock_timeout_s: float 
 
 def _keep_up(paths: StorePaths, known: "Kept", limits: Limits) -> None:
     from querygauge.storage.backup import back_up, is_backup_due
+    from querygauge.storage.price import keep_price
     from querygauge.storage.publishing.manifest import is_publication_due
     from querygauge.storage.retention import is_due, retain
     from querygauge.storage.rollups import roll_up
 
     now = datetime.now(UTC)
+    if known.price_per_hour != limits.price_per_hour:
+        keep_price(paths, limits.price_per_hour)
     if known.due(now.replace(tzinfo=None)) is not None:
         roll_up(paths, now, most=_PERIODS_AT_ONCE)
     believed = known.believed(now.replace(tzinfo=None))

@@ -149,6 +149,7 @@ def limits_of(settings: Settings) -> Limits:
         settings.publish,
         settings.weekly_slow_ms,
         settings.max_store_mb,
+        settings.price_per_hour,
     )
 
 

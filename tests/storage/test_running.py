@@ -89,7 +89,7 @@ def test_a_store_does_not_grow_while_something_runs(paths: StorePaths) -> None:
     for seconds in range(24):
         stored(paths, seen(NOON + timedelta(seconds=seconds), running()))
         sizes.append(paths.database.stat().st_size)
-    assert max(sizes[12:]) == max(sizes[:12])
+    assert max(sizes[12:]) <= max(sizes[:12])
 
 
 @pytest.mark.parametrize(

@@ -227,7 +227,7 @@ def first_line(error: BaseException) -> str:
 
 
 def _make_views(connection: Connection) -> None:
-    for name in ("buckets.sql", "views.sql", "performance.sql"):
+    for name in ("buckets.sql", "views.sql", "performance.sql", "rating.sql"):
         connection.execute(statements(name))
 
 

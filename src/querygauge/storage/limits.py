@@ -21,6 +21,7 @@ class Limits(NamedTuple):
         publishes: Whether days and weeks are written to the folder `published`.
         weekly_slow_ms: A pattern with a higher 95th percentile is slow in the report of a week.
         max_mb: Megabytes that the database may have once a day, when it is looked at; 0 is no limit.
+        price_per_hour: What views tell as the cost of an hour of database time.
     """
 
     minutes_days: int = 7
@@ -31,6 +32,7 @@ class Limits(NamedTuple):
     publishes: bool = True
     weekly_slow_ms: float = 100.0
     max_mb: int = 0
+    price_per_hour: float = 1.0
 
     def tighter(self) -> "Limits | None":
         """

@@ -51,6 +51,7 @@ class Kept(NamedTuple):
         pending: What is not rolled up.
         retained_at: Up to when it was last looked for what has grown old.
         days: The newest three days that are rolled up, the newest first.
+        price_per_hour: What views take for the price of an hour of database time; None if nobody said.
     """
 
     minutes_since: datetime
@@ -58,6 +59,7 @@ class Kept(NamedTuple):
     pending: frozenset[Period]
     retained_at: datetime = _NEVER
     days: tuple[datetime, ...] = ()
+    price_per_hour: float | None = None
 
     def believed(self, now: datetime) -> datetime:
         """
@@ -108,9 +110,9 @@ NOTHING_KEPT: Final = Kept(_NEVER, _NEVER, frozenset())
 def kept(connection: Connection) -> Kept:
     """What the attached store says."""
     (bounds,) = connection.execute(
-        "SELECT max(minutes_since), max(hours_since), max(retained_at) FROM store.meta"
+        "SELECT max(minutes_since), max(hours_since), max(retained_at), max(price_per_hour) FROM store.meta"
     ).fetchall()
-    minutes_since, hours_since, retained_at = (moment or _NEVER for moment in bounds)
+    minutes_since, hours_since, retained_at = (moment or _NEVER for moment in bounds[:-1])
     pending = connection.execute("SELECT tier, period FROM store.pending_rollups").fetchall()
     days = connection.execute(
         "SELECT DISTINCT day FROM store.query_stats_daily ORDER BY day DESC LIMIT ?", [_BELIEVED_DAYS]
@@ -121,6 +123,7 @@ def kept(connection: Connection) -> Kept:
         frozenset(Period(*row) for row in pending),
         retained_at,
         tuple(row[0] for row in days),
+        bounds[-1],
     )
 
 

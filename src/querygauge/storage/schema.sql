@@ -11,7 +11,8 @@ CREATE TABLE meta (
     created_at TIMESTAMP NOT NULL,      -- when the store was made
     minutes_since TIMESTAMP,            -- rows by minute before that were dropped for their age; NULL if none were
     hours_since TIMESTAMP,              -- and rows by hour
-    retained_at TIMESTAMP               -- up to when it was last looked for what has grown old
+    retained_at TIMESTAMP,              -- up to when it was last looked for what has grown old
+    price_per_hour DOUBLE               -- of database time, as the collector was last given it; NULL before that
 );
 
 -- One row per pattern ever seen.

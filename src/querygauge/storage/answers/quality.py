@@ -1,8 +1,7 @@
 """
 How content a user may be with a span: in goes an open store, out come scores by pattern, operation, complexity, hour.
 
-The slow threshold of a service is a bound inside a bucket, and that bucket counts whole: a threshold is taken at most
-2.2 % higher, and 4.4 % where whole days are read.
+How precise they are is said in rating.sql. Deliberately not here: scores by day, which are a view there.
 """
 
 from collections import Counter
@@ -24,41 +23,20 @@ from querygauge.values.answers.quality import (
 __all__ = ["quality_report"]
 
 _Key = TypeVar("_Key")
-_DEFAULT_MS: Final = 1_000.0  # of a process that did not say, which is the default of the setting
 _COUNTS: Final = ("executions", "satisfied", "tolerating", "errors", "timeouts")
-_THRESHOLDS: Final = f"""
-SELECT service, coalesce(max_by(slow_threshold_ms, last_at), {_DEFAULT_MS}) AS threshold_ms
-FROM processes
-WHERE ($service IS NULL OR service = $service)
-GROUP BY service
-ORDER BY service
-"""  # noqa: S608  # built of constants
-# Hours serve, and never whole days where hours are kept. Buckets ascend, so those within a bound are the first ones.
-_RATED: Final = f"""
-WITH thresholds AS ({_THRESHOLDS}),
-bounded AS (
-    SELECT
-        h.*, log2(greatest(coalesce(threshold_ms, {_DEFAULT_MS}), 1e-6) / 1e3) AS bound, pow(2, scale) AS per_octave
-    FROM query_history(date_trunc('minute', make_timestamp($since)), make_timestamp($until), false) AS h
-    LEFT JOIN thresholds AS t ON t.service = h.service
-    WHERE ($service IS NULL OR h.service = $service)
-),
-rated AS (
-    SELECT
-        pattern_id, CASE WHEN scale = 5 THEN isodow("at") END AS weekday, hour("at") AS hour, executions,
-        error, timeout,
-        list_sum([n for n, i in bucket_n if bucket_k[i] <= ceil((bound - 2) * per_octave)]) AS satisfied,
-        list_sum([n for n, i in bucket_n if bucket_k[i] <= ceil(bound * per_octave)]) AS within_bound
-    FROM bounded
-)
+_THRESHOLDS: Final = "FROM slow_thresholds WHERE ($service IS NULL OR service = $service)"
+# Hours serve, and never whole days where hours are kept.
+_RATED: Final = """
 SELECT
-    pattern_id, weekday, hour, sum(executions)::BIGINT AS executions,
-    coalesce(sum(satisfied), 0)::BIGINT AS satisfied,
-    coalesce(sum(within_bound), 0)::BIGINT - coalesce(sum(satisfied), 0)::BIGINT AS tolerating,
-    sum(error)::BIGINT AS errors, sum(timeout)::BIGINT AS timeouts
-FROM rated
+    pattern_id, weekday, hour, sum(executions)::BIGINT AS executions, sum(satisfied)::BIGINT AS satisfied,
+    sum(tolerating)::BIGINT AS tolerating, sum(error)::BIGINT AS errors, sum(timeout)::BIGINT AS timeouts
+FROM (
+    SELECT *, CASE WHEN scale = 5 THEN isodow("at") END AS weekday, hour("at") AS hour
+    FROM rated_history(date_trunc('minute', make_timestamp($since)), make_timestamp($until), false) AS h
+    WHERE ($service IS NULL OR h.service = $service)
+)
 GROUP BY GROUPING SETS ((pattern_id), (weekday, hour))
-"""  # noqa: S608  # built of constants
+"""
 _PATTERNS: Final = "SELECT * FROM patterns"
 
 

@@ -2,6 +2,7 @@
 ALTER TABLE meta ADD COLUMN minutes_since TIMESTAMP;
 ALTER TABLE meta ADD COLUMN hours_since TIMESTAMP;
 ALTER TABLE meta ADD COLUMN retained_at TIMESTAMP;
+ALTER TABLE meta ADD COLUMN price_per_hour DOUBLE;
 CREATE TABLE query_stats_hourly AS SELECT "minute" AS "hour", * EXCLUDE ("minute") FROM query_stats LIMIT 0;
 CREATE TABLE query_stats_daily AS SELECT "minute" AS "day", * EXCLUDE ("minute") FROM query_stats LIMIT 0;
 CREATE TABLE pending_rollups (tier VARCHAR NOT NULL, period TIMESTAMP NOT NULL);
