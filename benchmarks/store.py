@@ -1,13 +1,16 @@
 """
-What the store costs: writing a snapshot, folding many, reading them back.
+What a store takes, from a thousand rows to ten million, beside what it may take.
 
-The load is that of eight processes that each flushed 500 patterns with 40 buckets. A fold is told in its steps, because
-only the last of them keeps others out of the database: `held` is the time it was attached for writing, and `writer`
-what a host's flush thread spends on its own file. Figures are medians of the rounds, after one that warms up, on a
-database that grows by each of them. `tick` is the CPU time, not the clock's, of the process that hosts start each
-minute, from its first instruction to its end, for six files of 200 patterns.
+Each store has fourteen days of minutes by 500 patterns, twelve weeks more by hour and day, and 10,000 patterns it knows
+(`stores/filling.py`). Everything is done through the function that users call. Rounds go through all sizes and
+all that is measured, so that what else the machine does meets all of them; figures are medians, in milliseconds
+unless their name says something else. A limit is that of stores of up to a million rows, and of larger ones.
 
-Run with `python benchmarks/store.py`; `--json` prints the figures for machines, `--rounds` sets how many.
+The second table is of 200 patterns in eight processes of four services, folded each minute: bytes by row and day,
+and what hosts and ticks spend.
+
+Run with `make bench SCRIPT=store.py`; `ARGS="--rows 10000000"` names other sizes. `--json` prints the figures for
+machines. Ends with status 1 if anything is over its limit.
 """
 
 import argparse
@@ -15,146 +18,119 @@ import json
 import os
 import random
 import statistics
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Final
 
 import duckdb
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
 
-from querygauge.histogram import Histogram
-from querygauge.storage import database, folding
+from querygauge.storage.database import scratch_connection
+from querygauge.storage.limits import Limits
 from querygauge.storage.opening import open_store
 from querygauge.storage.paths import StorePaths
-from querygauge.storage.spool import waiting_files
-from querygauge.storage.spool_sink import SpoolSink
-from querygauge.ticks import start_child
-from querygauge.values import OutcomeCounts, Pattern, QueryStats, Snapshot
+from querygauge.storage.publishing.publish import publish
+from querygauge.values import Pattern
+from stores.asked import answers, labelled, missed_percent, questions
+from stores.filling import fill, opened
+from stores.flushed import made_patterns
+from stores.growth import grown, ticked
+from stores.limits import LIMITS, Figures, exceeded, limit_of
+from stores.upkeep import backed_up, elapsed_ms, folded, reported, retained
 
-_PROCESSES = 8
-_PATTERNS = 500
-_BUCKETS = 40
-_TICK_FILES = 6
-_TICK_PATTERNS = 200
-_START = datetime(2026, 1, 1, tzinfo=UTC)
-
-Figures = dict[str, list[float]]
+_SIZES: Final = (1_000, 10_000, 100_000, 1_000_000)
+_KNOWN: Final = 10_000
 
 
-def _stats(number: int, moment: datetime, dice: random.Random) -> QueryStats:
-    first = -400 + number % 300  # a query is about as fast in every process and minute
-    buckets = {first + 3 * step: dice.randrange(1, 100) for step in range(_BUCKETS)}
-    count = sum(buckets.values())
-    text = f"SELECT t{number}.id, t{number}.name FROM t{number} WHERE t{number}.id = ?"
-    pattern = Pattern(f"{number:016x}", text, f"SELECT t{number}", "SELECT", (f"t{number}",), "postgresql")
-    durations = Histogram(count, count * 1_000_000, 1_000, 9_000_000, buckets)
-    return QueryStats(pattern, "main", OutcomeCounts(ok=count), 0, count, count, durations, moment, moment)
+def _asked(paths: StorePaths, now: datetime) -> Figures:
+    found: Figures = {}
+    with scratch_connection(paths, threads=2) as connection, opened(connection, paths, read_only=True):
+        for name, sql in questions(now).items():
+            found[name] = elapsed_ms(lambda sql=sql: connection.execute(sql).fetchall())  # type: ignore[misc]
+    for name, ask in answers(open_store(paths.root), now).items():
+        found[name] = elapsed_ms(ask)
+    return found
 
 
-def _snapshots(minute: int, dice: random.Random) -> list[Snapshot]:
-    ended = _START + timedelta(minutes=minute)
-    return [
-        Snapshot(
-            "shop",
-            f"web:{process}",
-            ended - timedelta(seconds=10),
-            ended,
-            tuple(_stats(number, ended, dice) for number in range(_PATTERNS)),
-        )
-        for process in range(_PROCESSES)
-    ]
+def _round(paths: StorePaths, now: datetime, patterns: Sequence[Pattern], dice: random.Random) -> Figures:
+    found = _asked(paths, now)
+    found |= folded(paths, now, patterns, dice)
+    found |= reported(paths, now)
+    found |= backed_up(paths)
+    return found | retained(paths, now)
 
 
-@contextmanager
-def _timed(figures: Figures, name: str) -> Iterator[None]:
-    started = time.perf_counter()
-    yield
-    figures.setdefault(name, []).append(1e3 * (time.perf_counter() - started))
-
-
-def _watched(figures: Figures) -> None:
-    """Times how long each fold keeps others out."""
-    attached = database.attached
-
-    @contextmanager
-    def watched(*arguments: Any, read_only: bool, timeout_s: float) -> Iterator[int]:
-        name = "fold: held for reading" if read_only else "fold: held for writing"
-        with _timed(figures, name), attached(*arguments, read_only=read_only, timeout_s=timeout_s) as version:
-            yield version
-
-    vars(folding)["attached"] = watched
-
-
-def _round(sink: SpoolSink, paths: StorePaths, minute: int, dice: random.Random, figures: Figures) -> None:
-    for snapshot in _snapshots(minute, dice):
-        with _timed(figures, "writer: one file"):
-            sink.write(snapshot)
-    figures.setdefault("writer: KB of one file", []).append(waiting_files(paths)[0].stat().st_size / 1e3)
-    with _timed(figures, "fold: all of it"):
-        folding.fold(paths)
-
-
-def _tick(sink: SpoolSink, paths: StorePaths, minute: int, dice: random.Random) -> float:
-    for snapshot in _snapshots(minute, dice)[:_TICK_FILES]:
-        sink.write(replace(snapshot, queries=snapshot.queries[:_TICK_PATTERNS]))
-    child = start_child(paths.root)
-    _, status, used = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode:
-        raise SystemExit(f"the tick ended with status {child.returncode}")
-    return 1e3 * (used.ru_utime + used.ru_stime)
-
-
-def _reads(paths: StorePaths, figures: Figures) -> None:
-    store = open_store(paths.root)
-    reads: dict[str, Callable[[], object]] = {
-        "read: query_stats of everything": store.query_stats,
-        "read: one pattern": lambda: store.pattern(f"{7:016x}"),
-        "read: span": store.span,
+def _filled(root: Path, rows: int, now: datetime, patterns: Sequence[Pattern]) -> tuple[StorePaths, Figures]:
+    paths = StorePaths(root / str(rows))
+    fill(paths, rows, now, patterns)
+    publish(paths, Limits(), now)
+    missed = missed_percent(open_store(paths.root))
+    return paths, {
+        "MB of the database": paths.database.stat().st_size / 1e6,
+        "similar: not among the first three, %": missed,
     }
-    for name, read in reads.items():
-        with _timed(figures, name):
-            read()
 
 
-def measure(rounds: int) -> Figures:
-    """Milliseconds by name, one per round."""
-    figures: Figures = {}
-    dice = random.Random(1)
-    _watched(figures)
-    with TemporaryDirectory() as directory, TemporaryDirectory() as another:
-        paths, ticked = StorePaths(Path(directory)), StorePaths(Path(another))
-        sink, ticked_sink = SpoolSink(paths.root, 1000), SpoolSink(ticked.root, 1000)
-        _tick(ticked_sink, ticked, 0, dice)
-        _round(sink, paths, 0, dice, {})
-        figures.clear()
-        for minute in range(1, rounds + 1):
-            _round(sink, paths, minute, dice, figures)
-            _reads(paths, figures)
-            figures.setdefault("tick: CPU time of its process", []).append(_tick(ticked_sink, ticked, minute, dice))
-        figures["database: KB per minute"] = [paths.database.stat().st_size / 1e3 / (rounds + 1)]
-    return figures
+def measure(sizes: Sequence[int], rounds: int) -> dict[int, Figures]:
+    """Figures by name, for each number of rows."""
+    now = datetime.now(UTC).replace(second=0, microsecond=0)
+    others = [pattern for two in labelled() for pattern in two]
+    patterns = made_patterns(_KNOWN)[: _KNOWN - len(others)] + others
+    dice, times = random.Random(5), {rows: dict[str, list[float]]() for rows in sizes}
+    with TemporaryDirectory() as folder:
+        filled = {rows: _filled(Path(folder), rows, now, patterns) for rows in sizes}
+        for _ in track(range(rounds), "rounds", console=Console(stderr=True), transient=True):
+            for rows, (paths, _) in filled.items():
+                for name, value in _round(paths, now, patterns, dice).items():
+                    times[rows].setdefault(name, []).append(value)
+    medians = {rows: {name: statistics.median(each) for name, each in found.items()} for rows, found in times.items()}
+    return {rows: filled[rows][1] | medians[rows] for rows in sizes}
+
+
+def _print(sizes: dict[int, Figures], growth: Figures) -> None:
+    machine = f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, duckdb {duckdb.__version__}"
+    table = Table(title=f"a store by its rows; {machine}", title_justify="left")
+    for column in ("ms", *(f"{rows:,} rows" for rows in sizes), "limit", "beyond a million"):
+        table.add_column(column, justify="left" if column == "ms" else "right")
+    for name in next(iter(sizes.values())):
+        values = [
+            f"[red]{value:,.1f}[/]"
+            if (limit := limit_of(name, rows)) is not None and value > limit
+            else f"{value:,.1f}"
+            for rows, value in ((rows, figures[name]) for rows, figures in sizes.items())
+        ]
+        limits = ("" if limit is None else f"{limit:,.0f}" for limit in LIMITS.get(name, (None, None)))
+        table.add_row(name, *values, *limits)
+    Console(width=max(100, 70 + 17 * len(sizes))).print(table)
+    for name, value in growth.items():
+        print(f"{name:44}{value:>10,.1f}")
 
 
 def main() -> None:
-    """Prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--json", action="store_true")
+    """Measures, prints, and tells what is over its limit."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
+    parser.add_argument("--rows", nargs="+", type=int, default=_SIZES, help="of query_stats, by minute")
+    parser.add_argument("--rounds", type=int, default=5, help="medians are of so many")
+    parser.add_argument("--minutes", type=int, default=30, help="for which the store grows")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     options = parser.parse_args()
-    figures = measure(options.rounds)
+    now = datetime.now(UTC).replace(second=0, microsecond=0)
+    sizes = measure(options.rows, options.rounds)
+    growth = grown(options.minutes, now, made_patterns(500)) | ticked(options.rounds, now, made_patterns(500))
+    over = exceeded(sizes)
     if options.json:
-        print(json.dumps({"duckdb": duckdb.__version__, "figures": figures}))
-        return
-    print(f"duckdb {duckdb.__version__}; {_PROCESSES} files x {_PATTERNS} patterns x {_BUCKETS} buckets per fold")
-    print(f"{'':34}{'median':>10}{'worst':>10}")
-    for name, values in sorted(figures.items()):
-        unit = "KB" if "KB" in name else "ms"
-        print(f"{name:34}{statistics.median(values):>10.1f}{max(values):>10.1f} {unit}")
+        told = {"duckdb": duckdb.__version__, "sizes": sizes, "growth": growth, "limits": LIMITS, "exceeded": over}
+        json.dump(told, sys.stdout, indent=1)
+    else:
+        _print(sizes, growth)
+    for each in over:
+        print(f"over its limit: {each}", file=sys.stderr)
+    sys.exit(1 if over else 0)
 
 
 if __name__ == "__main__":

@@ -95,11 +95,20 @@ sums AS (
     FROM chosen
     GROUP BY place
 ),
+-- Millions of buckets are grouped by a number and not by the struct it stands for, which takes twice the time for tags.
+places AS (
+    SELECT row_number() OVER () AS number, place, scale FROM (SELECT DISTINCT place, scale FROM chosen)
+),
 pairs AS (
-    SELECT place, scale, unnest(bucket_k) AS k, unnest(bucket_n) AS n FROM chosen
+    SELECT number, unnest(bucket_k) AS k, unnest(bucket_n) AS n FROM chosen JOIN places USING (place, scale)
+),
+numbered AS (
+    SELECT number, k, sum(n) AS n FROM pairs GROUP BY ALL
 ),
 counts AS (
-    SELECT place, ceil(k / (1 << (scale - coarsest)))::BIGINT AS k, sum(n) AS n FROM pairs, scales GROUP BY ALL
+    SELECT place, ceil(k / (1 << (scale - coarsest)))::BIGINT AS k, sum(n) AS n
+    FROM numbered JOIN places USING (number), scales
+    GROUP BY ALL
 ),
 ranks AS (
     SELECT place, k, sum(n) OVER (PARTITION BY place ORDER BY k) AS rank FROM counts

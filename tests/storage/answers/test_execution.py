@@ -4,13 +4,18 @@ import json
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
+from typing import cast
 
 import pytest
 
 from querygauge.errors import SettingsError, StoreError
 from querygauge.histogram import EMPTY, Histogram
+from querygauge.storage.answers.execution import execution_statistics
+from querygauge.storage.answers.measured import Asked
+from querygauge.storage.database import Connection
 from querygauge.storage.opening import open_store
 from querygauge.storage.paths import StorePaths
+from querygauge.storage.ranges import Span
 from querygauge.values import PoolMetrics, PoolSnapshot, PoolWindow, Snapshot
 from storage.answers.making import Keyed, by, days, expected, flat, stored, within
 from storage.making import NOON, snapshot, stats
@@ -152,3 +157,28 @@ def test_an_empty_span_has_empty_lists(paths: StorePaths) -> None:
     assert json.loads(json.dumps(found.to_dict()))["by_tag"] == []
     with pytest.raises(SettingsError, match="a range must be"):
         open_store(paths.root).execution_statistics("yesterday")
+
+
+def test_the_span_is_read_three_times(paths: StorePaths) -> None:
+    """Once for all lists of performance, once over time, and once for lines: it may have millions of buckets."""
+    stored(paths, days(2))
+    reads: list[str] = []
+    with open_store(paths.root)._open() as connection:
+        watched = _Watched(connection, reads)
+        question = Asked(cast("Connection", watched), Span(NOON, NOON + 2 * DAY))
+        assert execution_statistics(question, 10).by_tag
+    assert len(reads) == 3
+
+
+class _Watched:
+    """A connection that lists the statements which look at the history of the store, and not at what is in memory."""
+
+    def __init__(self, connection: Connection, reads: list[str]) -> None:
+        self._connection = connection
+        self._reads = reads
+
+    def execute(self, sql: str, *parameters: object) -> Connection:
+        ((path,),) = self._connection.execute("SELECT current_setting('search_path')").fetchall()
+        if not path.startswith("memory") and ("FROM history_by(" in sql or "FROM query_history(" in sql):
+            self._reads.append(sql)
+        return self._connection.execute(sql, *parameters)

@@ -1,7 +1,8 @@
 """
 What database time cost in a span: in goes an open store and a price, out comes cost by pattern, tag and service.
 
-What was expected is told by the median time of each pattern in the four weeks before the span.
+What was expected is told by the median time of each pattern in the four weeks before the span, from whole days: their
+buckets are a fiftieth of those of their hours.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -66,7 +67,10 @@ def _medians_before(question: Asked) -> dict[str, float]:
     """The median time of each pattern in the four weeks before the span, in milliseconds."""
     since = question.span.since
     before = replace(question, span=Span(since - _BEFORE, since.replace(second=0, microsecond=0)))
-    return dict(before.by("{'id': h.pattern_id}", lambda row, performance: (row["id"], performance.median_duration_ms)))
+    medians = before.by(
+        "{'id': h.pattern_id}", lambda row, performance: (row["id"], performance.median_duration_ms), daily=True
+    )
+    return dict(medians)
 
 
 def _costs(

@@ -38,14 +38,13 @@ LIMIT $limit
 """
 _POOLS: Final = """
 WITH chosen AS (
-    SELECT {'service': service, 'pool': pool} AS place, *
     FROM pool_stats
     WHERE "minute" >= date_trunc('minute', make_timestamp($since)) AND "minute" < make_timestamp($until)
         AND ($service IS NULL OR service = $service)
 ),
 sums AS (
     SELECT
-        place, sum(requests)::BIGINT AS request_count, sum(checkouts)::BIGINT AS checkout_count,
+        service, pool, sum(requests)::BIGINT AS request_count, sum(checkouts)::BIGINT AS checkout_count,
         sum(timeouts)::BIGINT AS timeout_count, sum(errors)::BIGINT AS error_count,
         sum(wait_count)::BIGINT AS waits, coalesce(sum(wait_total_ns) / 1e6 / nullif(waits, 0), 0) AS avg_wait_ms,
         coalesce(min(wait_min_ns) FILTER (wait_count > 0) / 1e6, 0) AS min_wait_ms,
@@ -53,27 +52,27 @@ sums AS (
         coalesce(sum(use_total_ns) / 1e6 / nullif(sum(use_count), 0), 0) AS avg_use_ms,
         max(peak_active)::BIGINT AS peak_active
     FROM chosen
-    GROUP BY place
+    GROUP BY service, pool
 ),
 pairs AS (
-    SELECT place, unnest(wait_k) AS k, unnest(wait_n) AS n FROM chosen
+    SELECT service, pool, unnest(wait_k) AS k, unnest(wait_n) AS n FROM chosen
 ),
 counts AS (
-    SELECT place, k, sum(n) AS n FROM pairs GROUP BY ALL
+    SELECT service, pool, k, sum(n) AS n FROM pairs GROUP BY service, pool, k
 ),
 ranks AS (
-    SELECT place, k, sum(n) OVER (PARTITION BY place ORDER BY k) AS rank FROM counts
+    SELECT service, pool, k, sum(n) OVER (PARTITION BY service, pool ORDER BY k) AS rank FROM counts
 ),
 found AS (
-    SELECT place, min(k) FILTER (rank >= greatest(1, ceil(0.95 * waits))) AS k95
-    FROM ranks JOIN sums USING (place)
-    GROUP BY place
+    SELECT service, pool, min(k) FILTER (rank >= greatest(1, ceil(0.95 * waits))) AS k95
+    FROM ranks JOIN sums USING (service, pool)
+    GROUP BY service, pool
 )
 SELECT
-    unnest(place), sums.* EXCLUDE (place, waits, min_wait_ms, max_wait_ms),
+    sums.* EXCLUDE (waits, min_wait_ms, max_wait_ms),
     coalesce(bucket_ms(k95, 5, 0.95, waits, min_wait_ms, max_wait_ms), 0) AS p95_wait_ms
-FROM sums LEFT JOIN found USING (place)
-ORDER BY place
+FROM sums LEFT JOIN found USING (service, pool)
+ORDER BY service, pool
 """
 
 
@@ -85,7 +84,15 @@ def execution_statistics(question: Asked, limit: int) -> ExecutionStatistics:
         question: The store, the span and the service.
         limit: Services, patterns and lines at most.
     """
-    everything = question.by("{'all': true}", lambda _, performance: performance)
+    with question.merged():
+        everything = question.by("{'all': true}", lambda _, performance: performance)
+        by_tag = question.by(
+            "unnest(map_entries(h.tags))",
+            lambda row, performance: TagPerformance(row["key"], row["value"], performance),
+        )
+        by_operation = question.by("{'name': coalesce(p.operation, '')}", _named)
+        services = question.by("{'name': h.service}", _named)
+        top_patterns = _top_patterns(question, limit)
     return ExecutionStatistics(
         since=question.span.since,
         until=question.span.until,
@@ -93,14 +100,11 @@ def execution_statistics(question: Asked, limit: int) -> ExecutionStatistics:
         width_s=question.width.total_seconds(),
         performance=everything[0] if everything else Performance(),
         time_series=tuple(TimePoint(utc(at), performance) for at, performance in question.over_time()),
-        by_tag=question.by(
-            "unnest(map_entries(h.tags))",
-            lambda row, performance: TagPerformance(row["key"], row["value"], performance),
-        ),
+        by_tag=by_tag,
         by_pool=_pools(question),
-        by_operation=question.by("{'name': coalesce(p.operation, '')}", _named),
-        top_services=question.by("{'name': h.service}", _named)[:limit],
-        top_patterns=_top_patterns(question, limit),
+        by_operation=by_operation,
+        top_services=services[:limit],
+        top_patterns=top_patterns,
         top_call_sites=_top_call_sites(question, limit),
     )
 

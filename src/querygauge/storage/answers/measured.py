@@ -5,12 +5,13 @@ Percentiles come from added buckets (`history_by` in views.sql). Deliberately no
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 
 from querygauge.storage.asking import asked, span_parameters
-from querygauge.storage.database import Connection
+from querygauge.storage.database import Connection, statements
 from querygauge.storage.ranges import Span
 from querygauge.values import OutcomeCounts
 from querygauge.values.answers.execution import Performance
@@ -22,6 +23,9 @@ _BY: Final = """
 FROM history_by({key}, date_trunc('minute', make_timestamp($since)), make_timestamp($until), $daily::BOOLEAN,
     service := $service)
 ORDER BY total_ms DESC
+"""
+_MERGED_HISTORY: Final = """
+CREATE OR REPLACE MACRO memory.query_history(since, until, daily) AS TABLE FROM memory.merged
 """
 _DAY: Final = timedelta(days=1)
 _HOUR: Final = timedelta(hours=1)
@@ -62,16 +66,32 @@ class Asked:
             return _SHORTEST_WIDTH
         return _HOUR if self.span.length <= _LONGEST_WITH_HOURS else _DAY
 
-    def by(self, key: str, answer: Callable[[Mapping[str, Any], Performance], _Answer]) -> tuple[_Answer, ...]:
+    def by(
+        self, key: str, answer: Callable[[Mapping[str, Any], Performance], _Answer], *, daily: bool | None = None
+    ) -> tuple[_Answer, ...]:
         """
         An answer for each value of a key, most time first.
 
         Args:
             key: SQL that gives a struct, of `h`, the row, and `p`, its pattern; never anything that somebody typed.
             answer: Makes it of a row, which has the members of the key, and of what was executed.
+            daily: Whether whole days are precise enough; None leaves it to the length of the span.
         """
-        rows = asked(self.connection, _BY.format(key=key), self.parameters)
+        chosen = self.parameters if daily is None else {**self.parameters, "daily": daily}
+        rows = asked(self.connection, _BY.format(key=key), chosen)
         return tuple(answer(row, performance_of(row)) for row in rows)
+
+    @contextmanager
+    def merged(self) -> Iterator[None]:
+        """For the length of the block `by` has the span in memory, all moments together; it is read once."""
+        self.connection.execute(statements("answers/merged.sql"), self.parameters)
+        self.connection.execute(_MERGED_HISTORY)
+        # A macro of the store finds what it names where the connection looks, and memory comes first.
+        self.connection.execute("SET search_path = 'memory,store'")
+        try:
+            yield
+        finally:
+            self.connection.execute("USE store")
 
     def over_time(self) -> Iterator[tuple[datetime, Performance]]:
         """The begin of each part of the span that had executions, and those, oldest first."""
