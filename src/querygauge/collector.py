@@ -82,7 +82,7 @@ def _keep_up(paths: StorePaths, known: "Kept", limits: Limits) -> None:
     if known.due(now.replace(tzinfo=None)) is not None:
         roll_up(paths, now, most=_PERIODS_AT_ONCE)
     believed = known.believed(now.replace(tzinfo=None))
-    if is_due(known, believed):
+    if is_due(paths, known, believed):
         retained = retain(paths, limits, believed.replace(tzinfo=UTC))
         if retained.deleted_count:
             log.info("store_retained", store=str(paths.root), **retained._asdict())

@@ -59,7 +59,7 @@ def test_a_store_that_is_there_is_left_alone(made: StorePaths) -> None:
 def test_what_a_killed_maker_left_is_in_nobodys_way(paths: StorePaths) -> None:
     """Half a database under its temporary name is made anew."""
     paths.create()
-    paths.database.with_suffix(".new").write_bytes(b"half")
+    paths.unfinished.write_bytes(b"half")
     Path(f"{paths.database}.wal").write_bytes(b"log of a database that is gone")
     create_database(paths)
     with open_database(paths, read_only=True, timeout_s=1) as connection:

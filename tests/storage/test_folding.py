@@ -295,15 +295,24 @@ def test_a_full_disk_loses_nothing(paths: StorePaths) -> None:
     assert total(open_store(paths.root).query_stats()) == 7
 
 
-def test_an_abandoned_temporary_file_is_removed(paths: StorePaths) -> None:
-    """What a killed writer left goes after an hour; what a writer is just writing stays."""
+def test_what_killed_processes_left_is_removed(paths: StorePaths) -> None:
+    """What a writer or a query left goes after an hour, what somebody may be just writing stays."""
     paths.create()
-    for name, age_s in ((".old.ndjson.tmp", 4000), (".new.ndjson.tmp", 0)):
-        (paths.spool / name).write_text("half")
-        moment = (paths.spool / name).stat().st_mtime - age_s
-        os.utime(paths.spool / name, (moment, moment))
+    paths.scratch.mkdir()
+    for path, age_s in (
+        (paths.spool / ".old.ndjson.tmp", 4000),
+        (paths.spool / ".new.ndjson.tmp", 0),
+        (paths.scratch / "old.tmp", 4000),
+        (paths.scratch / "new.tmp", 0),
+        (paths.unfinished, 0),  # whoever folds is the only one who may write it
+    ):
+        path.write_text("half")
+        moment = path.stat().st_mtime - age_s
+        os.utime(path, (moment, moment))
     fold(paths)
-    assert [entry.name for entry in paths.spool.iterdir()] == [".new.ndjson.tmp"]
+    left = [path.name for folder in (paths.spool, paths.scratch) for path in folder.iterdir()]
+    assert left == [".new.ndjson.tmp", "new.tmp"]
+    assert not paths.unfinished.exists()
 
 
 def _write(paths: StorePaths, *executions: int) -> None:

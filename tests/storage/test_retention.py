@@ -110,6 +110,23 @@ def test_the_archive_has_what_is_dropped(paths: StorePaths) -> None:
     assert total(open_store(paths.root).query_stats()) == 3
 
 
+def test_an_archive_that_was_not_ended_is(paths: StorePaths) -> None:
+    """A run that was killed left its file: what it holds is archived if it was dropped, and not twice if it was not."""
+    limits = LIMITS._replace(has_archive=True)
+    final = paths.archive / "query_stats_archive_20260101_20260101.parquet"
+    unfinished = final.with_name(f"{final.name}.unfinished")
+    _fill(paths, 0, 1)
+    paths.archive.mkdir()
+    unfinished.write_text("half")
+    assert retain(paths, limits, NOON + 91 * DAY).archived_count == 1
+    assert list(paths.archive.iterdir()) == [final]
+    final.rename(unfinished)
+    assert _is_due(paths, NOON + 91 * DAY)
+    assert retain(paths, LIMITS, NOON + 91 * DAY).archived_count == 0
+    assert list(paths.archive.iterdir()) == [final]
+    assert not _is_due(paths, NOON + 91 * DAY)
+
+
 def _glob_free(path: Path) -> str:
     moved = path.parents[3] / "read.parquet"
     moved.write_bytes(path.read_bytes())
@@ -190,18 +207,18 @@ def test_it_is_due_once_a_day(paths: StorePaths) -> None:
     """And not again on the same day."""
     _fill(paths, 0)
     now = NOON + 30 * DAY
-
-    def due(moment: datetime) -> bool:
-        with open_database(paths, read_only=True, timeout_s=1) as connection:
-            return is_due(kept(connection), moment.replace(tzinfo=None))
-
-    assert due(now)
+    assert _is_due(paths, now)
     retain(paths, LIMITS, now)
-    assert not due(now)
-    assert not due(now + DAY / 3)
-    assert due(now + DAY / 2)
+    assert not _is_due(paths, now)
+    assert not _is_due(paths, now + DAY / 3)
+    assert _is_due(paths, now + DAY / 2)
     retain(paths, LIMITS, now + 3_650 * DAY)
-    assert due(now + DAY / 2)
+    assert _is_due(paths, now + DAY / 2)
+
+
+def _is_due(paths: StorePaths, moment: datetime) -> bool:
+    with open_database(paths, read_only=True, timeout_s=1) as connection:
+        return is_due(paths, kept(connection), moment.replace(tzinfo=None))
 
 
 def test_a_clock_that_is_ahead_drops_nothing(paths: StorePaths, monkeypatch: pytest.MonkeyPatch) -> None:

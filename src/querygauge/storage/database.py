@@ -40,10 +40,12 @@ __all__ = [
     "create_database",
     "first_line",
     "glob_escaped",
+    "log_of",
     "made_database",
     "migrate",
     "open_database",
     "quoted",
+    "remove_database",
     "scratch_connection",
     "statements",
     "transaction",
@@ -206,19 +208,33 @@ def create_database(paths: StorePaths) -> None:
     """
     if paths.database.exists():
         return
-    unfinished = paths.database.with_suffix(".new")
-    leftover_log = Path(f"{paths.database}.wal")
     try:
-        for leftover in (unfinished, Path(f"{unfinished}.wal"), leftover_log):
-            leftover.unlink(missing_ok=True)
-        with scratch_connection(paths) as connection, made_database(connection, unfinished):
+        remove_database(paths.unfinished)
+        log_of(paths.database).unlink(missing_ok=True)  # of one that is gone
+        with scratch_connection(paths) as connection, made_database(connection, paths.unfinished):
             pass
         # A kill before this line leaves no half-made store behind.
-        unfinished.replace(paths.database)
+        paths.unfinished.replace(paths.database)
     except OSError as error:
         raise StoreError(f"store {str(paths.database)!r} could not be made: {error.strerror or error}") from error
     except DatabaseError as error:
         raise StoreError(f"store {str(paths.database)!r} could not be made: {first_line(error)}") from error
+
+
+def remove_database(path: Path) -> None:
+    """
+    Removes a database, if there is one, and its log.
+
+    Raises:
+        OSError: If it cannot be removed.
+    """
+    for part in (path, log_of(path)):
+        part.unlink(missing_ok=True)
+
+
+def log_of(path: Path) -> Path:
+    """Where DuckDB writes what is not in a database yet; absent at rest, unless its writer was killed."""
+    return Path(f"{path}.wal")
 
 
 def first_line(error: BaseException) -> str:
@@ -259,21 +275,18 @@ def copied(connection: Connection, paths: StorePaths, *, timeout_s: float) -> No
         StoreError: As `attached` does, or if the copy cannot take its place.
         DatabaseError: If it could not be; the store is as it was.
     """
-    unfinished = paths.database.with_suffix(".new")
-    log_of_killed = Path(f"{paths.database}.wal")
     try:
-        for leftover in (unfinished, Path(f"{unfinished}.wal")):
-            leftover.unlink(missing_ok=True)
-        if log_of_killed.exists():  # it belongs to the old file; whoever writes next takes it in
+        remove_database(paths.unfinished)
+        if log_of(paths.database).exists():  # it belongs to the old file; whoever writes next takes it in
             return
         with attached(connection, paths.database, read_only=True, timeout_s=timeout_s):
-            connection.execute(f"ATTACH {quoted(unfinished)} AS fresh (TYPE duckdb)")
+            connection.execute(f"ATTACH {quoted(paths.unfinished)} AS fresh (TYPE duckdb)")
             try:
                 connection.execute("COPY FROM DATABASE store TO fresh")
             finally:
                 connection.execute("DETACH fresh")
             # Nobody writes meanwhile. Who has the old file open goes on reading it.
-            unfinished.replace(paths.database)
+            paths.unfinished.replace(paths.database)
     except OSError as error:
         raise StoreError(f"store {str(paths.database)!r} could not be copied: {error.strerror or error}") from error
 

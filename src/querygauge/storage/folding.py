@@ -28,6 +28,7 @@ from querygauge.storage.database import (
     first_line,
     glob_escaped,
     migrate,
+    remove_database,
     scratch_connection,
     statements,
     transaction,
@@ -48,7 +49,8 @@ _BATCH_FILES: Final = 500
 # A name is of use while its file can be found. A removal that had not reached the disk before a power cut is undone by
 # it, seconds later at most.
 _NAMES_KEPT: Final = timedelta(hours=1)
-# A writer renames its temporary file within milliseconds; one so old belongs to a process that was killed.
+# A writer renames its temporary file within milliseconds, and a query ends within minutes; a file so old belongs to a
+# process that was killed.
 _ABANDONED_S: Final = 3600.0
 _MOMENT: Final = "CREATE OR REPLACE TABLE folding AS SELECT ? AS now"
 _BOUNDS: Final = "CREATE OR REPLACE TABLE bounds AS SELECT ? AS minutes_since, ? AS hours_since"
@@ -274,8 +276,12 @@ def _remove(files: Iterable[Path]) -> None:
 
 
 def _remove_abandoned(paths: StorePaths) -> None:
-    oldest = time.time() - _ABANDONED_S
+    """What processes left that were killed."""
     with suppress(OSError):
-        for path in paths.spool.iterdir():
-            if path.name.endswith(TEMPORARY_SUFFIX) and path.stat().st_mtime < oldest:
-                path.unlink(missing_ok=True)
+        remove_database(paths.unfinished)  # of somebody who was elected, as we are now
+    oldest = time.time() - _ABANDONED_S
+    for folder, ending in ((paths.spool, TEMPORARY_SUFFIX), (paths.scratch, "")):
+        with suppress(OSError):
+            for path in folder.iterdir():
+                if path.name.endswith(ending) and path.stat().st_mtime < oldest:
+                    path.unlink(missing_ok=True)

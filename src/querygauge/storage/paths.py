@@ -34,6 +34,11 @@ class StorePaths:
         return self.root / "querygauge.duckdb"
 
     @property
+    def unfinished(self) -> Path:
+        """A database that is just being written, to take the place of the other; absent at rest."""
+        return self.root / "querygauge.new"
+
+    @property
     def spool(self) -> Path:
         """Directory of the snapshots that wait to be folded."""
         return self.root / "spool"

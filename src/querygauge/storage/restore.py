@@ -28,9 +28,11 @@ from querygauge.storage.backup_files import (
 from querygauge.storage.database import (
     SCHEMA_VERSION,
     Connection,
+    log_of,
     made_database,
     migrate,
     quoted,
+    remove_database,
     scratch_connection,
 )
 from querygauge.storage.election import elected
@@ -85,22 +87,21 @@ def restore(
 
 
 def _restored(backup: Path, manifest: Manifest, paths: StorePaths, tell: Tell) -> None:
-    unfinished = paths.database.with_suffix(".restored")
     files = {table.name: parquet(backup / f"{table.name}.parquet") for table in manifest.tables}
-    _remove_database(unfinished)
+    remove_database(paths.unfinished)
     try:
         with scratch_connection(paths) as connection:
             if manifest.schema_version == SCHEMA_VERSION:
-                _fill(connection, unfinished, files, tell)
+                _fill(connection, paths.unfinished, files, tell)
             else:
-                _bring_up(connection, unfinished, files, paths, tell)
+                _bring_up(connection, paths.unfinished, files, paths, tell)
         if paths.database.exists():
             _put_aside(paths)
-        reach_disk(unfinished)
-        unfinished.replace(paths.database)
+        reach_disk(paths.unfinished)
+        paths.unfinished.replace(paths.database)
         reach_disk(paths.root)
     finally:
-        _remove_database(unfinished)
+        remove_database(paths.unfinished)
 
 
 def _fill(connection: Connection, path: Path, sources: dict[str, str], tell: Tell) -> None:
@@ -143,11 +144,6 @@ def _put_aside(paths: StorePaths) -> None:
     """The database that is there, with what a killed writer left beside it."""
     aside = free_path(paths.root / "replaced" / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
     aside.mkdir(parents=True)
-    for path in (Path(f"{paths.database}.wal"), paths.database):
+    for path in (log_of(paths.database), paths.database):
         with suppress(FileNotFoundError):
             path.replace(aside / path.name)
-
-
-def _remove_database(path: Path) -> None:
-    for leftover in (path, Path(f"{path}.wal")):
-        leftover.unlink(missing_ok=True)

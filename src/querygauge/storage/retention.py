@@ -2,16 +2,20 @@
 What has grown old leaves the store: minutes first, which hours have, then hours, which days have, then the rest.
 
 Once a day, by whoever ticks. Nothing is dropped that is not rolled up; what is to be kept in files is written there,
-and counted there, before it goes. A database never shrinks by itself, so one that has become half empty is copied.
+and counted there, before it goes, and is part of the archive from then on. A database never shrinks by itself, so one
+that has become half empty is copied.
 
 Deliberately not here: when a period is rolled up.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from querygauge.errors import StoreError
+from querygauge.storage.backup_files import parquet
 from querygauge.storage.database import (
     Connection,
     DatabaseError,
@@ -24,7 +28,7 @@ from querygauge.storage.database import (
 )
 from querygauge.storage.election import elected
 from querygauge.storage.limits import Limits
-from querygauge.storage.paths import StorePaths, free_path
+from querygauge.storage.paths import StorePaths, free_path, reach_disk
 from querygauge.storage.rollups import Kept, kept
 
 __all__ = ["STEPS", "Retained", "is_due", "retain"]
@@ -32,6 +36,8 @@ __all__ = ["STEPS", "Retained", "is_due", "retain"]
 _DATABASE_TIMEOUT_S: Final = 10.0
 _BYTES_PER_MB: Final = 1_000_000
 _LEAST_COPIED_BYTES: Final = 16_000_000  # a smaller file is not worth it
+_DAY: Final = "%Y%m%d"
+_UNFINISHED: Final = ".unfinished"
 
 _TIERS: Final = (("query_stats", "minute"), ("query_stats_hourly", "hour"), ("query_stats_daily", "day"))
 _DETAIL: Final = (
@@ -88,10 +94,10 @@ class _Step(NamedTuple):
         return f'"{self.column}" < $end'
 
 
-def is_due(known: Kept, now: datetime) -> bool:
-    """Whether it was not yet done on this day; `now` is naive UTC."""
+def is_due(paths: StorePaths, known: Kept, now: datetime) -> bool:
+    """Whether it was not yet done on this day, or was not ended; `now` is naive UTC."""
     # Not "later": a run by hand under a clock that was years ahead must not be the last one for years.
-    return _day_before(now, 0) != _day_before(known.retained_at, 0)
+    return _day_before(now, 0) != _day_before(known.retained_at, 0) or bool(_unfinished(paths))
 
 
 def retain(
@@ -155,11 +161,14 @@ class _Retention:
     def run(self, limits: Limits, now: datetime) -> Retained:
         moment, before = now.astimezone(UTC).replace(tzinfo=None), self._paths.database.stat().st_size
         with attached(self._connection, self._paths.database, read_only=True, timeout_s=self._timeout_s):
-            steps = _steps(kept(self._connection), limits, moment)
+            known = kept(self._connection)
+            steps = _steps(known, limits, moment)
             counts = {step.table: self._count(step) for step in steps}
             days = self._days(steps)
+        _end_archive(self._paths, known.hours_since)
         archived = self._archived(steps[1]) if limits.has_archive and counts[steps[1].table] else 0
         self._drop(steps, moment, limits)
+        _end_archive(self._paths, steps[1].end)
         self._compact(is_needed=_is_too_large(self._paths, limits))
         freed = max(0, before - self._paths.database.stat().st_size)
         return Retained(archived, sum(counts.values()), days, freed)
@@ -188,30 +197,28 @@ class _Retention:
         """Writes what is to go into a file, and reads it back; how many rows it has."""
         self._on_step("writing the archive")
         folder = self._paths.archive
-        temporary = folder / ".unfinished.parquet"
         totals = f'count(*), sum(executions), sum(total_ns), min("{step.column}"), max("{step.column}")'
-        try:
+        with _archiving(self._paths):
             folder.mkdir(exist_ok=True)
             with attached(self._connection, self._paths.database, read_only=True, timeout_s=self._timeout_s):
-                leaving = f"FROM store.{step.table} WHERE {step.condition}"
-                chosen = {"end": step.end}
+                leaving, chosen = f"FROM store.{step.table} WHERE {step.condition}", {"end": step.end}
+                ((count, *sums, first, last),) = self._connection.execute(
+                    f"SELECT {totals} {leaving}", chosen
+                ).fetchall()
+                unfinished = folder / f"query_stats_archive_{first:{_DAY}}_{last:{_DAY}}.parquet{_UNFINISHED}"
                 self._connection.execute(
                     f'COPY (SELECT * {leaving} ORDER BY "{step.column}") '  # built of constants
-                    f"TO {quoted(temporary)} (FORMAT parquet, COMPRESSION zstd)",
+                    f"TO {quoted(unfinished)} (FORMAT parquet, COMPRESSION zstd)",
                     chosen,
                 )
-                expected = self._connection.execute(f"SELECT {totals} {leaving}", chosen).fetchone()
-            written = self._connection.execute(f"SELECT {totals} FROM read_parquet({quoted(temporary)})").fetchone()  # noqa: S608
-            if expected is None or written != expected:
+            expected = (count, *sums, first, last)
+            written = self._connection.execute(f"SELECT {totals} FROM {parquet(unfinished)}").fetchone()  # noqa: S608
+            if written != expected:
                 raise StoreError(
-                    f"the archive {str(temporary)!r} must have all that is dropped, {expected}; got {written}"
+                    f"the archive {str(unfinished)!r} must have all that is dropped, {expected}; got {written}"
                 )
-            # What is archived later, as it came late, is a file of its own.
-            name = f"query_stats_archive_{expected[3]:%Y%m%d}_{expected[4]:%Y%m%d}.parquet"
-            temporary.replace(free_path(folder / name))
-        except OSError as error:
-            raise StoreError(f"the archive {str(folder)!r} could not be written: {error.strerror or error}") from error
-        return int(expected[0])
+            reach_disk(unfinished)
+        return int(count)
 
     def _drop(self, steps: tuple[_Step, ...], moment: datetime, limits: Limits) -> None:
         minutes, hours, oldest = steps[0].end, steps[1].end, moment - timedelta(days=limits.daily_days)
@@ -243,6 +250,38 @@ class _Retention:
         if is_needed or (free > used and free * block_size >= _LEAST_COPIED_BYTES):
             self._on_step("writing the database anew")
             copied(self._connection, self._paths, timeout_s=self._timeout_s)
+
+
+def _end_archive(paths: StorePaths, hours_since: datetime) -> None:
+    """
+    Makes the file that a run has written a part of the archive if its rows were dropped, and removes it if not.
+
+    Whoever is killed in between leaves that to the next, so no row is in the archive twice, or in no place.
+    """
+    with _archiving(paths):
+        for unfinished in _unfinished(paths):
+            final = unfinished.with_suffix("")
+            last = datetime.strptime(final.stem[-len("YYYYMMDD") :], _DAY)  # noqa: DTZ007  # as hours_since
+            if last < hours_since:
+                # What is archived later, as it came late, is a file of its own.
+                unfinished.replace(free_path(final))
+                reach_disk(paths.archive)
+            else:
+                unfinished.unlink()
+
+
+def _unfinished(paths: StorePaths) -> list[Path]:
+    return list(paths.archive.glob(f"query_stats_archive_*{_UNFINISHED}"))
+
+
+@contextmanager
+def _archiving(paths: StorePaths) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"the archive {str(paths.archive)!r} could not be written: {error.strerror or error}"
+        ) from error
 
 
 def _is_too_large(paths: StorePaths, limits: Limits) -> bool:
