@@ -54,6 +54,20 @@ _NAMES_KEPT: Final = timedelta(hours=1)
 _ABANDONED_S: Final = 3600.0
 _MOMENT: Final = "CREATE OR REPLACE TABLE folding AS SELECT ? AS now"
 _BOUNDS: Final = "CREATE OR REPLACE TABLE bounds AS SELECT ? AS minutes_since, ? AS hours_since"
+# Tables that merged rows are put into as they are. To plan that for one that gets none takes as long as a row does.
+_APPENDED: Final = (
+    "query_stats",
+    "scope_stats",
+    "slow_queries",
+    "query_errors",
+    "pool_stats",
+    "repetitions",
+    "process_stats",
+)
+_FILLED: Final = " UNION ALL ".join(
+    f"SELECT '{name}' FROM new_{name} HAVING count(*) > 0"  # noqa: S608  # built of constants
+    for name in (*_APPENDED, "running")
+)
 _HOURS: Final = """SELECT DISTINCT date_trunc('hour', "minute") FROM new_query_stats"""
 
 
@@ -193,13 +207,17 @@ class _Fold:
         changed = self._kept.changed_by(hours)
         names = [path.name for path in files]
         waiting = [path.name for path in waiting_files(self._paths)]
+        filled = {row[0] for row in connection.execute(_FILLED).fetchall()}
+        appended = [f"INSERT INTO store.{name} BY NAME FROM memory.new_{name};" for name in _APPENDED if name in filled]
         folded_at = datetime.now(UTC).replace(tzinfo=None)
         forgotten = folded_at - _NAMES_KEPT
         with (
             attached(connection, self._paths.database, read_only=False, timeout_s=self._timeout_s),
             transaction(connection),
         ):
-            connection.execute(statements("insert.sql"))
+            connection.execute("".join(appended) + statements("insert.sql"))
+            if "running" in filled:
+                connection.execute(statements("insert_running.sql"))
             if is_late:
                 connection.execute(statements("insert_late.sql"))
             for period in changed:
