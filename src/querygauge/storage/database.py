@@ -34,6 +34,7 @@ __all__ = [
     "Connection",
     "DatabaseError",
     "StoreBusyError",
+    "StoreVersionError",
     "attached",
     "attached_new",
     "copied",
@@ -80,6 +81,10 @@ _LONGEST_PAUSE_S: Final = 0.25
 
 class StoreBusyError(StoreError):
     """Somebody else kept the database open for longer than we wanted to wait."""
+
+
+class StoreVersionError(StoreError):
+    """A newer version made the store, or an older one and nobody has brought it up."""
 
 
 class _Gate:
@@ -182,7 +187,7 @@ def open_database(paths: StorePaths, *, read_only: bool, timeout_s: float) -> It
         used(connection),
     ):
         if version < SCHEMA_VERSION:
-            raise StoreError(
+            raise StoreVersionError(
                 f"store {str(paths.database)!r} must have schema version {SCHEMA_VERSION}; got {version}; an older "
                 "querygauge made it: let somebody who may write there run querygauge collect --once"
             )
@@ -356,7 +361,7 @@ def _version_of_ours(connection: Connection, path: Path) -> int:
         raise StoreError(f"store must be a database that querygauge made; got {str(path)!r}, which is not") from error
     version = row[0] if row else None
     if not isinstance(version, int) or version > SCHEMA_VERSION:
-        raise StoreError(
+        raise StoreVersionError(
             f"store {str(path)!r} must have schema version {SCHEMA_VERSION} or older; got {version}; "
             "a newer querygauge made it: upgrade this one"
         )

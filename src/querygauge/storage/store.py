@@ -59,7 +59,7 @@ class Store(Reader):
             with self._open() as connection:
                 return diagnosed(connection, self.paths, datetime.now(UTC).replace(tzinfo=None), warn_mb, limit_mb)
         except StoreError as error:
-            return unopened(self.paths, str(error))
+            return unopened(self.paths, error)
 
     def execution_statistics(
         self, range_: Range = "24h", *, service: str | None = None, limit: int = 10

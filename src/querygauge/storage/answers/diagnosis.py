@@ -11,9 +11,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from querygauge.errors import StoreError
 from querygauge.storage.asking import asked
 from querygauge.storage.backup_files import PREFIX, backups_in
-from querygauge.storage.database import Connection, statements
+from querygauge.storage.database import Connection, StoreVersionError, statements
 from querygauge.storage.paths import StorePaths
 from querygauge.storage.spool import waiting_files
 from querygauge.values.answers.diagnosis import Diagnosis, Finding, Growth
@@ -65,11 +66,14 @@ def diagnosed(connection: Connection, paths: StorePaths, now: datetime, warn_mb:
     return Diagnosis(str(paths.root), findings, growth)
 
 
-def unopened(paths: StorePaths, reason: str) -> Diagnosis:
-    """What there is to say of a store whose database could not be opened, for the reason that DuckDB gave."""
-    holder = _HOLDER.search(reason)
-    if holder is None:
-        finding = Finding("database", "error", reason, "restore a backup: querygauge store restore BACKUP --replace")
+def unopened(paths: StorePaths, error: StoreError) -> Diagnosis:
+    """What there is to say of a store whose database could not be opened."""
+    holder = _HOLDER.search(str(error))
+    if isinstance(error, StoreVersionError):
+        finding = Finding("database", "error", str(error))  # which is sound, and the message says what to do
+    elif holder is None:
+        remedy = "restore a backup: querygauge store restore BACKUP --replace"
+        finding = Finding("database", "error", str(error), remedy)
     else:
         finding = Finding(
             "database",
