@@ -86,7 +86,7 @@ def _keep_up(paths: StorePaths, known: "Kept", limits: Limits) -> None:
         retained = retain(paths, limits, believed.replace(tzinfo=UTC))
         if retained.deleted_count:
             log.info("store_retained", store=str(paths.root), **retained._asdict())
-    if limits.backups and is_backup_due(paths, known):
+    if limits.backups and is_backup_due(paths, known, now):
         back_up(paths, keep=limits.backups, now=now, lock_timeout_s=0.0)
     if limits.publishes and is_publication_due(paths, now):
         from querygauge.storage.publishing.publish import publish

@@ -296,11 +296,12 @@ def test_the_collector_takes_one_a_day(paths: StorePaths, monkeypatch: pytest.Mo
     (first,) = backups_in(paths.backups)
     with open_database(paths, read_only=True, timeout_s=1) as connection:
         known = kept(connection)
-    assert not is_backup_due(paths, known)
-    assert not is_backup_due(paths, NOTHING_KEPT)
+    later = now + 2 * DAY
+    assert not is_backup_due(paths, known, later)
+    assert not is_backup_due(paths, NOTHING_KEPT, later)
     next_day = known._replace(days=(now.replace(tzinfo=None) + DAY, *known.days))
-    assert not is_backup_due(paths, next_day)  # as one was tried within the hour
+    assert not is_backup_due(paths, next_day, later)  # as one was tried within the hour
     os.utime(paths.backups / ".tried", (0, 0))
-    assert is_backup_due(paths, next_day)
-    assert not is_backup_due(paths, known)
+    assert is_backup_due(paths, next_day, later)
+    assert not is_backup_due(paths, known, later)
     assert verify(first).tables > 5

@@ -304,6 +304,7 @@ def test_what_killed_processes_left_is_removed(paths: StorePaths) -> None:
         (paths.spool / ".new.ndjson.tmp", 0),
         (paths.scratch / "old.tmp", 4000),
         (paths.scratch / "new.tmp", 0),
+        (paths.scratch / "of a clock that was ahead.tmp", -4000),
         (paths.unfinished, 0),  # whoever folds is the only one who may write it
     ):
         path.write_text("half")

@@ -45,17 +45,15 @@ _TRIED: Final = ".tried"
 _TABLES: Final = "SELECT table_name FROM duckdb_tables() WHERE database_name = 'store' ORDER BY table_name"
 
 
-def is_backup_due(paths: StorePaths, known: Kept) -> bool:
+def is_backup_due(paths: StorePaths, known: Kept, now: datetime) -> bool:
     """Whether a day is over that the newest backup does not have; what failed is tried again after an hour."""
     if not known.days:
         return False
-    taken = backups_in(paths.backups)
-    if taken and taken[-1].name.removeprefix(PREFIX)[:8] > f"{known.days[0]:%Y%m%d}":
-        return False
-    try:
-        return time.time() - (paths.backups / _TRIED).stat().st_mtime > _ABANDONED_S
-    except OSError:
-        return True
+    today, last = f"{now:%Y%m%d}", f"{known.days[0]:%Y%m%d}"
+    days = (path.name.removeprefix(PREFIX)[:8] for path in backups_in(paths.backups))
+    # Those of days ahead were taken before somebody set the clock back.
+    newest = max((day for day in days if day <= today), default="")
+    return newest <= last and newest < today and _is_old(paths.backups / _TRIED)
 
 
 def back_up(
@@ -95,7 +93,7 @@ def back_up(
             _remove_abandoned(folder)
             backup = _written(paths, folder, (now or datetime.now(UTC)).astimezone(UTC), on_step or tell_nobody)
             if keep is not None:
-                _remove_all_but(folder, max(1, keep), manifest_of(backup.path).store)
+                _remove_all_but(folder, max(1, keep), backup)
     return backup
 
 
@@ -142,15 +140,25 @@ def _unfinished(path: Path) -> Path:
 
 def _remove_abandoned(folder: Path) -> None:
     """Those of which a killed process wrote or removed a part."""
-    oldest = time.time() - _ABANDONED_S
     for leftover in folder.glob(f"{PREFIX}*{_UNFINISHED}"):
-        if leftover.stat().st_mtime < oldest:
+        if _is_old(leftover):
             shutil.rmtree(leftover)
 
 
-def _remove_all_but(folder: Path, keep: int, store: str) -> None:
+def _is_old(path: Path) -> bool:
+    """Whether it was written long ago, or by a clock that was ahead, or not at all."""
+    try:
+        return abs(time.time() - path.stat().st_mtime) > _ABANDONED_S
+    except OSError:
+        return True
+
+
+def _remove_all_but(folder: Path, keep: int, taken: Backup) -> None:
     """Several stores may share a folder, and each has its own backups."""
+    store = manifest_of(taken.path).store
     ours = [path for path in backups_in(folder) if manifest_of(path).store == store]
+    # Those of a clock that was ahead are no newer than this one.
+    ours.sort(key=lambda path: path.name <= taken.path.name)
     for path in ours[:-keep]:
         # Whoever is killed here leaves nothing that looks like a backup.
         going = _unfinished(path)

@@ -49,8 +49,8 @@ _BATCH_FILES: Final = 500
 # A name is of use while its file can be found. A removal that had not reached the disk before a power cut is undone by
 # it, seconds later at most.
 _NAMES_KEPT: Final = timedelta(hours=1)
-# A writer renames its temporary file within milliseconds, and a query ends within minutes; a file so old belongs to a
-# process that was killed.
+# A writer renames its temporary file within milliseconds, and a query ends within minutes; a file so old, or
+# from so far ahead, belongs to a process that was killed.
 _ABANDONED_S: Final = 3600.0
 _MOMENT: Final = "CREATE OR REPLACE TABLE folding AS SELECT ? AS now"
 _BOUNDS: Final = "CREATE OR REPLACE TABLE bounds AS SELECT ? AS minutes_since, ? AS hours_since"
@@ -297,9 +297,9 @@ def _remove_abandoned(paths: StorePaths) -> None:
     """What processes left that were killed."""
     with suppress(OSError):
         remove_database(paths.unfinished)  # of somebody who was elected, as we are now
-    oldest = time.time() - _ABANDONED_S
+    now = time.time()
     for folder, ending in ((paths.spool, TEMPORARY_SUFFIX), (paths.scratch, "")):
         with suppress(OSError):
             for path in folder.iterdir():
-                if path.name.endswith(ending) and path.stat().st_mtime < oldest:
+                if path.name.endswith(ending) and abs(now - path.stat().st_mtime) > _ABANDONED_S:
                     path.unlink(missing_ok=True)
