@@ -1,6 +1,8 @@
 """A file that one process holds at a time."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import filelock
@@ -9,6 +11,19 @@ import pytest
 from querygauge.storage.locking import FileLock
 
 _OPEN = Path("/proc/self/fd")
+# Holds it, and has a child that outlives it: one that was forked, or a program that was handed every open file.
+_HOLDER = """
+import os, subprocess, sys
+from pathlib import Path
+from querygauge.storage.locking import FileLock
+lock = FileLock(Path(sys.argv[1]))
+assert lock.acquire()
+if sys.argv[2] == "program":
+    subprocess.Popen(["sh", "-c", "echo started; read line"], close_fds=False)
+elif os.fork() == 0:
+    print("started", flush=True)
+sys.stdin.read()
+"""
 
 
 @pytest.fixture
@@ -52,6 +67,22 @@ def test_a_forked_child_takes_nothing_away(path: Path) -> None:
     os.waitpid(child, 0)
     assert not FileLock(path).acquire()
     ours.release()
+
+
+@pytest.mark.parametrize("child", ["fork", "program"])
+def test_it_is_free_when_its_owner_was_killed(path: Path, child: str) -> None:
+    """Whatever the owner has started, and however long that goes on."""
+    command = [sys.executable, "-c", _HOLDER, str(path), child]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as owner:
+        assert owner.stdout is not None
+        assert owner.stdout.readline() == "started\n"
+        ours = FileLock(path)
+        assert not ours.acquire()
+        ours.release()
+        owner.kill()
+        owner.wait()
+        assert ours.acquire()
+        ours.release()
 
 
 def test_no_file_stays_open(path: Path) -> None:
