@@ -19,7 +19,7 @@ from typing import Final
 
 import pytest
 
-from querygauge.collector import run
+from querygauge.collector import tick
 from querygauge.storage.opening import open_store
 from querygauge.storage.paths import StorePaths
 from querygauge.storage.spool import SUFFIX, waiting_files
@@ -33,8 +33,8 @@ _LONGEST_PAUSE_S: Final = 1.5  # between two kills
 _START_S: Final = 60.0  # a machine that has much to do may take so long until all of them run
 _KINDS: Final = ("writer", "collector")
 
-# An application: it flushes after every burst besides its flush thread, goes on until its input ends, and then says how
-# many statements it sent and how many of them failed. The third argument is the seed of what it does.
+# An application: it flushes after every burst besides its flush thread, starts ticks, goes on until its input ends, and
+# then says how many statements it sent and how many of them failed. The third argument is the seed of what it does.
 _WRITER: Final = f"""{KEEPING}
 import json, random, select
 from pathlib import Path
@@ -48,9 +48,8 @@ sent = failed = 0
 with engine.begin() as connection:
     for number in range(10):
         connection.execute(text(f"CREATE TABLE t{{number}} (x INTEGER)"))
-with instrument(
-    engine, service="shop", store=Path(sys.argv[1]), collector="external", flush_interval_s=0.8, enable_logging=False
-) as gauge:
+settings = {{"flush_interval_s": 0.8, "tick_interval_s": 2, "enable_logging": False}}
+with instrument(engine, service="shop", store=Path(sys.argv[1]), collector="auto", **settings) as gauge:
     while not select.select([sys.stdin], [], [], chance.uniform(0, 0.1))[0]:
         with engine.begin() as connection:
             for _ in range(chance.randrange(1, 30)):
@@ -181,7 +180,7 @@ def test_what_was_flushed_is_stored_once(paths: StorePaths, tmp_path: Path) -> N
         crowd.end("writer")
         crowd.kill_one("collector")
         crowd.end("reader")
-    run(paths.root, once=True)
+    tick(paths.root, lock_timeout_s=60)
     files = kept_files(kept, paths)
     expected = flushed(files)
     assert stored(paths) == expected

@@ -13,7 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -21,10 +21,11 @@ from querygauge.storage.paths import StorePaths
 from storage.recovering import LIMITS, assert_recovered, copied, fill_new, make_all_due, totals
 
 IS_FULL: Final = os.environ.get("QUERYGAUGE_TEST_EVERY_PATH") == "1"
-_TRIALS: Final = 6
+_TRIALS: Final = 4
 
 # Ticks in a forked child, which kills itself at a step; its input says where, and at which, and it answers how many
-# steps there were. What begins with a whole number ends before that step, with a half one some moment within it.
+# steps there were, and which of them come right after something was made to last. A whole number is the moment before
+# that step, a half more is some moment within it.
 _NURSERY: Final = """
 import json, os, random, signal, sys, threading, time
 from pathlib import Path
@@ -38,10 +39,12 @@ def die():
 
 class Steps:
     def __init__(self, last):
-        self.count, self.last = 0, last
+        self.count, self.last, self.lasting = 0, last, []
 
-    def reach(self):
+    def reach(self, name):
         self.count += 1
+        if name in ("COMMIT", "os.rename"):
+            self.lasting.append(self.count + 1)
         if self.count == self.last:
             die()
 
@@ -50,7 +53,7 @@ class Connection:
         self._real = real
 
     def execute(self, *arguments):
-        steps.reach()
+        steps.reach(arguments[0])
         if steps.count + 0.5 == steps.last:
             threading.Timer(random.uniform(0, 0.005), die).start()
             self._real.execute(*arguments)
@@ -72,14 +75,14 @@ for line in sys.stdin:
         connect = database.connect
         database.connect = lambda *arguments, **members: Connection(connect(*arguments, **members))
         sys.addaudithook(
-            lambda event, arguments: event in FILES and root in str(arguments[0]) and steps.reach()
+            lambda event, arguments: event in FILES and root in str(arguments[0]) and steps.reach(event)
         )
         tick(Path(root), Limits(**limits))
-        os.write(writes, str(steps.count).encode())
+        os.write(writes, json.dumps([steps.count, steps.lasting]).encode())
         os._exit(0)
     os.close(writes)
     _, status = os.waitpid(child, 0)
-    print(json.dumps([os.waitstatus_to_exitcode(status), os.read(reads, 9).decode()]), flush=True)
+    print(json.dumps([os.waitstatus_to_exitcode(status), json.loads(os.read(reads, 60_000) or "null")]), flush=True)
     os.close(reads)
 """
 
@@ -95,14 +98,14 @@ def nursery() -> Iterator["subprocess.Popen[str]"]:
         process.stdin.close()
 
 
-def _ticked(nursery: "subprocess.Popen[str]", root: Path, last: float | None = None) -> tuple[int, int | None]:
-    """How a tick that was killed there ended, and how many steps it had if it was not."""
+def _ticked(nursery: "subprocess.Popen[str]", root: Path, last: float | None = None) -> tuple[int, Any]:
+    """How a tick ended; if it was not killed, how many steps it had, and which come after one that lasts."""
     assert nursery.stdin is not None
     assert nursery.stdout is not None
     nursery.stdin.write(json.dumps([str(root), LIMITS._asdict(), last, random.randrange(2**32)]) + "\n")
     nursery.stdin.flush()
     status, steps = json.loads(nursery.stdout.readline())
-    return status, int(steps) if steps else None
+    return int(status), steps
 
 
 @pytest.mark.timeout(3_600 if IS_FULL else 180)
@@ -118,12 +121,11 @@ def test_killed_at_each_step(is_new: bool, paths: StorePaths, tmp_path: Path, nu
     expected = totals(kept.iterdir())
     template = paths.root.rename(tmp_path / "template")
     with copied(template, paths):
-        status, steps = _ticked(nursery, paths.root)
-        assert (status, steps is not None) == (0, True)
+        status, (steps, lasting) = _ticked(nursery, paths.root)
+        assert status == 0
         files = assert_recovered(paths, expected)
-    assert steps is not None
     moments = [half / 2 for half in range(2, 2 * steps + 2)]
-    chosen = moments if IS_FULL else random.sample(moments, _TRIALS)
+    chosen = moments if IS_FULL else random.sample(moments, _TRIALS) + random.sample(lasting, _TRIALS)
     kills = 0
     for last in chosen:
         with copied(template, paths):
