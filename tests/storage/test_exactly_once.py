@@ -162,9 +162,11 @@ def _crowd(paths: StorePaths, told: Path, kept: Path) -> Iterator[_Crowd]:
     with ExitStack() as stack:
         crowd = _Crowd(paths, told, kept)
         stack.callback(crowd.stop)
-        for kind, count in (("writer", _WRITERS), ("collector", 1), ("reader", _READERS)):
-            for _ in range(count):
-                crowd.start(kind)
+        for kind in (*_WRITERS * ["writer"], "collector"):
+            crowd.start(kind)
+        _wait_for_writers(kept)
+        for _ in range(_READERS):
+            crowd.start("reader")
         yield crowd
 
 
@@ -173,7 +175,6 @@ def test_what_was_flushed_is_stored_once(paths: StorePaths, tmp_path: Path) -> N
     """Whoever dies, the store adds up to the files that were renamed into its spool, and no application noticed."""
     kept = tmp_path / "kept"
     with _crowd(paths, tmp_path / "told", kept) as crowd:
-        _wait_for_writers(kept)
         _let_live(crowd, SECONDS / 2)
         damaged = _drop_damaged(paths, kept_files(kept, paths)[0].read_bytes())
         _let_live(crowd, SECONDS / 2)
