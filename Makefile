@@ -2,6 +2,7 @@
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
+LAKE := .venv-lake
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --constraint constraints.txt
@@ -11,7 +12,7 @@ SCRIPT ?= overhead.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-hosts check bench format clean
+.PHONY: help demo test test-lake test-hosts check bench format clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
@@ -22,6 +23,10 @@ demo: $(VENV)/.installed ## run a real application with querygauge attached, and
 
 test: $(VENV)/.installed-development ## run the tests
 	$(BIN)/python -m pytest $(ARGS)
+
+# What is in tests/lake needs DuckDB's extensions, which are made for an older DuckDB; so that is tested, too.
+test-lake: $(LAKE)/.installed ## run the tests of remote stores, and those of storage, with the DuckDB that has extensions
+	$(LAKE)/bin/python -m pytest $(or $(ARGS),tests/lake tests/storage)
 
 test-hosts: $(VENV)/.installed-development ## run the tests of SQLAlchemy and asyncpg without us and with us, and compare
 	PYTHONPATH=tests $(BIN)/python -m hosts $(ARGS)
@@ -41,7 +46,7 @@ format: $(VENV)/.installed-development ## rewrite the code as the checks want it
 	$(BIN)/ruff check --fix
 
 clean: ## remove the environment and everything made by the tools
-	rm -rf $(VENV) .hosts .querygauge .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache build dist
+	rm -rf $(VENV) $(LAKE) .hosts .querygauge .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:
@@ -51,6 +56,14 @@ $(VENV)/bin/python:
 $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(INSTALL) --upgrade pip
 	$(INSTALL) --build-constraint constraints.txt --editable '.[all]'
+	@touch $@
+
+$(LAKE)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(LAKE)
+	grep -v '^duckdb==' constraints.txt >$(LAKE)/constraints.txt
+	$(LAKE)/bin/python -m pip --disable-pip-version-check install --quiet --upgrade pip
+	$(LAKE)/bin/python -m pip --disable-pip-version-check install --quiet --constraint $(LAKE)/constraints.txt \
+		--build-constraint constraints.txt --editable '.[asyncio,lake]' --group test --group lake
 	@touch $@
 
 # What benchmarks compare with may not install everywhere; they leave out what is not there.

@@ -76,7 +76,7 @@ SELECT
 @contextmanager
 def opened(connection: Connection, paths: StorePaths, *, read_only: bool) -> Iterator[None]:
     """The store, where statements and macros look for their tables."""
-    with attached(connection, paths.database, read_only=read_only, timeout_s=_TIMEOUT_S):
+    with attached(connection, paths, read_only=read_only, timeout_s=_TIMEOUT_S):
         connection.execute("USE store")
         yield
         connection.execute("USE memory")

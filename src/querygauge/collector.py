@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from querygauge.errors import StoreError
 from querygauge.logs import get_logger
+from querygauge.remote import RemoteStore
 from querygauge.storage.limits import Limits
 from querygauge.storage.paths import StorePaths
 from querygauge.storage.spool import waiting_files
@@ -28,7 +29,10 @@ if TYPE_CHECKING:
     from querygauge.storage.folding import FoldResult
     from querygauge.storage.rollups import Kept
 
-__all__ = ["TickResult", "main", "run", "tick"]
+__all__ = ["REMOTE", "TickResult", "main", "run", "tick"]
+
+REMOTE: Final = "_QUERYGAUGE_REMOTE"
+"""The variable that tells a tick, in a process of its own, the store of many machines."""
 
 log = get_logger(__name__)
 
@@ -47,13 +51,20 @@ class TickResult(NamedTuple):
     duration_ms: float
 
 
-def tick(root: Path, limits: Limits = _DEFAULT_LIMITS, *, lock_timeout_s: float = 0.0) -> TickResult:
+def tick(
+    root: Path,
+    limits: Limits = _DEFAULT_LIMITS,
+    *,
+    remote: RemoteStore | None = None,
+    lock_timeout_s: float = 0.0,
+) -> TickResult:
     """
     Folds what waits, rolls up hours and days that are over, and publishes files; once a day prunes and takes a backup.
 
     Args:
         root: Directory of the store.
         limits: For how long what is kept, and whether files are published.
+        remote: The store of many machines, if it is one; the directory is that of what is kept here of it.
         lock_timeout_s: How long to wait for another tick; if it takes longer, nothing is done.
 
     Raises:
@@ -62,7 +73,7 @@ def tick(root: Path, limits: Limits = _DEFAULT_LIMITS, *, lock_timeout_s: float 
     from querygauge.storage.folding import fold
 
     started = time.perf_counter()
-    paths = StorePaths(root)
+    paths = StorePaths(root, remote)
     folded = fold(paths, lock_timeout_s=lock_timeout_s)
     if folded.known is not None:
         _keep_up(paths, folded.known, limits)
@@ -85,7 +96,9 @@ def _keep_up(paths: StorePaths, known: "Kept", limits: Limits) -> None:
     if is_due(paths, known, believed):
         retained = retain(paths, limits, believed.replace(tzinfo=UTC))
         if retained.deleted_count:
-            log.info("store_retained", store=str(paths.root), **retained._asdict())
+            log.info("store_retained", store=paths.name, **retained._asdict())
+    if paths.remote is not None:
+        return  # its files are a lake already, which anybody may read, and its catalog is backed up as databases are
     if limits.backups and is_backup_due(paths, known, now):
         back_up(paths, keep=limits.backups, now=now, lock_timeout_s=0.0)
     if limits.publishes and is_publication_due(paths, now):
@@ -98,6 +111,7 @@ def run(
     root: Path,
     limits: Limits = _DEFAULT_LIMITS,
     *,
+    remote: RemoteStore | None = None,
     once: bool = False,
     interval_s: float = 2.0,
     fold_interval_s: float = 60.0,
@@ -110,6 +124,7 @@ def run(
     Args:
         root: Directory of the store.
         limits: For how long what is kept.
+        remote: As for `tick`.
         once: Tick once and return.
         interval_s: Seconds between two looks at the spool.
         fold_interval_s: Seconds between two ticks, at most.
@@ -121,28 +136,31 @@ def run(
             find the disk free again.
     """
     stop = stop or threading.Event()
-    paths = StorePaths(root)
+    paths = StorePaths(root, remote)
     if once:
-        _report(tick(root, limits), on_tick)
+        _report(tick(root, limits, remote=remote), on_tick)
         return
     failure: str | None = None
     due = time.monotonic()
     while not stop.is_set():
         if time.monotonic() >= due or _waiting_bytes(paths) >= _EARLY_BYTES:
-            failure = _tick_logged(root, limits, on_tick, failure)
+            failure = _tick_logged(paths.name, lambda: tick(root, limits, remote=remote), on_tick, failure)
             due = time.monotonic() + fold_interval_s
         stop.wait(interval_s)
 
 
 def _tick_logged(
-    root: Path, limits: Limits, on_tick: Callable[[TickResult], None] | None, previous_failure: str | None
+    store: str,
+    ticked: Callable[[], TickResult],
+    on_tick: Callable[[TickResult], None] | None,
+    previous_failure: str | None,
 ) -> str | None:
     """Why the tick failed, if it did; logged unless the one before failed for the same reason."""
     try:
-        _report(tick(root, limits), on_tick)
+        _report(ticked(), on_tick)
     except StoreError as error:
         if str(error) != previous_failure:
-            log.warning("tick_failed", store=str(root), error=str(error))
+            log.warning("tick_failed", store=store, error=str(error))
         return str(error)
     return None
 
@@ -168,7 +186,12 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     try:
         root, *limits = sys.argv[1:]
-        tick(Path(root), Limits(**json.loads(limits[0])) if limits else _DEFAULT_LIMITS)
+        remote = json.loads(os.environ.get(REMOTE, "null"))
+        tick(
+            Path(root),
+            Limits(**json.loads(limits[0])) if limits else _DEFAULT_LIMITS,
+            remote=None if remote is None else RemoteStore(*remote),
+        )
     except StoreError as error:
         sys.exit(f"querygauge: {error}")
 

@@ -175,7 +175,8 @@ class Instrumentation:
             pool.start_delivery()
         self._thread.add(self)
         # Two gauges of one service and store count each unit of work once.
-        key = id(self) if self.settings.store is None else (self.settings.service, _absolute(self.settings.store))
+        directory = self.settings.directory
+        key = id(self) if directory is None else (self.settings.service, _absolute(directory), self.settings.remote)
         ENDINGS.add(key, self.queries.scope_ended)
 
     def long_hold(self, reason: str) -> AbstractContextManager[None]:
@@ -475,14 +476,16 @@ def _pool_monitor(settings: Settings, name: str, clock: Clock) -> ConnectionPool
 
 
 def _store_of(settings: Settings, clock: Clock) -> tuple[Outbox | None, Ticks | None]:
-    if settings.store is None or not settings.enabled:
+    directory = settings.directory
+    if directory is None or not settings.enabled:
         return None, None
     # Not Path.exists(), which raises for a folder that this user may not look into.
-    if os.path.exists(settings.store) and not os.path.isdir(settings.store):  # noqa: PTH110, PTH112
+    if os.path.exists(directory) and not os.path.isdir(directory):  # noqa: PTH110, PTH112
+        name = "store" if settings.remote is None else "spool"
         raise SettingsError(
-            f"store must be a directory; got the file {str(settings.store)!r}: name another, or None for memory only"
+            f"{name} must be a directory; got the file {str(directory)!r}: name another, or None for memory only"
         )
-    root = _absolute(settings.store)
+    root = _absolute(directory)
     outbox = Outbox(lambda: _open_spool(root, settings.spool_max_mb))
     return outbox, Ticks(root, settings, clock)
 

@@ -17,6 +17,7 @@ from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hi
 
 from querygauge.errors import SettingsError
 from querygauge.logs import get_logger
+from querygauge.remote import RemoteStore, is_remote
 
 __all__ = ["Settings", "load_settings", "price_in_force"]
 
@@ -45,7 +46,10 @@ class Settings:
     Attributes:
         enabled: False makes `instrument()` attach nothing.
         service: Name of the application; by default `OTEL_SERVICE_NAME`, else the program's name.
-        store: Directory of the store; None keeps everything in memory.
+        store: Directory of the store, or `ducklake:postgres:…` or `md:…` for that of many machines; None keeps all in
+            memory.
+        spool: Directory of what this machine keeps of a store of many machines: what waits, and what is in files.
+        data_path: Where the DuckLake of many machines keeps its files, such as `s3://bucket/prefix/`; to make it.
         collector: Who folds what was flushed: `auto` starts a short process when a tick is due, `external` leaves it
             to `querygauge collect`, `inline` does it in the flush thread, `off` to whoever reads.
         slow_query_threshold_ms: From here on an execution is slow.
@@ -86,7 +90,9 @@ class Settings:
 
     enabled: bool = True
     service: str = field(default_factory=_default_service)
-    store: Path | None = Path(".querygauge")
+    store: Path | RemoteStore | None = Path(".querygauge")
+    spool: Path = Path(".querygauge")
+    data_path: str | None = None
     collector: Literal["auto", "external", "inline", "off"] = "auto"
     slow_query_threshold_ms: float = 1000.0
     history_threshold_ms: float | None = None
@@ -125,11 +131,25 @@ class Settings:
     def __post_init__(self) -> None:
         for name in _NAMES:
             object.__setattr__(self, name, _checked(name, getattr(self, name), name))
+        if self.data_path is not None:
+            if not isinstance(self.store, RemoteStore):
+                raise SettingsError(f"data_path must be None unless store is ducklake:…; got {self.data_path!r}")
+            object.__setattr__(self, "store", RemoteStore.of(self.store.uri, self.data_path))
         if not self.keep_minutes_days <= self.retention_days <= self.keep_daily_days:
             raise SettingsError(
                 "keep_minutes_days <= retention_days <= keep_daily_days must hold, as hours have what minutes had, and "
                 f"days what hours had; got {self.keep_minutes_days}, {self.retention_days} and {self.keep_daily_days}"
             )
+
+    @property
+    def remote(self) -> RemoteStore | None:
+        """The store of many machines, if it is one."""
+        return self.store if isinstance(self.store, RemoteStore) else None
+
+    @property
+    def directory(self) -> Path | None:
+        """Where this machine keeps its files; None if it keeps none."""
+        return self.spool if isinstance(self.store, RemoteStore) else self.store
 
     @property
     def effective_history_threshold_ms(self) -> float:
@@ -321,18 +341,27 @@ def _typed(name: str, value: Any, source: str) -> Any:
         raise SettingsError(f"{source} must be one of {', '.join(choices)}; got {value!r}")
     if value is None and type(None) in kinds:
         return None
-    if Path in kinds and isinstance(value, str | os.PathLike):
-        if str(value):
-            return Path(value)
-        raise SettingsError(f"{source} must be a path or None; got an empty text")
+    if Path in kinds and isinstance(value, str | os.PathLike | RemoteStore):
+        return _located(value, source, may_be_remote=RemoteStore in kinds)
     if float in kinds and isinstance(value, int | float) and not isinstance(value, bool):
         return _as_float(value)
     if int in kinds and isinstance(value, int) and not isinstance(value, bool):
         return value
     if (bool in kinds and isinstance(value, bool)) or (str in kinds and isinstance(value, str)):
         return value
-    expected = " or ".join("None" if kind is type(None) else kind.__name__ for kind in kinds)
+    names = ("None" if kind is type(None) else kind.__name__ for kind in kinds if kind is not RemoteStore)
+    expected = " or ".join(names)
     raise SettingsError(f"{source} must be of type {expected}; got {value!r}")
+
+
+def _located(value: str | os.PathLike[str] | RemoteStore, source: str, *, may_be_remote: bool) -> Path | RemoteStore:
+    if may_be_remote and isinstance(value, RemoteStore):
+        return value
+    if may_be_remote and isinstance(value, str) and is_remote(value):
+        return RemoteStore.of(value)
+    if isinstance(value, RemoteStore) or not str(value):
+        raise SettingsError(f"{source} must be a path or None; got {str(value) or 'an empty text'}")
+    return Path(value)
 
 
 def _as_float(value: float) -> float:

@@ -19,6 +19,7 @@ from querygauge import collector
 from querygauge.errors import StoreError
 from querygauge.logs import get_logger
 from querygauge.protocols import Clock
+from querygauge.remote import RemoteStore
 from querygauge.settings import Settings
 from querygauge.storage.limits import Limits
 from querygauge.storage.locking import FileLock
@@ -35,12 +36,13 @@ _DEFAULT_LIMITS: Final = Limits()
 
 
 class Ticks:
-    """Starts the ticks of one store from one process."""
+    """Starts the ticks of one store from one process; `store` is its directory, or that of what is kept here of it."""
 
     def __init__(self, store: Path, settings: Settings, clock: Clock) -> None:
         # A test run is about to end by nature, and its readers fold what they read.
         self._mode = "off" if "_pytest" in sys.modules and settings.collector == "auto" else settings.collector
         self._store = store
+        self._remote = settings.remote
         self._interval_s = settings.tick_interval_s
         self._limits = limits_of(settings)
         self._clock = clock
@@ -89,10 +91,10 @@ class Ticks:
 
     def _tick(self) -> None:
         if self._mode == "inline":
-            collector.tick(self._store, self._limits)
+            collector.tick(self._store, self._limits, remote=self._remote)
             self._has_failed = False
         else:
-            self._child = start_child(self._store, self._limits)
+            self._child = start_child(self._store, self._limits, self._remote)
 
     def _note(self, error: str) -> None:
         if not self._has_failed:
@@ -153,7 +155,9 @@ def limits_of(settings: Settings) -> Limits:
     )
 
 
-def start_child(root: Path, limits: Limits = _DEFAULT_LIMITS) -> "subprocess.Popen[bytes]":
+def start_child(
+    root: Path, limits: Limits = _DEFAULT_LIMITS, remote: RemoteStore | None = None
+) -> "subprocess.Popen[bytes]":
     """
     Starts one tick as a process of its own, which nobody needs to wait for; the caller reaps it with `poll()`.
 
@@ -169,8 +173,14 @@ def start_child(root: Path, limits: Limits = _DEFAULT_LIMITS) -> "subprocess.Pop
             stderr=subprocess.DEVNULL,
             # A signal to the host's terminal or group is not meant for it.
             start_new_session=True,
-            # Under `querygauge run` it is no part of the application.
-            env={**os.environ, "QUERYGAUGE_ENABLED": "0", "_QUERYGAUGE_RUN": ""},
+            # Under `querygauge run` it is no part of the application. A remote store may be named with a password,
+            # which anybody would see in the arguments.
+            env={
+                **os.environ,
+                "QUERYGAUGE_ENABLED": "0",
+                "_QUERYGAUGE_RUN": "",
+                collector.REMOTE: json.dumps(remote),
+            },
         )
     except OSError as error:
         raise StoreError(f"a tick could not be started with {command[0]!r}: {error.strerror or error}") from error

@@ -1,4 +1,4 @@
-"""A store in a directory of the test's own, or on a disk of its own."""
+"""A store in a directory of the test's own, or on a disk of its own; under QUERYGAUGE_TEST_LAKE a remote one."""
 
 import os
 import subprocess
@@ -7,15 +7,20 @@ from pathlib import Path
 
 import pytest
 
+from querygauge.remote import RemoteStore
 from querygauge.storage.paths import StorePaths
 
 Mount = Callable[[str], None]
 
 
 @pytest.fixture
-def paths(tmp_path: Path) -> StorePaths:
+def paths(tmp_path: Path, request: pytest.FixtureRequest) -> StorePaths:
     """A store that does not exist yet, under a name that SQL and wildcards would trip over."""
-    return StorePaths(tmp_path / "it's a [store]*")
+    directory = tmp_path / "it's a [store]*"
+    if os.environ.get("QUERYGAUGE_TEST_LAKE") != "1":
+        return StorePaths(directory)
+    catalog = request.getfixturevalue("postgres_url").render_as_string(hide_password=False)
+    return StorePaths(directory, RemoteStore.of(f"ducklake:postgres:{catalog}", str(tmp_path / "it's data")))
 
 
 @pytest.fixture

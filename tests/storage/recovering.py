@@ -88,7 +88,7 @@ def assert_recovered(paths: StorePaths, expected: Ledger) -> set[str]:
     assert back_up(paths, keep=1) is not None
     tick(paths.root, LIMITS)
     assert history(paths) == expected
-    assert [found for found in open_store(paths.root).doctor().findings if found.severity == "error"] == []
+    assert [found for found in open_store(paths).doctor().findings if found.severity == "error"] == []
     executions = summed(expected, "executions")
     assert _executions(paths.archive) + _finer_than_days(paths) == executions
     assert _executions(paths.published_days) == executions

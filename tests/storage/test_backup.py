@@ -85,7 +85,7 @@ def test_a_restored_store_goes_on(paths: StorePaths) -> None:
     restore(taken.path, other)
     _filled(other, snapshot(100))
     assert total(open_store(other.root).query_stats()) == 107
-    assert total(open_store(paths.root).query_stats()) == 17
+    assert total(open_store(paths).query_stats()) == 17
     with open_database(other, read_only=True, timeout_s=1) as connection:
         assert connection.execute("SELECT executions FROM pattern_quantiles('2026-01-01', '2027-01-01')").fetchall()
 
@@ -96,9 +96,9 @@ def test_what_is_there_is_put_aside(paths: StorePaths) -> None:
     _filled(paths, snapshot(10))
     with pytest.raises(StoreError, match=r"has a database; restore into another directory, or replace it"):
         restore(taken.path, paths)
-    assert total(open_store(paths.root).query_stats()) == 17
+    assert total(open_store(paths).query_stats()) == 17
     restore(taken.path, paths, replace=True)
-    assert total(open_store(paths.root).query_stats()) == 7
+    assert total(open_store(paths).query_stats()) == 7
     (aside,) = (paths.root / "replaced").iterdir()
     with duckdb.connect(str(aside / "querygauge.duckdb"), read_only=True) as connection:
         assert connection.execute("SELECT sum(executions)::INT FROM query_stats").fetchall() == [(17,)]

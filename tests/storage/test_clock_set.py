@@ -61,7 +61,7 @@ def test_every_tick_has_what_was_flushed_once(
         flush(paths, kept, now, now - _HOUR, now - _DAY)
         tick(paths.root, limits)
         assert (history(paths), waiting_files(paths)) == (totals(kept.iterdir()), [])
-    assert [found for found in open_store(paths.root).doctor().findings if found.severity == "error"] == []
+    assert [found for found in open_store(paths).doctor().findings if found.severity == "error"] == []
     tick(paths.root, limits)
     (paths.backups / ".tried").unlink()
     tick(paths.root, limits)

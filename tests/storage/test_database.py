@@ -122,7 +122,7 @@ def test_a_database_of_something_else_is_an_error_and_untouched(paths: StorePath
         fold(paths)
     assert "querygauge.duckdb" in str(caught.value)
     with pytest.raises(StoreError, match=message):
-        open_store(paths.root).services()
+        open_store(paths).services()
     assert _contents(paths) == before
     assert len(waiting_files(paths)) == 1
 
@@ -172,7 +172,7 @@ def test_what_a_killed_writer_committed_is_there(paths: StorePaths) -> None:
         "from querygauge.storage.folding import fold; fold(StorePaths(Path(sys.argv[1]))); os.kill(os.getpid(), 9)"
     )
     subprocess.run([sys.executable, "-c", code, str(paths.root)], check=False)
-    assert total(open_store(paths.root).query_stats()) == 5
+    assert total(open_store(paths).query_stats()) == 5
 
 
 def _held(paths: StorePaths, mode: str) -> "subprocess.Popen[str]":

@@ -38,7 +38,7 @@ def test_a_tick_that_finds_too_little_room(disk: Path, tmp_path: Path) -> None:
             with _room_left(disk, size):
                 failed.append(_tick_failed(paths))
                 assert history(paths) + _not_folded(paths) == expected, size
-                assert total(open_store(paths.root).query_stats()) > 0
+                assert total(open_store(paths).query_stats()) > 0
             left.append(assert_recovered(paths, expected))
     print(list(zip(_ROOM, failed, strict=True)))
     assert failed[0]

@@ -185,9 +185,9 @@ def test_what_was_flushed_is_stored_once(paths: StorePaths, tmp_path: Path) -> N
     files = kept_files(kept, paths)
     expected = flushed(files)
     assert stored(paths) == expected
-    assert total(open_store(paths.root).query_stats()) == summed(expected, "executions")
+    assert total(open_store(paths).query_stats()) == summed(expected, "executions")
     assert ({path.name for path in paths.rejected.iterdir()}, waiting_files(paths)) == (damaged, [])
-    assert f"2 snapshots could not be used, in {paths.rejected}" in str(open_store(paths.root).doctor())
+    assert f"2 snapshots could not be used, in {paths.rejected}" in str(open_store(paths).doctor())
     assert crowd.complaints("writer") == ""
     assert "Traceback" not in crowd.complaints("collector", "reader")
     reads = _assert_alive(crowd, files)

@@ -35,7 +35,7 @@ def test_what_waits_is_stored_and_removed(paths: StorePaths) -> None:
     result = fold(paths)
     assert (result.files, result.rows, result.rejected, result.is_busy) == (2, 6, (), False)
     assert waiting_files(paths) == []
-    assert total(open_store(paths.root).query_stats()) == 7
+    assert total(open_store(paths).query_stats()) == 7
 
 
 def test_processes_of_a_minute_become_one_row(paths: StorePaths) -> None:
@@ -63,7 +63,7 @@ def test_a_file_already_folded_is_only_removed(paths: StorePaths) -> None:
         _write(paths, 5)
         fold(paths)
         assert waiting_files(paths) == []
-    assert total(open_store(paths.root).query_stats()) == 3 + 5 + 5
+    assert total(open_store(paths).query_stats()) == 3 + 5 + 5
 
 
 def test_names_are_forgotten_when_their_files_are_long_gone(paths: StorePaths) -> None:
@@ -106,7 +106,7 @@ def test_many_threads_fold_once(paths: StorePaths) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert total(open_store(paths.root).query_stats()) == sum(range(1, 21))
+    assert total(open_store(paths).query_stats()) == sum(range(1, 21))
 
 
 def test_a_reader_that_stays_only_delays(paths: StorePaths) -> None:
@@ -118,7 +118,7 @@ def test_a_reader_that_stays_only_delays(paths: StorePaths) -> None:
         assert fold(paths, database_timeout_s=0.05).is_busy
     assert [entry["event"] for entry in logs] == ["store_busy"]
     assert fold(paths).files == 1
-    assert total(open_store(paths.root).query_stats()) == 7
+    assert total(open_store(paths).query_stats()) == 7
 
 
 def test_more_files_than_one_transaction_takes(paths: StorePaths, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,7 +126,7 @@ def test_more_files_than_one_transaction_takes(paths: StorePaths, monkeypatch: p
     monkeypatch.setattr("querygauge.storage.folding._BATCH_FILES", 3)
     _write(paths, *range(1, 9))
     assert fold(paths).files == 8
-    assert total(open_store(paths.root).query_stats()) == sum(range(1, 9))
+    assert total(open_store(paths).query_stats()) == sum(range(1, 9))
 
 
 def _cut_in_a_line(content: bytes) -> bytes:
@@ -170,7 +170,7 @@ def test_a_damaged_file_is_set_aside_and_named(paths: StorePaths, damage: Break,
     assert result.rejected[0].exists()
     assert [(entry["event"], entry["file"]) for entry in logs] == [("spool_file_rejected", str(result.rejected[0]))]
     assert reason in logs[0]["reason"]
-    assert total(open_store(paths.root).query_stats()) == 3
+    assert total(open_store(paths).query_stats()) == 3
 
 
 def _set(kind: str, **members: Any) -> Callable[[dict[str, Any]], None]:
@@ -242,7 +242,7 @@ def test_impossible_values_are_set_aside_and_named(
         result = fold(paths)
     assert len(result.rejected) == 1
     assert reason in logs[0]["reason"]
-    assert total(open_store(paths.root).query_stats()) == 3
+    assert total(open_store(paths).query_stats()) == 3
 
 
 def test_a_row_that_is_no_object_is_set_aside(paths: StorePaths) -> None:
@@ -292,7 +292,7 @@ def test_a_full_disk_loses_nothing(paths: StorePaths) -> None:
     # The log has room for the transaction, but the database not for the log.
     with files_limited_to(100_000):
         assert fold(paths).files == 1
-    assert total(open_store(paths.root).query_stats()) == 7
+    assert total(open_store(paths).query_stats()) == 7
 
 
 def test_what_killed_processes_left_is_removed(paths: StorePaths) -> None:

@@ -67,7 +67,7 @@ def test_who_would_write_says_so(paths: StorePaths, remount: Mount, tmp_path: Pa
             write()
     remount("rw")
     tick(paths.root)
-    assert total(open_store(paths.root).query_stats()) == 7
+    assert total(open_store(paths).query_stats()) == 7
     assert restore(taken, StorePaths(tmp_path / "elsewhere")).rows > 0
 
 
@@ -75,7 +75,7 @@ def test_it_is_read_as_it_is(paths: StorePaths, remount: Mount) -> None:
     """A reader is told that what waits is missing."""
     remount("ro")
     with capture_logs() as logs:
-        store = open_store(paths.root)
+        store = open_store(paths)
     assert [entry["event"] for entry in logs] == ["spool_not_folded"]
     assert total(store.query_stats()) == 5
     assert store.status().executions.total == 5
@@ -88,7 +88,7 @@ def test_so_is_what_a_killed_collector_left_in_its_log(paths: StorePaths, remoun
     assert ended.returncode == -signal.SIGKILL
     remount("ro")
     assert log_of(paths.database).exists()
-    assert total(open_store(paths.root).query_stats()) == 7
+    assert total(open_store(paths).query_stats()) == 7
 
 
 def test_an_application_goes_on(disk: Path, remount: Mount) -> None:

@@ -77,7 +77,7 @@ def test_while_another_folds_the_store_is_read_as_it_is(paths: StorePaths, monke
     _store(paths, snapshot(5))
     SpoolSink(paths.root, 10).write(snapshot(2))
     with FileLock(paths.lock):
-        store = open_store(paths.root)
+        store = open_store(paths)
     assert store.folded.is_busy
     assert total(store.query_stats()) == 5
 
@@ -88,7 +88,7 @@ def test_what_cannot_be_folded_does_not_hide_what_is_stored(paths: StorePaths) -
     paths.rejected.rmdir()
     paths.rejected.write_text("in the way")
     with capture_logs() as logs:
-        assert total(open_store(paths.root).query_stats()) == 5
+        assert total(open_store(paths).query_stats()) == 5
     assert [entry["event"] for entry in logs] == ["spool_not_folded"]
 
 
@@ -235,7 +235,7 @@ def test_what_querygauge_noticed_about_itself_is_the_latest(paths: StorePaths) -
     sink = SpoolSink(paths.root, 10)
     for metrics, ended in zip(noticed, ends, strict=True):
         sink.write(replace(snapshot(ended=ended), self_metrics=metrics))
-        store = open_store(paths.root)
+        store = open_store(paths)
     (process,) = store.processes()
     assert process.self_metrics == SelfMetrics(added_us=1.5, flush_lag_ms=6.0, hook_errors=3)
     assert store.span() == (NOON - timedelta(seconds=10), NOON + 2 * MINUTE)
@@ -288,7 +288,7 @@ def test_nothing_stays_open(paths: StorePaths) -> None:
     store = _store(paths, snapshot(1))
     store.query_stats()
     SpoolSink(paths.root, 10).write(snapshot(2))
-    open_store(paths.root, timeout_s=0.5)
+    open_store(paths, timeout_s=0.5)
     assert waiting_files(paths) == []
 
 
@@ -296,7 +296,7 @@ def _store(paths: StorePaths, *given: Snapshot) -> Store:
     sink = SpoolSink(paths.root, 10)
     for one in given:
         sink.write(one)
-    return open_store(paths.root)
+    return open_store(paths)
 
 
 def test_what_processes_took_is_that_of_the_span(paths: StorePaths) -> None:

@@ -54,10 +54,10 @@ def test_minutes_go_first_then_hours_then_days(paths: StorePaths) -> None:
         "query_stats_daily": 10,
         "slow_queries": 9,
     }
-    assert total(open_store(paths.root).query_stats()) == 10
+    assert total(open_store(paths).query_stats()) == 10
     assert retain(paths, LIMITS, now) == Retained(0, 0, 0, 0)
     retain(paths, LIMITS, NOON + 1_850 * DAY)
-    store = open_store(paths.root)
+    store = open_store(paths)
     assert total(store.query_stats()) == 7
     retain(paths, LIMITS, NOON + 2_000 * DAY)
     assert store.query_stats() == []
@@ -69,7 +69,7 @@ def test_what_is_not_rolled_up_stays(paths: StorePaths) -> None:
     """However old it is."""
     _fill(paths, 0, rolls_up=False)
     assert retain(paths, LIMITS, NOON + 95 * DAY).deleted_count == 2  # the slow query, and what its process took
-    assert total(open_store(paths.root).query_stats()) == 1
+    assert total(open_store(paths).query_stats()) == 1
     assert _counts(paths)["query_stats"] == 1
 
 
@@ -78,10 +78,10 @@ def test_what_comes_late_is_added_to_what_is_left(paths: StorePaths) -> None:
     _fill(paths, 0, 30, 60)
     retain(paths, LIMITS, NOON + 95 * DAY)
     _fill(paths, 0, 30, rolls_up=False)
-    assert total(open_store(paths.root).query_stats()) == 5
+    assert total(open_store(paths).query_stats()) == 5
     roll_up(paths, NOON + 95 * DAY)
-    assert total(open_store(paths.root).query_stats()) == 5
-    assert total(open_store(paths.root).query_stats(NOON - DAY, NOON + DAY)) == 2
+    assert total(open_store(paths).query_stats()) == 5
+    assert total(open_store(paths).query_stats(NOON - DAY, NOON + DAY)) == 2
 
 
 def test_a_limit_that_is_raised_brings_nothing_back(paths: StorePaths) -> None:
@@ -91,7 +91,7 @@ def test_a_limit_that_is_raised_brings_nothing_back(paths: StorePaths) -> None:
     retain(paths, LIMITS._replace(minutes_days=60), NOON + 31 * DAY)
     _fill(paths, 0, rolls_up=False)
     assert _counts(paths)["query_stats"] == 0
-    assert total(open_store(paths.root).query_stats()) == 3
+    assert total(open_store(paths).query_stats()) == 3
 
 
 def test_the_archive_has_what_is_dropped(paths: StorePaths) -> None:
@@ -107,7 +107,7 @@ def test_the_archive_has_what_is_dropped(paths: StorePaths) -> None:
     assert retain(paths, limits, NOON + 96 * DAY).archived_count == 0
     assert retain(paths, limits, NOON + 145 * DAY).archived_count == 1
     assert len(list(paths.archive.iterdir())) == 2
-    assert total(open_store(paths.root).query_stats()) == 3
+    assert total(open_store(paths).query_stats()) == 3
 
 
 def test_an_archive_that_was_not_ended_is(paths: StorePaths) -> None:
@@ -157,7 +157,7 @@ def test_the_space_is_given_back(paths: StorePaths, monkeypatch: pytest.MonkeyPa
     retained = retain(paths, LIMITS, NOON + 95 * DAY)
     assert retained.deleted_count == 200_004
     assert retained.freed_bytes == before - paths.database.stat().st_size > before / 2
-    assert total(open_store(paths.root).query_stats()) == 2
+    assert total(open_store(paths).query_stats()) == 2
     with open_database(paths, read_only=True, timeout_s=1) as connection:
         assert connection.execute("SELECT executions FROM pattern_quantiles('2026-01-01', '2027-01-01')").fetchall()
 
@@ -177,7 +177,7 @@ def test_a_store_that_is_too_large_keeps_less(paths: StorePaths) -> None:
     retained = retain(paths, LIMITS._replace(max_mb=8), now)
     assert paths.database.stat().st_size <= 8_000_000
     assert retained.freed_bytes > 0
-    assert total(open_store(paths.root).query_stats()) == len(days)
+    assert total(open_store(paths).query_stats()) == len(days)
     left = _counts(paths)
     assert left["query_stats"] == 0
     assert 12_100 < left["slow_queries"] < 180_000

@@ -97,7 +97,7 @@ def test_every_span_is_the_same_whatever_is_rolled_up(paths: StorePaths, seed: i
             written.append(one)
         fold(paths)
         roll_up(paths, NOON + dice.choice([1, 2, 5]) * DAY, most=dice.choice([3, None]))
-        store = open_store(paths.root)
+        store = open_store(paths)
         for _ in range(6):
             since = NOON.replace(second=0) + dice.randrange(-60, 5 * 1440) * timedelta(minutes=1)
             until = since + dice.choice([1, 10, 59, 60, 300, 1500, 5000]) * timedelta(minutes=1)
@@ -112,7 +112,7 @@ def test_days_are_read_by_day_where_the_span_is_long(paths: StorePaths) -> None:
     for one in written:
         SpoolSink(paths.root, 10).write(one)
     fold(paths)
-    store = open_store(paths.root)
+    store = open_store(paths)
     since, until = NOON.replace(second=0) - HOUR, NOON + 70 * DAY
     assert store.query_stats(since, until)[0].durations.scale == 5
     roll_up(paths, until)
@@ -143,7 +143,7 @@ def test_a_late_file_makes_its_hour_and_day_anew(paths: StorePaths) -> None:
     fold(paths)
     assert roll_up(paths, NOON + 2 * DAY) == 2
     SpoolSink(paths.root, 10).write(snapshot(4))
-    store = open_store(paths.root)
+    store = open_store(paths)
     assert total(store.query_stats()) == 7
     assert roll_up(paths, NOON + 2 * DAY) == 2
     assert total(store.query_stats()) == 7
@@ -159,7 +159,7 @@ def test_what_is_later_than_what_is_kept_goes_to_where_the_rest_is(paths: StoreP
         connection.execute("UPDATE meta SET minutes_since = ?", [(NOON + DAY).replace(tzinfo=None)])
         connection.execute("DELETE FROM query_stats")
     SpoolSink(paths.root, 10).write(snapshot(4))
-    store = open_store(paths.root)
+    store = open_store(paths)
     assert total(store.query_stats()) == 7
     since = NOON.replace(second=0)
     assert total(store.query_stats(since, since + timedelta(minutes=1))) == 7  # the whole hour is what is left
@@ -202,7 +202,7 @@ def test_macros_tell_what_python_does(paths: StorePaths) -> None:
             "SELECT sum(executions), max(p95_ms) FROM quantiles_over_time($since, $until, service := 'shop')",
             {"since": since.replace(tzinfo=None), "until": until.replace(tzinfo=None)},
         ).fetchone()
-    store = open_store(paths.root)
+    store = open_store(paths)
     assert rows == [
         (
             each.pattern_id,
@@ -266,8 +266,8 @@ def test_who_cannot_bring_an_older_store_up_says_so(paths: StorePaths) -> None:
     """As in a folder that is not theirs; somebody who may write there does it."""
     _make_old(paths, 1)
     with elected(paths, 0.0), pytest.raises(StoreError, match=r"must have schema version 2; got 1; .*collect --once"):
-        open_store(paths.root).query_stats()
-    assert open_store(paths.root).query_stats() == []
+        open_store(paths).query_stats()
+    assert open_store(paths).query_stats() == []
 
 
 def test_minutes_of_an_older_store_are_rolled_up(paths: StorePaths) -> None:
@@ -305,4 +305,4 @@ def test_a_migration_that_fails_leaves_the_store_as_it_was(paths: StorePaths, mo
         with pytest.raises(StoreError, match="could not be written"):
             fold(paths)
     assert _columns(paths) == before
-    assert total(open_store(paths.root).query_stats()) == 3
+    assert total(open_store(paths).query_stats()) == 3

@@ -28,7 +28,7 @@ def stored(paths: StorePaths, *given: Snapshot) -> Store:
     for one in given:
         sink.write(one)
         fold(paths)
-    return open_store(paths.root)
+    return open_store(paths)
 
 
 def found(store: Store, at: datetime = NOON) -> list[tuple[str, int, list[str]]]:
@@ -52,7 +52,7 @@ def test_the_last_of_several_that_are_folded_at_once_counts(paths: StorePaths) -
     sink = SpoolSink(paths.root, 10)
     for seconds in (2, 0, 1):
         sink.write(seen(NOON + timedelta(seconds=seconds), running(number=seconds + 1)))
-    assert found(open_store(paths.root)) == [("web:1", 1, ["SELECT t3"])]
+    assert found(open_store(paths)) == [("web:1", 1, ["SELECT t3"])]
 
 
 def test_a_late_file_says_nothing_about_now(paths: StorePaths) -> None:
@@ -106,7 +106,7 @@ def test_what_cannot_run_is_set_aside(paths: StorePaths, state: RunningState) ->
     """A file that says so was damaged, and nothing of it is stored."""
     SpoolSink(paths.root, 10).write(replace(snapshot(), running=(state,)))
     assert len(fold(paths).rejected) == 1
-    assert found(open_store(paths.root)) == []
+    assert found(open_store(paths)) == []
 
 
 def test_a_pattern_that_never_ended_is_known(paths: StorePaths) -> None:

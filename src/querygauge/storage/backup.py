@@ -87,7 +87,7 @@ def back_up(
     with elected(paths, lock_timeout_s) as is_elected:
         if not is_elected:
             return None
-        with told_as_ours(f"the backup of {str(paths.root)!r} could not be written to {str(folder)!r}"):
+        with told_as_ours(f"the backup of {paths.name!r} could not be written to {str(folder)!r}"):
             folder.mkdir(parents=True, exist_ok=True)
             (folder / _TRIED).touch()
             _remove_abandoned(folder)
@@ -119,8 +119,8 @@ def _written(paths: StorePaths, folder: Path, now: datetime, tell: Tell) -> Back
 
 
 def _exported(connection: Connection, paths: StorePaths, folder: Path, now: datetime, tell: Tell) -> Manifest:
-    # As long as it is attached nobody writes, so all tables are of the same moment.
-    with attached(connection, paths.database, read_only=True, timeout_s=_TIMEOUT_S) as version:
+    # As long as it is attached nobody writes, so all tables are of the same moment; of a remote one it is our turn.
+    with attached(connection, paths, read_only=True, timeout_s=_TIMEOUT_S) as version:
         names = [row[0] for row in connection.execute(_TABLES).fetchall()]
         ((made_at,),) = connection.execute("SELECT min(created_at) FROM store.meta").fetchall()
         tables = []

@@ -1,9 +1,10 @@
 """
-The DuckDB file of a store, opened for a moment: the only importer of duckdb.
+The database of a store, opened for a moment: the only importer of duckdb.
 
 DuckDB lets one process write or many read, and a reader keeps a writer out. So everybody opens, does one thing and
 closes, and whoever finds the file held tries again for a while. The file is attached to a connection in memory:
-what can be prepared without the store is prepared there, before anybody else is kept out.
+what can be prepared without the store is prepared there, before anybody else is kept out. A remote store has no file
+(`lakehouse`), and is attached in the same place.
 
 Deliberately not here: what is read or written.
 """
@@ -12,7 +13,7 @@ import random
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +21,8 @@ from typing import Any, Final
 from querygauge.errors import StoreError
 from querygauge.forking import survive_forks
 from querygauge.logs import get_logger
+from querygauge.remote import RemoteStore
+from querygauge.storage import lakehouse
 from querygauge.storage.paths import StorePaths
 
 try:
@@ -33,22 +36,27 @@ __all__ = [
     "SCHEMA_VERSION",
     "Connection",
     "DatabaseError",
+    "StoreAbsentError",
     "StoreBusyError",
     "StoreVersionError",
     "attached",
     "attached_new",
+    "bytes_of",
     "copied",
     "create_database",
     "first_line",
     "glob_escaped",
+    "has_turn",
     "log_of",
     "made_database",
+    "made_remote",
     "migrate",
     "open_database",
     "quoted",
     "remove_database",
     "scratch_connection",
     "statements",
+    "tidy",
     "transaction",
     "used",
 ]
@@ -74,7 +82,9 @@ _CONFIG: Final[dict[str, Any]] = {
 _READERS_THREADS: Final = 2
 # Somebody else has the file open: another process, or another connection of this one.
 _BUSY: Final = ("Could not set lock on file", "Unique file handle conflict", "different configuration than existing")
+_HAS_TABLES: Final = "SELECT 1 FROM duckdb_tables() WHERE database_name = 'store' AND table_name = 'meta'"
 _NO_DATABASE: Final = ("not a valid DuckDB database file", "database does not exist")
+_NO_LAKE: Final = "creating a new DuckLake is explicitly disabled"
 _FIRST_PAUSE_S: Final = 0.01
 _LONGEST_PAUSE_S: Final = 0.25
 
@@ -85,6 +95,10 @@ class StoreBusyError(StoreError):
 
 class StoreVersionError(StoreError):
     """A newer version made the store, or an older one and nobody has brought it up."""
+
+
+class StoreAbsentError(StoreError):
+    """There is no such store, or nobody has made its tables."""
 
 
 class _Gate:
@@ -117,6 +131,7 @@ class _Gate:
 
 
 _gate = _Gate()
+_reached: set[RemoteStore] = set()  # whose secrets no message may have
 
 
 def statements(name: str) -> str:
@@ -136,23 +151,27 @@ def scratch_connection(paths: StorePaths | None, *, threads: int = 1) -> Iterato
 
 
 @contextmanager
-def attached(connection: Connection, path: Path, *, read_only: bool, timeout_s: float) -> Iterator[int]:
+def attached(connection: Connection, paths: StorePaths, *, read_only: bool, timeout_s: float) -> Iterator[int]:
     """
-    The database at `path` as `store` on `connection`, for the length of the block; gives its schema version.
+    The database of a store as `store` on `connection`, for the length of the block; gives its schema version.
 
     Raises:
         StoreBusyError: If somebody else holds it for longer than `timeout_s`.
+        StoreAbsentError: If it is remote, and nobody has made it.
         StoreError: If it is absent, is no store of ours, or was made by a newer version. It is not changed.
     """
-    with _gate.passed(path, timeout_s):
+    with ExitStack() as until_detached:
+        if paths.remote is None:
+            until_detached.enter_context(_gate.passed(paths.database, timeout_s))
         deadline = time.monotonic() + timeout_s
         # Opening for writing replays what a killed writer left, and somebody else's file is not ours to touch.
-        _attach(connection, path, read_only=True, deadline=deadline)
+        looks_first = not read_only and paths.remote is None
+        _attach(connection, paths, read_only=read_only or looks_first, deadline=deadline)
         try:
-            version = _version_of_ours(connection, path)
-            if not read_only:
+            version = _version_of_ours(connection, paths)
+            if looks_first:
                 connection.execute("DETACH store")
-                _attach(connection, path, read_only=False, deadline=deadline)
+                _attach(connection, paths, read_only=False, deadline=deadline)
             yield version
         finally:
             # A failed commit may have detached it already, and its error is the one to be told.
@@ -161,10 +180,13 @@ def attached(connection: Connection, path: Path, *, read_only: bool, timeout_s: 
 
 
 @contextmanager
-def transaction(connection: Connection) -> Iterator[None]:
+def transaction(connection: Connection, paths: StorePaths) -> Iterator[None]:
     """All of the block, or nothing of it."""
     connection.execute("BEGIN")
     try:
+        if paths.remote is not None:
+            # Where two write at once, one of them fails here or at its commit.
+            connection.execute("UPDATE store.meta SET written_at = make_timestamp(epoch_us(now()))")
         yield
         connection.execute("COMMIT")
     except DatabaseError:
@@ -183,15 +205,44 @@ def open_database(paths: StorePaths, *, read_only: bool, timeout_s: float) -> It
     """
     with (
         scratch_connection(paths, threads=_READERS_THREADS) as connection,
-        attached(connection, paths.database, read_only=read_only, timeout_s=timeout_s) as version,
+        attached(connection, paths, read_only=read_only, timeout_s=timeout_s) as version,
         used(connection),
+        _one_snapshot(connection, paths),
     ):
         if version < SCHEMA_VERSION:
             raise StoreVersionError(
-                f"store {str(paths.database)!r} must have schema version {SCHEMA_VERSION}; got {version}; an older "
+                f"store {paths.database_name!r} must have schema version {SCHEMA_VERSION}; got {version}; an older "
                 "querygauge made it: let somebody who may write there run querygauge collect --once"
             )
         yield connection
+
+
+@contextmanager
+def has_turn(paths: StorePaths, remote: RemoteStore, timeout_s: float) -> Iterator[bool]:
+    """
+    Whether no other machine writes a remote store for the length of the block; false if one does for too long.
+
+    Raises:
+        StoreError: If nobody can be asked.
+    """
+    _reached.add(remote)
+    with scratch_connection(paths) as connection, ExitStack() as until_over:
+        try:
+            is_ours = until_over.enter_context(lakehouse.has_turn(connection, remote, timeout_s))
+        except DatabaseError as error:
+            raise StoreError(f"store {paths.name!r} could not be locked: {first_line(error)}") from None
+        yield is_ours
+
+
+@contextmanager
+def _one_snapshot(connection: Connection, paths: StorePaths) -> Iterator[None]:
+    """Several questions about the same moment; nobody writes a file as long as it is open anyway."""
+    if paths.remote is None:
+        yield
+        return
+    connection.execute("BEGIN")
+    yield
+    connection.execute("COMMIT")
 
 
 @contextmanager
@@ -211,6 +262,12 @@ def create_database(paths: StorePaths) -> None:
     Raises:
         StoreError: If it cannot be made.
     """
+    if paths.remote is not None:
+        try:
+            with scratch_connection(paths) as connection, made_remote(connection, paths):
+                return
+        except DatabaseError as error:
+            raise StoreError(f"store {paths.name!r} could not be made: {first_line(error)}") from error
     if paths.database.exists():
         return
     try:
@@ -221,9 +278,27 @@ def create_database(paths: StorePaths) -> None:
         # A kill before this line leaves no half-made store behind.
         paths.unfinished.replace(paths.database)
     except OSError as error:
-        raise StoreError(f"store {str(paths.database)!r} could not be made: {error.strerror or error}") from error
+        raise StoreError(f"store {paths.database_name!r} could not be made: {error.strerror or error}") from error
     except DatabaseError as error:
-        raise StoreError(f"store {str(paths.database)!r} could not be made: {first_line(error)}") from error
+        raise StoreError(f"store {paths.database_name!r} could not be made: {first_line(error)}") from error
+
+
+@contextmanager
+def made_remote(connection: Connection, paths: StorePaths) -> Iterator[bool]:
+    """
+    The remote store with its tables, attached as `store` and in use for the length of the block, in one transaction.
+
+    Gives whether the tables are new; those that were there are as they were.
+    """
+    _attach(connection, paths, read_only=False, deadline=time.monotonic())
+    with used(connection):
+        connection.execute("BEGIN")
+        is_new = not connection.execute(_HAS_TABLES).fetchall()
+        if is_new:
+            _make_tables(connection)
+        yield is_new
+        connection.execute("COMMIT")
+    connection.execute("DETACH store")
 
 
 def remove_database(path: Path) -> None:
@@ -243,8 +318,11 @@ def log_of(path: Path) -> Path:
 
 
 def first_line(error: BaseException) -> str:
-    """What an error of DuckDB says, without the statement it quotes."""
-    return str(error).strip().partition("\n")[0]
+    """What an error of DuckDB says, without the statement it quotes, and without secrets."""
+    told = str(error).strip().partition("\n")[0]
+    for remote in _reached:
+        told = remote.without_secrets(told)
+    return told
 
 
 def _make_views(connection: Connection) -> None:
@@ -256,11 +334,15 @@ def _make_views(connection: Connection) -> None:
 def made_database(connection: Connection, path: Path) -> Iterator[None]:
     """A new database at `path` with empty tables, attached as `store` and in use for the length of the block."""
     with attached_new(connection, path):
-        connection.execute(statements("schema.sql"))
-        _make_views(connection)
-        created_at = datetime.now(UTC).replace(tzinfo=None)
-        connection.execute("INSERT INTO meta (schema_version, created_at) VALUES (?, ?)", [SCHEMA_VERSION, created_at])
+        _make_tables(connection)
         yield
+
+
+def _make_tables(connection: Connection) -> None:
+    connection.execute(statements("schema.sql"))
+    _make_views(connection)
+    created_at = datetime.now(UTC).replace(tzinfo=None)
+    connection.execute("INSERT INTO meta (schema_version, created_at) VALUES (?, ?)", [SCHEMA_VERSION, created_at])
 
 
 @contextmanager
@@ -284,7 +366,7 @@ def copied(connection: Connection, paths: StorePaths, *, timeout_s: float) -> No
         remove_database(paths.unfinished)
         if log_of(paths.database).exists():  # it belongs to the old file; whoever writes next takes it in
             return
-        with attached(connection, paths.database, read_only=True, timeout_s=timeout_s):
+        with attached(connection, paths, read_only=True, timeout_s=timeout_s):
             connection.execute(f"ATTACH {quoted(paths.unfinished)} AS fresh (TYPE duckdb)")
             try:
                 connection.execute("COPY FROM DATABASE store TO fresh")
@@ -293,7 +375,24 @@ def copied(connection: Connection, paths: StorePaths, *, timeout_s: float) -> No
             # Nobody writes meanwhile. Who has the old file open goes on reading it.
             paths.unfinished.replace(paths.database)
     except OSError as error:
-        raise StoreError(f"store {str(paths.database)!r} could not be copied: {error.strerror or error}") from error
+        raise StoreError(f"store {paths.database_name!r} could not be copied: {error.strerror or error}") from error
+
+
+def bytes_of(connection: Connection, paths: StorePaths) -> int:
+    """What the attached store takes of the disk, or of where its files are; 0 where that is not told."""
+    if paths.remote is not None:
+        return lakehouse.bytes_in(connection, paths.remote)
+    size = 0
+    for path in (paths.database, Path(f"{paths.database}.wal")):
+        with suppress(FileNotFoundError):
+            size += path.stat().st_size
+    return size
+
+
+def tidy(connection: Connection, paths: StorePaths) -> None:
+    """Makes few large files of the many small ones of an attached remote store; whose turn it is."""
+    if paths.remote is not None:
+        lakehouse.tidy(connection, paths.remote)
 
 
 def migrate(connection: Connection, paths: StorePaths, timeout_s: float) -> None:
@@ -305,15 +404,15 @@ def migrate(connection: Connection, paths: StorePaths, timeout_s: float) -> None
         DatabaseError: If it could not be; the store is as it was.
     """
     with (
-        attached(connection, paths.database, read_only=False, timeout_s=timeout_s) as version,
+        attached(connection, paths, read_only=False, timeout_s=timeout_s) as version,
         used(connection),
-        transaction(connection),
+        transaction(connection, paths),
     ):
         for following in range(version + 1, SCHEMA_VERSION + 1):
             connection.execute(statements(f"migrations/{following}.sql"))
         _make_views(connection)
         connection.execute("UPDATE meta SET schema_version = ?", [SCHEMA_VERSION])
-    log.info("store_migrated", store=str(paths.root), before=version, after=SCHEMA_VERSION)
+    log.info("store_migrated", store=paths.name, before=version, after=SCHEMA_VERSION)
 
 
 def quoted(path: Path) -> str:
@@ -327,7 +426,24 @@ def glob_escaped(path: Path) -> str:
     return "".join(f"[{character}]" if character in "*?[" else character for character in str(path))
 
 
-def _attach(connection: Connection, path: Path, *, read_only: bool, deadline: float) -> None:
+def _attach(connection: Connection, paths: StorePaths, *, read_only: bool, deadline: float) -> None:
+    if paths.remote is None:
+        _attach_file(connection, paths.database, read_only=read_only, deadline=deadline)
+        return
+    _reached.add(paths.remote)
+    try:
+        lakehouse.attach_remote(connection, paths.remote, read_only=read_only)
+    except DatabaseError as error:
+        # Its own text has the password, and a traceback would show it.
+        reason = first_line(error)
+        if _NO_LAKE in reason:
+            raise StoreAbsentError(
+                f"store {paths.name!r} does not exist; instrument an application and let it run"
+            ) from None
+        raise StoreError(f"store {paths.name!r} could not be opened: {reason}") from None
+
+
+def _attach_file(connection: Connection, path: Path, *, read_only: bool, deadline: float) -> None:
     mode = ", READ_ONLY" if read_only else ""
     pause = _FIRST_PAUSE_S
     while True:
@@ -346,6 +462,13 @@ def _attach(connection: Connection, path: Path, *, read_only: bool, deadline: fl
         pause = min(2 * pause, _LONGEST_PAUSE_S)
 
 
+def _unreadable(connection: Connection, paths: StorePaths, error: DatabaseError) -> StoreError:
+    if paths.remote is not None and connection.execute(_HAS_TABLES).fetchall():
+        return StoreError(f"store {paths.name!r} could not be read: {first_line(error)}")
+    kind = StoreError if paths.remote is None else StoreAbsentError
+    return kind(f"store must be a database that querygauge made; got {paths.database_name!r}, which is not")
+
+
 def _unusable(path: Path, reason: str) -> StoreError:
     if not path.exists():
         return StoreError(f"store {str(path)!r} does not exist; instrument an application, or name another store")
@@ -354,15 +477,15 @@ def _unusable(path: Path, reason: str) -> StoreError:
     return StoreError(f"store {str(path)!r} could not be opened: {reason}")
 
 
-def _version_of_ours(connection: Connection, path: Path) -> int:
+def _version_of_ours(connection: Connection, paths: StorePaths) -> int:
     try:
         row = connection.execute("SELECT max(schema_version) FROM store.meta").fetchone()
     except DatabaseError as error:
-        raise StoreError(f"store must be a database that querygauge made; got {str(path)!r}, which is not") from error
+        raise _unreadable(connection, paths, error) from error
     version = row[0] if row else None
     if not isinstance(version, int) or version > SCHEMA_VERSION:
         raise StoreVersionError(
-            f"store {str(path)!r} must have schema version {SCHEMA_VERSION} or older; got {version}; "
+            f"store {paths.database_name!r} must have schema version {SCHEMA_VERSION} or older; got {version}; "
             "a newer querygauge made it: upgrade this one"
         )
     return version

@@ -10,7 +10,7 @@ Deliberately not here: when to fold, and what happens to rows that grow old.
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -22,6 +22,7 @@ from querygauge.storage.database import (
     SCHEMA_VERSION,
     Connection,
     DatabaseError,
+    StoreAbsentError,
     StoreBusyError,
     attached,
     create_database,
@@ -49,6 +50,7 @@ _BATCH_FILES: Final = 500
 # A name is of use while its file can be found. A removal that had not reached the disk before a power cut is undone by
 # it, seconds later at most.
 _NAMES_KEPT: Final = timedelta(hours=1)
+_FOLDED: Final = "SELECT name FROM store.folded_files WHERE name IN (SELECT unnest(?::VARCHAR[]))"
 # A writer renames its temporary file within milliseconds, and a query ends within minutes; a file so old, or
 # from so far ahead, belongs to a process that was killed.
 _ABANDONED_S: Final = 3600.0
@@ -108,7 +110,8 @@ def fold(
     with elected(paths, lock_timeout_s) as is_elected:
         if not is_elected:
             return FoldResult(is_busy=True)
-        create_database(paths)
+        if paths.remote is None:  # that of a remote one is made when it turns out not to be there
+            create_database(paths)
         return _Fold(paths, database_timeout_s).run()
 
 
@@ -130,16 +133,16 @@ class _Fold:
             try:
                 self._fold_all(connection, waiting_files(self._paths))
             except StoreBusyError as error:
-                log.warning("store_busy", store=str(self._paths.root), error=str(error))
+                log.warning("store_busy", store=self._paths.name, error=str(error))
                 is_busy = True
             except DatabaseError as error:
                 raise StoreError(
-                    f"store {str(self._paths.database)!r} could not be written: {first_line(error)}"
+                    f"store {self._paths.database_name!r} could not be written: {first_line(error)}"
                 ) from error
         return FoldResult(self._files, self._rows, tuple(self._rejected), is_busy, None if is_busy else self._kept)
 
     def _fold_all(self, connection: Connection, waiting: list[Path]) -> None:
-        folded = self._known(connection)
+        folded = self._known(connection, [path.name for path in waiting])
         # A killed fold committed them and could not remove them.
         _remove(path for path in waiting if path.name in folded)
         fresh = [path for path in waiting if path.name not in folded]
@@ -152,14 +155,17 @@ class _Fold:
                 for found in sound:
                     self._fold_alone(connection, found)
 
-    def _known(self, connection: Connection) -> set[str]:
-        """Names of the folded files; notes what else the fold has to know of the store, and brings an older one up."""
-        with attached(connection, self._paths.database, read_only=True, timeout_s=self._timeout_s) as version:
-            if version == SCHEMA_VERSION:
-                self._kept = kept(connection)
-                return {row[0] for row in connection.execute("SELECT name FROM store.folded_files").fetchall()}
-        migrate(connection, self._paths, self._timeout_s)
-        return self._known(connection)
+    def _known(self, connection: Connection, names: list[str]) -> set[str]:
+        """Those of the names that are of folded files; notes what a fold has to know, and brings an older store up."""
+        try:
+            with attached(connection, self._paths, read_only=True, timeout_s=self._timeout_s) as version:
+                if version == SCHEMA_VERSION:
+                    self._kept = kept(connection)
+                    return {row[0] for row in connection.execute(_FOLDED, [names]).fetchall()}
+            migrate(connection, self._paths, self._timeout_s)
+        except StoreAbsentError:
+            create_database(self._paths)
+        return self._known(connection, names)
 
     def _if_sound(self, path: Path) -> "_SpoolFile | None":
         """A file and what it holds; None if it is of no use, or gone."""
@@ -210,10 +216,11 @@ class _Fold:
         filled = {row[0] for row in connection.execute(_FILLED).fetchall()}
         appended = [f"INSERT INTO store.{name} BY NAME FROM memory.new_{name};" for name in _APPENDED if name in filled]
         folded_at = datetime.now(UTC).replace(tzinfo=None)
-        forgotten = folded_at - _NAMES_KEPT
+        forgotten, spool = folded_at - _NAMES_KEPT, self._paths.spool_id()
         with (
-            attached(connection, self._paths.database, read_only=False, timeout_s=self._timeout_s),
-            transaction(connection),
+            self._no_content_error(),
+            attached(connection, self._paths, read_only=False, timeout_s=self._timeout_s),
+            transaction(connection, self._paths),
         ):
             connection.execute("".join(appended) + statements("insert.sql"))
             if "running" in filled:
@@ -223,11 +230,22 @@ class _Fold:
             for period in changed:
                 connection.execute("INSERT INTO store.pending_rollups VALUES (?, ?)", period)
             connection.execute(
-                "DELETE FROM store.folded_files WHERE folded_at < ? AND name NOT IN (SELECT unnest(?))",
-                [forgotten, waiting],
+                "DELETE FROM store.folded_files "
+                "WHERE folded_at < ? AND spool IS NOT DISTINCT FROM ? AND name NOT IN (SELECT unnest(?))",
+                [forgotten, spool, waiting],
             )
-            connection.execute("INSERT INTO store.folded_files SELECT unnest(?), ?", [names, folded_at])
+            connection.execute("INSERT INTO store.folded_files SELECT unnest(?), ?, ?", [names, folded_at, spool])
         self._kept = self._kept._replace(pending=self._kept.pending | changed)
+
+    @contextmanager
+    def _no_content_error(self) -> Iterator[None]:
+        """A network that fails must not look like rows that are wrong, for which their files are set aside."""
+        try:
+            yield
+        except CONTENT_ERRORS as error:
+            if self._paths.remote is None:
+                raise
+            raise StoreError(f"store {self._paths.name!r} could not be written: {first_line(error)}") from error
 
     def _reject(self, path: Path, reason: str) -> None:
         aside = self._paths.rejected / path.name

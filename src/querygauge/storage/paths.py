@@ -5,13 +5,15 @@ Deliberately not here: what is in them.
 """
 
 import os
+import secrets
 from itertools import count
 from pathlib import Path
 from typing import Final
 
 from querygauge.errors import StoreError
+from querygauge.remote import RemoteStore, is_remote
 
-__all__ = ["StorePaths", "free_path", "reach_disk"]
+__all__ = ["Location", "StorePaths", "free_path", "paths_of", "reach_disk"]
 
 _HIDE_FROM_GIT = "# Statistics of one machine; nothing to commit.\n*\n"
 
@@ -21,16 +23,28 @@ class StorePaths:
     The files of one store.
 
     Attributes:
-        root: Directory of the store, absolute.
+        root: Directory of the store, absolute; of a remote one, directory of what this machine keeps of it.
+        remote: Where the tables are if they are not in that directory.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, remote: RemoteStore | None = None) -> None:
         # A host may change its working directory after it was instrumented; the store must not move with it.
         self.root: Final = Path(root).absolute()
+        self.remote: Final = remote
+
+    @property
+    def name(self) -> str:
+        """What the store is called in messages, without secrets."""
+        return str(self.root) if self.remote is None else self.remote.shown
+
+    @property
+    def database_name(self) -> str:
+        """What its database is called in messages, without secrets."""
+        return str(self.database) if self.remote is None else self.remote.shown
 
     @property
     def database(self) -> Path:
-        """The DuckDB file."""
+        """The DuckDB file; a remote store has none."""
         return self.root / "querygauge.duckdb"
 
     @property
@@ -103,6 +117,25 @@ class StorePaths:
         """The rows that a fold is just reading; absent at rest."""
         return self.root / "folding.ndjson"
 
+    def spool_id(self) -> str | None:
+        """
+        What tells this machine's spool from others that go to the same remote store; None if there are no others.
+
+        Raises:
+            StoreError: If it cannot be kept.
+        """
+        if self.remote is None:
+            return None
+        path = self.root / "spool.id"
+        try:
+            if not path.exists():
+                unfinished = path.with_suffix(".new")
+                unfinished.write_text(secrets.token_hex(16), encoding="utf-8")
+                unfinished.replace(path)
+            return path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise StoreError(f"{str(path)!r} could not be written: {error.strerror or error}") from error
+
     def create(self) -> None:
         """
         Makes the directories that are missing; one we make is hidden from git.
@@ -120,6 +153,29 @@ class StorePaths:
             self.rejected.mkdir(exist_ok=True)
         except OSError as error:
             raise StoreError(f"store {str(self.root)!r} could not be made: {error.strerror or error}") from error
+
+
+Location = str | os.PathLike[str] | RemoteStore | StorePaths
+"""Where a store is: a directory, `ducklake:postgres:…` or `md:…`."""
+
+
+def paths_of(location: Location, spool: Path, data_path: str | None = None) -> StorePaths:
+    """
+    The store at a location.
+
+    Args:
+        location: Where it is.
+        spool: Directory of what this machine keeps of a remote store.
+        data_path: Where a DuckLake keeps its files; needed to make one.
+
+    Raises:
+        SettingsError: If it is no location of a store.
+    """
+    if isinstance(location, StorePaths):
+        return location
+    if isinstance(location, str) and is_remote(location):
+        location = RemoteStore.of(location, data_path)
+    return StorePaths(spool, location) if isinstance(location, RemoteStore) else StorePaths(Path(location))
 
 
 def free_path(path: Path) -> Path:

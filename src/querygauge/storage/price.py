@@ -25,8 +25,8 @@ def keep_price(paths: StorePaths, price_per_hour: float) -> None:
         try:
             with (
                 scratch_connection(paths) as connection,
-                attached(connection, paths.database, read_only=False, timeout_s=_DATABASE_TIMEOUT_S),
+                attached(connection, paths, read_only=False, timeout_s=_DATABASE_TIMEOUT_S),
             ):
                 connection.execute("UPDATE store.meta SET price_per_hour = ?", [price_per_hour])
         except DatabaseError as error:
-            raise StoreError(f"store {str(paths.database)!r} could not be written: {first_line(error)}") from error
+            raise StoreError(f"store {paths.database_name!r} could not be written: {first_line(error)}") from error

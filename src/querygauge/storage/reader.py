@@ -36,6 +36,7 @@ from querygauge.storage.rows import (
     slow_query_of,
     utc,
 )
+from querygauge.storage.spool import waiting_files
 from querygauge.values import (
     PoolWindow,
     ProcessRunning,
@@ -74,15 +75,21 @@ class ProcessState:
 
 
 def _fold_first(paths: StorePaths, timeout_s: float) -> FoldResult:
+    if paths.remote is not None and not waiting_files(paths):
+        return FoldResult()
     # Without a database there is nothing to read as it is, so whoever makes it is waited for.
-    lock_timeout_s = _LOCK_TIMEOUT_S if paths.database.exists() else timeout_s
+    lock_timeout_s = _LOCK_TIMEOUT_S if _may_exist(paths) else timeout_s
     try:
         return fold(paths, lock_timeout_s=lock_timeout_s, database_timeout_s=min(timeout_s, _LOCK_TIMEOUT_S))
     except StoreError as error:
-        if not paths.database.exists():
+        if not _may_exist(paths):
             raise
-        log.warning("spool_not_folded", store=str(paths.root), error=str(error))
+        log.warning("spool_not_folded", store=paths.name, error=str(error))
         return FoldResult()
+
+
+def _may_exist(paths: StorePaths) -> bool:
+    return paths.remote is not None or paths.database.exists()
 
 
 class Reader:
@@ -98,7 +105,7 @@ class Reader:
         self.folded = _fold_first(paths, timeout_s)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({str(self.paths.root)!r})"
+        return f"{type(self).__name__}({self.paths.name!r})"
 
     def fold(self) -> FoldResult:
         """Folds what waits in the spool now; for readers that stay, such as a live table."""
@@ -239,4 +246,4 @@ class Reader:
             with open_database(self.paths, read_only=True, timeout_s=self._timeout_s) as connection:
                 yield connection
         except DatabaseError as error:
-            raise StoreError(f"store {str(self.paths.database)!r} could not be read: {first_line(error)}") from error
+            raise StoreError(f"store {self.paths.database_name!r} could not be read: {first_line(error)}") from error

@@ -30,6 +30,7 @@ from querygauge.storage.database import (
     Connection,
     log_of,
     made_database,
+    made_remote,
     migrate,
     quoted,
     remove_database,
@@ -74,16 +75,31 @@ def restore(
     paths.create()
     with elected(paths, lock_timeout_s) as is_elected:
         if not is_elected:
-            raise StoreError(f"store {str(paths.root)!r} is being changed by somebody else; try again in a moment")
-        if paths.database.exists() and not replace:
+            raise StoreError(f"store {paths.name!r} is being changed by somebody else; try again in a moment")
+        if paths.remote is None and paths.database.exists() and not replace:
             raise StoreError(
                 f"store {str(paths.root)!r} has a database; restore into another directory, or replace it (--replace), "
                 "which puts it aside"
             )
         verified = verify(backup, on_step=on_step)
-        with told_as_ours(f"the backup {str(backup)!r} could not be restored to {str(paths.root)!r}"):
-            _restored(backup, manifest, paths, on_step or tell_nobody)
+        with told_as_ours(f"the backup {str(backup)!r} could not be restored to {paths.name!r}"):
+            restored = _restored if paths.remote is None else _restored_remote
+            restored(backup, manifest, paths, on_step or tell_nobody)
     return verified
+
+
+def _restored_remote(backup: Path, manifest: Manifest, paths: StorePaths, tell: Tell) -> None:
+    if manifest.schema_version != SCHEMA_VERSION:
+        raise StoreError(
+            f"the backup {str(backup)!r} must have schema version {SCHEMA_VERSION} to become a remote store; got "
+            f"{manifest.schema_version}: restore it into a directory, and take a backup of that"
+        )
+    with scratch_connection(paths) as connection, made_remote(connection, paths) as is_new:
+        if not is_new:
+            raise StoreError(
+                f"store {paths.name!r} has tables; restore into another one, whose catalog and data_path are empty"
+            )
+        _fill(connection, {table.name: parquet(backup / f"{table.name}.parquet") for table in manifest.tables}, tell)
 
 
 def _restored(backup: Path, manifest: Manifest, paths: StorePaths, tell: Tell) -> None:
@@ -92,7 +108,8 @@ def _restored(backup: Path, manifest: Manifest, paths: StorePaths, tell: Tell) -
     try:
         with scratch_connection(paths) as connection:
             if manifest.schema_version == SCHEMA_VERSION:
-                _fill(connection, paths.unfinished, files, tell)
+                with made_database(connection, paths.unfinished):
+                    _fill(connection, files, tell)
             else:
                 _bring_up(connection, paths.unfinished, files, paths, tell)
         if paths.database.exists():
@@ -104,18 +121,17 @@ def _restored(backup: Path, manifest: Manifest, paths: StorePaths, tell: Tell) -
         remove_database(paths.unfinished)
 
 
-def _fill(connection: Connection, path: Path, sources: dict[str, str], tell: Tell) -> None:
-    """Makes a database of this version, with the rows of each source; what they add up to is compared."""
-    with made_database(connection, path):
-        connection.execute("DELETE FROM meta")  # that of the backup takes its place
-        for number, (name, source) in enumerate(sources.items()):
-            tell(f"restoring {name}", number, len(sources))
-            connection.execute(f'INSERT INTO store."{name}" BY NAME SELECT * FROM {source}')  # noqa: S608  # our own names
-            described = connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()  # noqa: S608  # our own names
-            columns = ", ".join(f'"{column[0]}"' for column in described)
-            stored = content(connection, f'(SELECT {columns} FROM store."{name}")')  # noqa: S608  # our own names
-            if stored != (expected := content(connection, source)):
-                raise StoreError(f"table {name} must have {expected[0]} rows as they were; got {stored[0]} that differ")
+def _fill(connection: Connection, sources: dict[str, str], tell: Tell) -> None:
+    """The rows of each source into the new tables of `store`; what they add up to is compared."""
+    connection.execute("DELETE FROM meta")  # that of the backup takes its place
+    for number, (name, source) in enumerate(sources.items()):
+        tell(f"restoring {name}", number, len(sources))
+        connection.execute(f'INSERT INTO store."{name}" BY NAME SELECT * FROM {source}')  # noqa: S608  # our own names
+        described = connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()  # noqa: S608  # our own names
+        columns = ", ".join(f'"{column[0]}"' for column in described)
+        stored = content(connection, f'(SELECT {columns} FROM store."{name}")')  # noqa: S608  # our own names
+        if stored != (expected := content(connection, source)):
+            raise StoreError(f"table {name} must have {expected[0]} rows as they were; got {stored[0]} that differ")
 
 
 def _bring_up(connection: Connection, path: Path, files: dict[str, str], paths: StorePaths, tell: Tell) -> None:
@@ -134,7 +150,8 @@ def _bring_up(connection: Connection, path: Path, files: dict[str, str], paths: 
         names = connection.execute(
             "SELECT table_name FROM duckdb_tables() WHERE database_name = 'older' ORDER BY table_name"
         ).fetchall()
-        _fill(connection, path, {name: f'older."{name}"' for (name,) in names}, tell)
+        with made_database(connection, path):
+            _fill(connection, {name: f'older."{name}"' for (name,) in names}, tell)
         connection.execute("DETACH older")
     finally:
         shutil.rmtree(older.root, ignore_errors=True)

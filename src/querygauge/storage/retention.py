@@ -20,10 +20,12 @@ from querygauge.storage.database import (
     Connection,
     DatabaseError,
     attached,
+    bytes_of,
     copied,
     first_line,
     quoted,
     scratch_connection,
+    tidy,
     transaction,
 )
 from querygauge.storage.election import elected
@@ -132,15 +134,14 @@ def retain(
             return Retained(is_busy=True)
         try:
             with scratch_connection(paths) as connection:
-                retained = _Retention(connection, paths, database_timeout_s, on_step).run(limits, now)
-                while _is_too_large(paths, limits) and (tighter := limits.tighter()) is not None:
+                retention = _Retention(connection, paths, database_timeout_s, on_step)
+                retained = retention.run(limits, now)
+                while retention.is_too_large(limits) and (tighter := limits.tighter()) is not None:
                     limits = tighter
-                    retained = retained.and_then(
-                        _Retention(connection, paths, database_timeout_s, on_step).run(limits, now)
-                    )
+                    retained = retained.and_then(retention.run(limits, now))
                 return retained
         except DatabaseError as error:
-            raise StoreError(f"store {str(paths.database)!r} could not be written: {first_line(error)}") from error
+            raise StoreError(f"store {paths.database_name!r} could not be written: {first_line(error)}") from error
 
 
 class _Retention:
@@ -159,9 +160,9 @@ class _Retention:
         self._on_step = on_step or (lambda _: None)
 
     def run(self, limits: Limits, now: datetime) -> Retained:
-        moment, before = now.astimezone(UTC).replace(tzinfo=None), self._paths.database.stat().st_size
-        with attached(self._connection, self._paths.database, read_only=True, timeout_s=self._timeout_s):
-            known = kept(self._connection)
+        moment = now.astimezone(UTC).replace(tzinfo=None)
+        with attached(self._connection, self._paths, read_only=True, timeout_s=self._timeout_s):
+            before, known = bytes_of(self._connection, self._paths), kept(self._connection)
             steps = _steps(known, limits, moment)
             counts = {step.table: self._count(step) for step in steps}
             days = self._days(steps)
@@ -169,9 +170,17 @@ class _Retention:
         archived = self._archived(steps[1]) if limits.has_archive and counts[steps[1].table] else 0
         self._drop(steps, moment, limits)
         _end_archive(self._paths, steps[1].end)
-        self._compact(is_needed=_is_too_large(self._paths, limits))
-        freed = max(0, before - self._paths.database.stat().st_size)
+        self._compact(is_needed=self.is_too_large(limits))
+        freed = max(0, before - self._size())
         return Retained(archived, sum(counts.values()), days, freed)
+
+    def is_too_large(self, limits: Limits) -> bool:
+        """Whether the database has more than it may."""
+        return bool(limits.max_mb) and self._size() > limits.max_mb * _BYTES_PER_MB
+
+    def _size(self) -> int:
+        with attached(self._connection, self._paths, read_only=True, timeout_s=self._timeout_s):
+            return bytes_of(self._connection, self._paths)
 
     def _count(self, step: _Step) -> int:
         found = self._connection.execute(
@@ -200,7 +209,7 @@ class _Retention:
         totals = f'count(*), sum(executions), sum(total_ns), min("{step.column}"), max("{step.column}")'
         with _archiving(self._paths):
             folder.mkdir(exist_ok=True)
-            with attached(self._connection, self._paths.database, read_only=True, timeout_s=self._timeout_s):
+            with attached(self._connection, self._paths, read_only=True, timeout_s=self._timeout_s):
                 leaving, chosen = f"FROM store.{step.table} WHERE {step.condition}", {"end": step.end}
                 ((count, *sums, first, last),) = self._connection.execute(
                     f"SELECT {totals} {leaving}", chosen
@@ -223,8 +232,8 @@ class _Retention:
     def _drop(self, steps: tuple[_Step, ...], moment: datetime, limits: Limits) -> None:
         minutes, hours, oldest = steps[0].end, steps[1].end, moment - timedelta(days=limits.daily_days)
         with (
-            attached(self._connection, self._paths.database, read_only=False, timeout_s=self._timeout_s),
-            transaction(self._connection),
+            attached(self._connection, self._paths, read_only=False, timeout_s=self._timeout_s),
+            transaction(self._connection, self._paths),
         ):
             for step in steps:
                 self._on_step(f"dropping from {step.table}")
@@ -236,12 +245,20 @@ class _Retention:
             self._connection.execute("DELETE FROM store.processes WHERE last_at < ?", [hours])
             self._connection.execute("DELETE FROM store.running WHERE seen_at < ?", [hours])
             self._connection.execute(
+                "DELETE FROM store.folded_files WHERE folded_at < ? AND spool IS NOT NULL", [hours]
+            )
+            self._connection.execute(
                 "UPDATE store.meta SET minutes_since = ?, hours_since = ?, retained_at = ?",
                 [minutes, hours, moment],
             )
 
     def _compact(self, *, is_needed: bool) -> None:
-        with attached(self._connection, self._paths.database, read_only=True, timeout_s=self._timeout_s):
+        if self._paths.remote is not None:
+            self._on_step("merging its files")
+            with attached(self._connection, self._paths, read_only=False, timeout_s=self._timeout_s):
+                tidy(self._connection, self._paths)
+            return
+        with attached(self._connection, self._paths, read_only=True, timeout_s=self._timeout_s):
             found = self._connection.execute(
                 "SELECT block_size, used_blocks, free_blocks FROM pragma_database_size() WHERE database_name = 'store'"
             ).fetchone()
@@ -282,10 +299,6 @@ def _archiving(paths: StorePaths) -> Iterator[None]:
         raise StoreError(
             f"the archive {str(paths.archive)!r} could not be written: {error.strerror or error}"
         ) from error
-
-
-def _is_too_large(paths: StorePaths, limits: Limits) -> bool:
-    return bool(limits.max_mb) and paths.database.stat().st_size > limits.max_mb * _BYTES_PER_MB
 
 
 def _steps(known: Kept, limits: Limits, moment: datetime) -> tuple[_Step, ...]:

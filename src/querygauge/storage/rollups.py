@@ -19,6 +19,7 @@ from querygauge.storage.database import (
     first_line,
     scratch_connection,
     statements,
+    tidy,
     transaction,
 )
 from querygauge.storage.election import elected
@@ -158,14 +159,17 @@ def roll_up(
                         break
                     _written(connection, paths, period, database_timeout_s)
                     count += 1
+                if count and paths.remote is not None:
+                    with attached(connection, paths, read_only=False, timeout_s=database_timeout_s):
+                        tidy(connection, paths)
         except DatabaseError as error:
-            raise StoreError(f"store {str(paths.database)!r} could not be written: {first_line(error)}") from error
+            raise StoreError(f"store {paths.database_name!r} could not be written: {first_line(error)}") from error
     return count
 
 
 def _prepared(connection: Connection, paths: StorePaths, moment: datetime, timeout_s: float) -> Period | None:
     """The first period that is due, its rows in `memory.rolled`; None if none is."""
-    with attached(connection, paths.database, read_only=True, timeout_s=timeout_s):
+    with attached(connection, paths, read_only=True, timeout_s=timeout_s):
         period = kept(connection).due(moment)
         if period is None:
             return None
@@ -185,7 +189,7 @@ def _prepared(connection: Connection, paths: StorePaths, moment: datetime, timeo
 
 def _written(connection: Connection, paths: StorePaths, period: Period, timeout_s: float) -> None:
     tier, chosen = _TIERS[period.tier], {"begin": period.begin}
-    with attached(connection, paths.database, read_only=False, timeout_s=timeout_s), transaction(connection):
+    with attached(connection, paths, read_only=False, timeout_s=timeout_s), transaction(connection, paths):
         connection.execute(f'DELETE FROM store.{tier.table} WHERE "{period.tier}" = $begin', chosen)  # noqa: S608
         connection.execute(
             f"INSERT INTO store.{tier.table} BY NAME "  # noqa: S608  # built of constants

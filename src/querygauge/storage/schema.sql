@@ -12,7 +12,8 @@ CREATE TABLE meta (
     minutes_since TIMESTAMP,            -- rows by minute before that were dropped for their age; NULL if none were
     hours_since TIMESTAMP,              -- and rows by hour
     retained_at TIMESTAMP,              -- up to when it was last looked for what has grown old
-    price_per_hour DOUBLE               -- of database time, as the collector was last given it; NULL before that
+    price_per_hour DOUBLE,              -- of database time, as the collector was last given it; NULL before that
+    written_at TIMESTAMP                -- when a remote store was last written
 );
 
 -- One row per pattern ever seen.
@@ -275,5 +276,6 @@ CREATE TABLE running (
 -- and the removal of the files leaves them, and the next one must not count them again.
 CREATE TABLE folded_files (
     name VARCHAR NOT NULL,              -- name of the file in the spool
-    folded_at TIMESTAMP NOT NULL        -- when it was folded
+    folded_at TIMESTAMP NOT NULL,       -- when it was folded
+    spool VARCHAR                       -- whose spool it was in: an id that each machine of a remote store has
 );

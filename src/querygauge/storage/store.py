@@ -126,8 +126,8 @@ class Store(Reader):
         """What one side of a comparison is called, and its statistics."""
         self._check(service)
         if span is None:
-            return f"{self.paths.root}, everything", self.query_stats(service=service)
-        return f"{self.paths.root}, {span}", self.query_stats(span.since, span.until, service)
+            return f"{self.paths.name}, everything", self.query_stats(service=service)
+        return f"{self.paths.name}, {span}", self.query_stats(span.since, span.until, service)
 
     def cost(
         self, range_: Range = "30d", *, service: str | None = None, price_per_hour: float | None = None
@@ -182,7 +182,7 @@ class Store(Reader):
 
     def _check(self, service: str | None) -> None:
         if service is not None and service not in (known := self.services()):
-            root, names = str(self.paths.root), ", ".join(known) or "none yet"
+            root, names = self.paths.name, ", ".join(known) or "none yet"
             raise StoreError(f"no service {service!r} in store {root!r}; it knows {names}")
 
     @contextmanager

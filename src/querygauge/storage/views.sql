@@ -75,14 +75,15 @@ parts AS (
 )
 FROM parts;
 
--- Numbers of a span by `key`, a struct of what `h`, a row of query_history, or `p`, its pattern, has; NULL chooses
--- nothing. Percentiles come from adding up buckets: by nearest rank, at most 1.09 % off, 2.2 % where days serve, and
+-- Numbers of a span by `key`, a struct of what `h`, a row of query_history, or `p`, its pattern, has; an empty text
+-- chooses nothing, and is the default, as DuckLake keeps one of NULL as the text 'NULL'. Percentiles come from adding up
+-- buckets: by nearest rank, at most 1.09 % off, 2.2 % where days serve, and
 -- exact where the shortest or the longest is asked for.
-CREATE OR REPLACE MACRO history_by(key, since, until, daily, pattern := NULL, service := NULL) AS TABLE
+CREATE OR REPLACE MACRO history_by(key, since, until, daily, pattern := '', service := '') AS TABLE
 WITH chosen AS (
     SELECT key AS place, h.*
     FROM query_history(since, until, daily) AS h LEFT JOIN patterns AS p ON p.pattern_id = h.pattern_id
-    WHERE (pattern IS NULL OR h.pattern_id = pattern) AND (service IS NULL OR h.service = service)
+    WHERE (coalesce(pattern, '') = '' OR h.pattern_id = pattern) AND (coalesce(service, '') = '' OR h.service = service)
 ),
 scales AS (
     SELECT coalesce(min(scale), 5) AS coarsest FROM chosen
@@ -130,7 +131,7 @@ SELECT
 FROM sums JOIN found USING (place), scales;
 
 -- By pattern: executions by how they ended, slow ones, milliseconds in all, and 50th, 95th and 99th percentile.
-CREATE OR REPLACE MACRO pattern_quantiles(since, until, service := NULL) AS TABLE
+CREATE OR REPLACE MACRO pattern_quantiles(since, until, service := '') AS TABLE
 SELECT q.*, p.summary, p.text
 FROM history_by(
     {'pattern_id': h.pattern_id}, since, until, until::TIMESTAMP - since::TIMESTAMP > INTERVAL 45 DAY, service := service
@@ -139,7 +140,7 @@ JOIN patterns AS p USING (pattern_id)
 ORDER BY total_ms DESC;
 
 -- The same by time, as of the start of each `width`, of all patterns or one.
-CREATE OR REPLACE MACRO quantiles_over_time(since, until, width := '1 hour', pattern := NULL, service := NULL) AS TABLE
+CREATE OR REPLACE MACRO quantiles_over_time(since, until, width := '1 hour', pattern := '', service := '') AS TABLE
 FROM history_by(
     {'at': time_bucket(width::INTERVAL, h."at")}, since, until,
     CASE WHEN width::INTERVAL >= INTERVAL 1 HOUR THEN width::INTERVAL >= INTERVAL 1 DAY END,

@@ -12,8 +12,7 @@ import typer
 
 from querygauge.errors import StoreError
 from querygauge.rendering.formats import number
-from querygauge.storage.paths import StorePaths
-from querygauge.surfaces.options import Store, store_directory
+from querygauge.surfaces.options import Store, store_paths
 from querygauge.surfaces.progress import progress
 
 if TYPE_CHECKING:
@@ -41,11 +40,11 @@ def backup(
     from querygauge.storage.backup import back_up
     from querygauge.storage.opening import open_store
 
-    paths = open_store(store_directory(store)).paths
+    paths = open_store(store_paths(store)).paths
     with progress() as tell:
         taken = back_up(paths, folder, keep=keep, on_step=tell)
     if taken is None:
-        raise StoreError(f"store {str(paths.root)!r} is being changed by somebody else; try again in a moment")
+        raise StoreError(f"store {paths.name!r} is being changed by somebody else; try again in a moment")
     _print(taken, "backed up", as_json=as_json)
 
 
@@ -77,14 +76,14 @@ def restore_backup(
     from querygauge.storage.restore import restore
 
     with progress() as tell:
-        restored = restore(path, StorePaths(store_directory(store)), replace=replace, on_step=tell)
+        restored = restore(path, store_paths(store), replace=replace, on_step=tell)
     _print(restored, "restored", as_json=as_json)
 
 
-def _newest(store: Path | None) -> Path:
+def _newest(store: str | None) -> Path:
     from querygauge.storage.backup_files import backups_in
 
-    folder = StorePaths(store_directory(store)).backups
+    folder = store_paths(store).backups
     found = backups_in(folder)
     if not found:
         raise StoreError(f"there is no backup in {str(folder)!r}; take one with querygauge store backup, or name one")

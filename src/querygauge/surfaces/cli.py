@@ -30,7 +30,7 @@ from querygauge.surfaces.cost_command import cost
 from querygauge.surfaces.doctor_command import doctor
 from querygauge.surfaces.errors_command import errors
 from querygauge.surfaces.metrics_command import metrics
-from querygauge.surfaces.options import Format, Scope, Service, Since, Store, store_directory
+from querygauge.surfaces.options import Format, Scope, Service, Since, Store, store_paths
 from querygauge.surfaces.program import command_line
 from querygauge.surfaces.quality_command import quality
 from querygauge.surfaces.similar_command import similar
@@ -113,7 +113,7 @@ def report(
     """Print which queries cost most, which repeat, and what to change."""
     from querygauge.surfaces.stored import read_report
 
-    data = read_report(store_directory(store), since, service, scope)
+    data = read_report(store_paths(store), since, service, scope)
     if format is Format.json:
         typer.echo(json.dumps(report_to_dict(data, order_by=order_by or "total_duration"), indent=2))
     elif format is Format.csv:
@@ -138,7 +138,7 @@ def top(
 
     from querygauge.surfaces.top import View, watch
 
-    view = View(store_directory(store), window, service, order_by, limit)
+    view = View(store_paths(store), window, service, order_by, limit)
     with suppress(KeyboardInterrupt):
         watch(view, Console(), interval_s=interval, once=once)
 
@@ -156,7 +156,7 @@ def list_patterns(
     from querygauge.rendering.pattern_page import render_patterns
     from querygauge.surfaces.stored import read_report
 
-    data = read_report(store_directory(store), since, service, scope)
+    data = read_report(store_paths(store), since, service, scope)
     show(render_patterns(ranked(data.stats, order_by), limit=limit, width=page_width()))
 
 
@@ -170,7 +170,7 @@ def show_pattern(
     from querygauge.rendering.pattern_page import render_pattern
     from querygauge.surfaces.stored import read_pattern
 
-    show(render_pattern(read_pattern(store_directory(store), pattern_id, since), width=page_width()))
+    show(render_pattern(read_pattern(store_paths(store), pattern_id, since), width=page_width()))
 
 
 @app.command()
@@ -233,10 +233,12 @@ def collect(
     stop = threading.Event()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signal_number, lambda *_: stop.set())
-    root = store_directory(store)
+    paths = store_paths(store)
     if not once:
-        typer.echo(f"folding what applications flush into {root}; SIGTERM or Ctrl-C ends it")
-    collector.run(root, limits, once=once, stop=stop, on_tick=_print_tick if once else _print_work)
+        typer.echo(f"folding what applications flush into {paths.name}; SIGTERM or Ctrl-C ends it")
+    collector.run(
+        paths.root, limits, remote=paths.remote, once=once, stop=stop, on_tick=_print_tick if once else _print_work
+    )
 
 
 @store_app.command()
@@ -252,7 +254,7 @@ def prune(
     from querygauge.ticks import limits_of
 
     limits = limits_of(load_settings({"archive": True} if archive else {}))
-    run_prune(store_directory(store), limits, as_json=as_json)
+    run_prune(store_paths(store), limits, as_json=as_json)
 
 
 store_app.command("backup")(backup_command.backup)
@@ -270,10 +272,7 @@ def run(
         ),
     ],
     module: Annotated[bool, typer.Option("--module", "-m", help="PROGRAM is a module, as in python -m.")] = False,
-    store: Annotated[
-        Path | None,
-        typer.Option(help="Directory of the store; by default the `store` setting.", show_default=False),
-    ] = None,
+    store: Store = None,
     service: Annotated[
         str | None, typer.Option(help="Name of the application; by default the program's.", show_default=False)
     ] = None,

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 import typer
 
 from querygauge.surfaces.answered import AnswerFormat, print_answer
-from querygauge.surfaces.options import Format, Service, Store, store_directory
+from querygauge.surfaces.options import Format, Service, Store, store_paths
 
 __all__ = ["compare"]
 
@@ -44,7 +44,7 @@ def compare(
     from querygauge.rendering.answers.comparison import COMPARISON_COLUMNS, comparison_rows, render_comparison
     from querygauge.storage.opening import open_store
 
-    answer = open_store(store_directory(store)).compare(
+    answer = open_store(store_paths(store)).compare(
         before,
         after,
         baseline=None if baseline is None else open_store(baseline),

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from querygauge.surfaces.answered import AnswerFormat, print_answer
-from querygauge.surfaces.options import Format, Price, Service, Span, Store, store_directory
+from querygauge.surfaces.options import Format, Price, Service, Span, Store, store_paths
 
 __all__ = ["cost"]
 
@@ -22,7 +22,7 @@ def cost(
     from querygauge.rendering.answers.cost import COST_COLUMNS, cost_rows, render_cost
     from querygauge.storage.opening import open_store
 
-    answer = open_store(store_directory(store)).cost(span, service=service, price_per_hour=price)
+    answer = open_store(store_paths(store)).cost(span, service=service, price_per_hour=price)
     print_answer(
         answer, form, lambda width: render_cost(answer, limit=limit, width=width), COST_COLUMNS, cost_rows(answer)
     )

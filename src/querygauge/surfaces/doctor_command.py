@@ -6,7 +6,7 @@ import typer
 
 from querygauge.errors import StoreError
 from querygauge.surfaces.answered import AnswerFormat, print_answer
-from querygauge.surfaces.options import Format, Store, store_directory
+from querygauge.surfaces.options import Format, Store, store_paths
 
 __all__ = ["doctor"]
 
@@ -25,11 +25,12 @@ def doctor(
     from querygauge.storage.answers.diagnosis import other_stores
     from querygauge.storage.opening import open_store
 
-    root = store_directory(store)
+    paths = store_paths(store)
     try:
-        opened = open_store(root)
+        opened = open_store(paths)
     except StoreError as error:
-        elsewhere = ", ".join(repr(str(path)) for path in other_stores(root))
+        near = () if paths.remote else other_stores(paths.root)
+        elsewhere = ", ".join(repr(str(path)) for path in near)
         raise StoreError(f"{error}; there is one in {elsewhere}") if elsewhere else error from error
     answer = opened.doctor(warn_mb=warn_mb, limit_mb=limit_mb)
     rows = [finding.to_dict() for finding in answer.findings]

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from querygauge.surfaces.answered import AnswerFormat, print_answer
-from querygauge.surfaces.options import Format, Service, Span, Store, store_directory
+from querygauge.surfaces.options import Format, Service, Span, Store, store_paths
 
 __all__ = ["errors"]
 
@@ -21,7 +21,7 @@ def errors(
     from querygauge.rendering.answers.errors import ERROR_COLUMNS, error_rows, render_errors
     from querygauge.storage.opening import open_store
 
-    answer = open_store(store_directory(store)).errors(span, service=service, limit=limit)
+    answer = open_store(store_paths(store)).errors(span, service=service, limit=limit)
     print_answer(
         answer, form, lambda width: render_errors(answer, limit=limit, width=width), ERROR_COLUMNS, error_rows(answer)
     )

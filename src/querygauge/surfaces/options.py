@@ -5,15 +5,15 @@ Comes in: what was typed; goes out: a value. Deliberately not here: any command.
 """
 
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from querygauge.errors import SettingsError
 from querygauge.settings import load_settings
+from querygauge.storage.paths import StorePaths, paths_of
 
-__all__ = ["Format", "Price", "Scope", "Service", "Since", "Span", "Store", "store_directory"]
+__all__ = ["Format", "Price", "Scope", "Service", "Since", "Span", "Store", "store_paths"]
 
 
 class Format(StrEnum):
@@ -25,9 +25,9 @@ class Format(StrEnum):
 
 
 Store = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
-        help="Directory of the store; by default the `store` setting, which is .querygauge unless set otherwise.",
+        help="Directory of the store, or that of many machines; by default the `store` setting, else .querygauge.",
         show_default=False,
     ),
 ]
@@ -51,11 +51,10 @@ Scope = Annotated[
 Service = Annotated[str | None, typer.Option(help="Only this service; by default all of them.", show_default=False)]
 
 
-def store_directory(given: Path | None) -> Path:
+def store_paths(given: str | None) -> StorePaths:
     """The store to read: the one named, else the one the settings of this directory name."""
-    if given is not None:
-        return given
-    configured = load_settings({}).store
-    if configured is None:
+    settings = load_settings({})
+    location = settings.store if given is None else given
+    if location is None:
         raise SettingsError("store is switched off in the settings here; name the directory with --store")
-    return configured
+    return paths_of(location, settings.spool, settings.data_path)

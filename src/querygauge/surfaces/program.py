@@ -15,7 +15,7 @@ __all__ = ["command_line", "program"]
 _NAME: Final = "querygauge"
 
 
-def command_line(command: str, store: Path | None) -> str:
+def command_line(command: str, store: object) -> str:
     """What to type for a command of this program on a store; None is the store of the settings."""
     return f"{program()} {command}" + (f" --store {shlex.quote(str(store))}" if store is not None else "")
 

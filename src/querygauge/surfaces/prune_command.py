@@ -7,14 +7,13 @@ Deliberately not here: what is dropped (`storage.retention`).
 import itertools
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 
 import typer
 
 from querygauge.rendering.formats import number
 from querygauge.storage.limits import Limits
 from querygauge.storage.opening import open_store
-from querygauge.storage.paths import StorePaths
+from querygauge.storage.paths import Location, StorePaths
 from querygauge.storage.retention import STEPS, Retained, retain
 from querygauge.storage.rollups import roll_up
 from querygauge.surfaces.progress import progress
@@ -22,12 +21,12 @@ from querygauge.surfaces.progress import progress
 __all__ = ["run_prune"]
 
 
-def run_prune(root: Path, limits: Limits, *, as_json: bool) -> None:
+def run_prune(store: Location, limits: Limits, *, as_json: bool) -> None:
     """
     Folds what waits, rolls up what is over, drops what is older than its limit, and prints what that was.
 
     Args:
-        root: Directory of the store.
+        store: Where it is.
         limits: For how long what is kept.
         as_json: Whether JSON is printed.
 
@@ -35,7 +34,7 @@ def run_prune(root: Path, limits: Limits, *, as_json: bool) -> None:
         StoreError: If there is no store, or it cannot be written.
     """
     now = datetime.now(UTC)
-    paths = open_store(root).paths
+    paths = open_store(store).paths
     steps = itertools.count(1)
     with progress() as tell:
         tell("rolling up", 0, STEPS + 1)

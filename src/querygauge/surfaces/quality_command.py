@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from querygauge.surfaces.answered import AnswerFormat, print_answer
-from querygauge.surfaces.options import Format, Service, Span, Store, store_directory
+from querygauge.surfaces.options import Format, Service, Span, Store, store_paths
 
 __all__ = ["quality"]
 
@@ -21,7 +21,7 @@ def quality(
     from querygauge.rendering.answers.quality import QUALITY_COLUMNS, quality_rows, render_quality
     from querygauge.storage.opening import open_store
 
-    answer = open_store(store_directory(store)).quality(span, service=service)
+    answer = open_store(store_paths(store)).quality(span, service=service)
     print_answer(
         answer,
         form,

@@ -72,9 +72,13 @@ def environment_of(environment: Mapping[str, str], assignments: Sequence[str], *
     settings = load_settings({}, environment=wanted)
     if not settings.enabled:
         return wanted
-    store = None if settings.store is None else settings.store.absolute()
+    remote, directory = settings.remote, settings.directory
+    store = remote or (None if directory is None else directory.absolute())
     # Processes of one application may have working directories of their own, and have one store.
-    wanted["QUERYGAUGE_STORE"] = "none" if store is None else str(store)
+    wanted["QUERYGAUGE_STORE"] = "none" if store is None else remote.uri if remote else str(store)
+    wanted["QUERYGAUGE_SPOOL"] = str(settings.spool.absolute())
+    if remote and remote.data_path:
+        wanted["QUERYGAUGE_DATA_PATH"] = remote.data_path
     wanted["PYTHONPATH"] = os.pathsep.join(filter(None, [str(_PATH), environment.get("PYTHONPATH")]))
     told = ["", "", ""] if is_quiet else [str(os.getpid()), mkdtemp(prefix="querygauge-run-"), _shown(store)]
     wanted[_RUN] = "\n".join(told)
@@ -91,5 +95,5 @@ def _variable(assignment: str) -> tuple[str, str]:
     return _PREFIX + name.upper(), value
 
 
-def _shown(store: Path | None) -> str:
+def _shown(store: object) -> str:
     return "nothing of it is kept: store is none" if store is None else f"to see more: {command_line('report', store)}"

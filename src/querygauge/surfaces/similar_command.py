@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from querygauge.surfaces.answered import AnswerFormat, print_answer
-from querygauge.surfaces.options import Format, Store, store_directory
+from querygauge.surfaces.options import Format, Store, store_paths
 
 __all__ = ["similar"]
 
@@ -20,5 +20,5 @@ def similar(
     from querygauge.rendering.answers.similarity import SIMILAR_COLUMNS, render_similar, similar_rows
     from querygauge.storage.opening import open_store
 
-    answer = open_store(store_directory(store)).similar(pattern_id, limit=limit)
+    answer = open_store(store_paths(store)).similar(pattern_id, limit=limit)
     print_answer(answer, form, lambda width: render_similar(answer, width=width), SIMILAR_COLUMNS, similar_rows(answer))

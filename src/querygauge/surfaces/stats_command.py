@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from querygauge.surfaces.answered import AnswerFormat, print_answer
-from querygauge.surfaces.options import Format, Service, Span, Store, store_directory
+from querygauge.surfaces.options import Format, Service, Span, Store, store_paths
 
 __all__ = ["stats"]
 
@@ -21,7 +21,7 @@ def stats(
     from querygauge.rendering.answers.execution import STATISTICS_COLUMNS, render_statistics, statistics_rows
     from querygauge.storage.opening import open_store
 
-    answer = open_store(store_directory(store)).execution_statistics(span, service=service, limit=limit)
+    answer = open_store(store_paths(store)).execution_statistics(span, service=service, limit=limit)
     print_answer(
         answer,
         form,

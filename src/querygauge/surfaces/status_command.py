@@ -5,7 +5,7 @@ from typing import Annotated, Final
 import typer
 
 from querygauge.surfaces.answered import AnswerFormat, print_answer
-from querygauge.surfaces.options import Format, Store, store_directory
+from querygauge.surfaces.options import Format, Store, store_paths
 
 __all__ = ["status"]
 
@@ -26,7 +26,7 @@ def status(
     from querygauge.rendering.answers.status import render_status
     from querygauge.storage.opening import open_store
 
-    answer = open_store(store_directory(store)).status(warn_mb=warn_mb, limit_mb=limit_mb)
+    answer = open_store(store_paths(store)).status(warn_mb=warn_mb, limit_mb=limit_mb)
     parts = answer.to_dict()
     row = {**parts, **parts["database"], **parts["executions"], **parts["performance"]}
     row |= {name: "; ".join(parts[name]) for name in ("warnings", "errors")}

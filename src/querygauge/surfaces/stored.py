@@ -7,13 +7,13 @@ SQL, and any layout.
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Final
 
 from querygauge.errors import StoreError
 from querygauge.rendering.pattern_page import PatternData
 from querygauge.rendering.report_data import ReportData
 from querygauge.storage.opening import open_store
+from querygauge.storage.paths import Location
 from querygauge.storage.ranges import parse_range
 from querygauge.storage.reader import ProcessState
 from querygauge.values import OutcomeCounts, QueryStats, ScopeStats, SelfMetrics, by_name
@@ -23,12 +23,12 @@ __all__ = ["read_pattern", "read_report"]
 _NAMED: Final = 10  # scopes that an error names, those with most database time first
 
 
-def read_report(root: Path, since: str, service: str | None, scope: str | None = None) -> ReportData:
+def read_report(location: Location, since: str, service: str | None, scope: str | None = None) -> ReportData:
     """
     The report of a store over a span that ends now.
 
     Args:
-        root: Directory of the store.
+        location: Where the store is.
         since: How far back, such as `24h`.
         service: One service, or None for all of them.
         scope: Name of one scope, or None for everything.
@@ -39,10 +39,12 @@ def read_report(root: Path, since: str, service: str | None, scope: str | None =
     """
     now = datetime.now(UTC)
     started = now - parse_range(since)
-    store = open_store(root)
+    store = open_store(location)
     services = store.services()
     if service is not None and service not in services:
-        raise StoreError(f"no service {service!r} in store {str(root)!r}; it knows {', '.join(services) or 'none yet'}")
+        raise StoreError(
+            f"no service {service!r} in store {store.paths.name!r}; it knows {', '.join(services) or 'none yet'}"
+        )
     stats = store.query_stats(started, service=service, scope=scope)
     scopes = store.scopes(started, service, scope)
     if scope is not None and not scopes:
@@ -69,12 +71,12 @@ def read_report(root: Path, since: str, service: str | None, scope: str | None =
     )
 
 
-def read_pattern(root: Path, prefix: str, since: str) -> PatternData:
+def read_pattern(location: Location, prefix: str, since: str) -> PatternData:
     """
     One query of a store over a span that ends now.
 
     Args:
-        root: Directory of the store.
+        location: Where the store is.
         prefix: The query's id, or its beginning.
         since: How far back, such as `24h`.
 
@@ -83,7 +85,7 @@ def read_pattern(root: Path, prefix: str, since: str) -> PatternData:
         StoreError: If the store cannot be read, or the prefix is not that of one query.
     """
     started = datetime.now(UTC) - parse_range(since)
-    history = open_store(root).pattern(prefix, started)
+    history = open_store(location).pattern(prefix, started)
     return PatternData(
         pattern=history.pattern,
         services=history.services,

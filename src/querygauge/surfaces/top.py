@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Final
 
 import typer
@@ -25,6 +24,7 @@ from querygauge.rendering.running import render_running
 from querygauge.rendering.statements import one_line
 from querygauge.rendering.tables import Column, render_table, visible
 from querygauge.storage.opening import open_store
+from querygauge.storage.paths import Location
 from querygauge.storage.ranges import parse_range
 from querygauge.surfaces.console import page_width
 from querygauge.values import OutcomeCounts, ProcessRunning, QueryStats, RunningQuery
@@ -151,14 +151,14 @@ class View:
     What to look at.
 
     Attributes:
-        store: Directory of the store.
+        store: Where it is.
         window: How far back, such as `5m`; minutes are whole, because the store keeps them so.
         service: The service to show; None is all of them.
         order_by: One of `ranking.ORDERS`.
         limit: Queries at most.
     """
 
-    store: Path
+    store: Location
     window: str
     service: str | None
     order_by: str

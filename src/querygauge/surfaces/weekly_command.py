@@ -11,7 +11,7 @@ from querygauge.rendering.formats import number
 from querygauge.settings import load_settings
 from querygauge.storage.paths import StorePaths
 from querygauge.surfaces.answered import AnswerFormat, print_answer
-from querygauge.surfaces.options import Format, Store, store_directory
+from querygauge.surfaces.options import Format, Store, store_paths
 from querygauge.surfaces.progress import progress
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def publish_store(
     """Write now what anybody may read: days and weeks as Parquet files; the collector does it every five minutes."""
     from querygauge.storage.opening import open_store
 
-    paths = open_store(store_directory(store)).paths
+    paths = open_store(store_paths(store)).paths
     written = _publish(paths)
     if as_json:
         typer.echo(json.dumps({"days": written.days, "weeks": written.weeks, "removed": written.removed}, indent=1))
@@ -60,7 +60,7 @@ def weekly(
     from querygauge.storage.publishing.reading import monday_named, weekly_report
 
     monday = None if week is None else monday_named(week)
-    paths = open_store(store_directory(store)).paths
+    paths = open_store(store_paths(store)).paths
     try:
         _publish(paths)
     except StoreError as error:

@@ -61,7 +61,7 @@ def test_a_small_change_is_none_however_sure_it_is(paths: StorePaths) -> None:
     """Five percent in ten thousand executions are no chance, and nothing to act on unless somebody wants to know."""
     sides = {"before": {1: _drawn(10_000)}, "after": {1: _drawn(10_000, 1.06)}}
     assert _compare(paths, **sides).regressed == ()
-    found = open_store(paths.root).compare(YESTERDAY, TODAY, min_change_percent=2)
+    found = open_store(paths).compare(YESTERDAY, TODAY, min_change_percent=2)
     assert found.regressed[0].measures[0] == "median"
 
 
@@ -74,7 +74,7 @@ def test_a_few_executions_tell_nothing(paths: StorePaths) -> None:
 def test_the_default_is_the_last_day_and_the_one_before(paths: StorePaths) -> None:
     """The two have no minute in common; a length is compared with the same length before it."""
     stored(paths, [snapshot()])
-    store = open_store(paths.root)
+    store = open_store(paths)
     before, after = store.compare().before, store.compare(after="7d").before
     assert str(paths.root) in before
     assert before != after
@@ -84,7 +84,7 @@ def test_the_default_is_the_last_day_and_the_one_before(paths: StorePaths) -> No
 def test_no_minute_is_on_both_sides(paths: StorePaths) -> None:
     """Where one span ends the next begins, though it be in the middle of a minute."""
     stored(paths, [snapshot(20)])
-    found = open_store(paths.root).compare(after=(NOON, NOON + DAY))
+    found = open_store(paths).compare(after=(NOON, NOON + DAY))
     assert (len(found.new), found.compared_count, found.too_few_count) == (1, 0, 0)
 
 
@@ -93,17 +93,17 @@ def test_two_stores_are_compared_whole(paths: StorePaths, tmp_path: Path) -> Non
     other = StorePaths(tmp_path / "baseline")
     stored(other, [_side({1: _drawn(300)}, timedelta(days=-50))])
     stored(paths, [_side({1: replace(_drawn(300, 3.0), target="elsewhere")}, timedelta(0))])
-    found = open_store(paths.root).compare(baseline=open_store(other.root))
+    found = open_store(paths).compare(baseline=open_store(other.root))
     assert [_number(change.pattern.id) for change in found.regressed] == [1]
     assert (found.before, found.after) == (f"{other.root}, everything", f"{paths.root}, everything")
-    ranged = open_store(paths.root).compare(YESTERDAY, TODAY, baseline=open_store(other.root))
+    ranged = open_store(paths).compare(YESTERDAY, TODAY, baseline=open_store(other.root))
     assert len(ranged.new) == 1
 
 
 def test_an_empty_store_and_impossible_questions(paths: StorePaths) -> None:
     """Nothing is compared with nothing; a service nobody heard of is an error, as is no range."""
     stored(paths, [])
-    store = open_store(paths.root)
+    store = open_store(paths)
     assert (store.compare().compared_count, store.compare().new) == (0, ())
     with pytest.raises(StoreError, match="no service 'nobody'"):
         store.compare(service="nobody")
@@ -144,7 +144,7 @@ def _side(drawn: dict[int, QueryStats], moved: timedelta) -> Snapshot:
 
 def _compare(paths: StorePaths, before: dict[int, QueryStats], after: dict[int, QueryStats]) -> Comparison:
     stored(paths, [_side(before, -DAY), _side(after, timedelta(0))])
-    return open_store(paths.root).compare(YESTERDAY, TODAY)
+    return open_store(paths).compare(YESTERDAY, TODAY)
 
 
 def _number(pattern_id: str) -> int:

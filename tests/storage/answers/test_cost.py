@@ -25,7 +25,7 @@ def test_every_list_adds_up(paths: StorePaths, seed: int) -> None:
     snapshots = days(seed, count=6, snapshots=80)
     stored(paths, snapshots, rolled_up_at=NOON + 4 * DAY)
     span = (SPAN[0].replace(second=0), SPAN[1])
-    found = open_store(paths.root).cost(span, price_per_hour=7_200_000)  # 2 for each millisecond
+    found = open_store(paths).cost(span, price_per_hour=7_200_000)  # 2 for each millisecond
     before: dict[str, Histogram] = {}
     for _, each in within(snapshots, NOON - DAY, span[0]):
         durations = each.durations.coarsened(4)  # as days have them
@@ -55,7 +55,7 @@ def test_every_list_adds_up(paths: StorePaths, seed: int) -> None:
 def test_what_became_faster_saved_something(paths: StorePaths) -> None:
     """A thousand executions of 3 ms instead of 5; what was executed five weeks ago no longer counts."""
     stored(paths, [_days_ago(36, 50.0), _days_ago(20, 5.0), _days_ago(6, 5.0), _days_ago(0, 3.0)])
-    found = open_store(paths.root).cost((NOON - DAY, NOON + DAY), price_per_hour=3.6)
+    found = open_store(paths).cost((NOON - DAY, NOON + DAY), price_per_hour=3.6)
     (entry,) = found.by_pattern
     assert entry.median_before_ms == pytest.approx(5.0, rel=0.011)
     assert entry.cost.actual == pytest.approx(1_000 * 3e-6)
@@ -72,7 +72,7 @@ def _days_ago(count: int, ms: float) -> Snapshot:
 def test_what_has_no_past_is_expected_to_cost_what_it_did(paths: StorePaths) -> None:
     """Nothing is saved by a new query."""
     stored(paths, [snapshot(1)])
-    found = open_store(paths.root).cost((NOON - DAY, NOON + DAY), price_per_hour=1)
+    found = open_store(paths).cost((NOON - DAY, NOON + DAY), price_per_hour=1)
     assert (found.total.saved, found.by_pattern[0].median_before_ms) == (0.0, None)
     assert (found.by_tag, [entry.service for entry in found.by_service]) == ((), ["shop"])
 
@@ -80,6 +80,6 @@ def test_what_has_no_past_is_expected_to_cost_what_it_did(paths: StorePaths) -> 
 def test_an_empty_span_costs_nothing(paths: StorePaths) -> None:
     """And can be written as JSON."""
     stored(paths, [])
-    found = open_store(paths.root).cost()
+    found = open_store(paths).cost()
     assert (found.total.actual, found.by_pattern, found.price_per_hour) == (0, (), 1.0)
     assert json.loads(json.dumps(found.to_dict()))["total"]["saved"] == 0

@@ -27,7 +27,7 @@ def _filled(paths: StorePaths, *given: Snapshot) -> None:
     sink = SpoolSink(paths.root, 10)
     for each in given or [snapshot(number + 1, ended=NOW - number * DAY, number=number % 3) for number in range(6)]:
         sink.write(each)
-    open_store(paths.root)
+    open_store(paths)
     roll_up(paths, NOW)
 
 
@@ -44,7 +44,7 @@ def _found(diagnosis: Diagnosis) -> dict[str, Finding]:
 def test_a_sound_store_is_sound(paths: StorePaths) -> None:
     """Every check says what it looked at; how it grows is told."""
     _filled(paths)
-    diagnosis = open_store(paths.root).doctor()
+    diagnosis = open_store(paths).doctor()
     assert diagnosis.status == "OK"
     assert len(diagnosis.findings) == 12
     assert diagnosis.growth is not None
@@ -75,18 +75,18 @@ def test_what_is_not_in_order_is_named(paths: StorePaths, statement: str, check:
     """With how much of it there is."""
     _filled(paths)
     _change(paths, statement)
-    found = _found(open_store(paths.root).doctor())
+    found = _found(open_store(paths).doctor())
     assert message in found[check].message
 
 
 def test_why_there_is_no_data(paths: StorePaths) -> None:
     """No process, or one that saw no statement."""
     SpoolSink(paths.root, 10)
-    found = _found(open_store(paths.root).doctor())
+    found = _found(open_store(paths).doctor())
     assert found["data"].message == "no process has flushed into this store"
     quiet = replace(snapshot(ended=NOW), queries=())
     _filled(paths, quiet)
-    assert "flushes, and saw no statement" in _found(open_store(paths.root).doctor())["data"].message
+    assert "flushes, and saw no statement" in _found(open_store(paths).doctor())["data"].message
 
 
 def test_who_holds_it_is_named(paths: StorePaths) -> None:
@@ -101,7 +101,7 @@ def test_who_holds_it_is_named(paths: StorePaths) -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == "open\n"
         SpoolSink(paths.root, 10).write(snapshot(ended=NOW))
-        diagnosis = open_store(paths.root, timeout_s=0.2).doctor()
+        diagnosis = open_store(paths, timeout_s=0.2).doctor()
         assert process.stdin is not None
         process.stdin.close()
     assert diagnosis.status == "ERROR"
@@ -113,7 +113,7 @@ def test_a_database_that_is_damaged_is_a_finding(paths: StorePaths) -> None:
     """And a backup is the remedy."""
     _filled(paths)
     paths.database.write_bytes(b"x" * 10_000)
-    (finding, *_) = open_store(paths.root).doctor().findings
+    (finding, *_) = open_store(paths).doctor().findings
     assert finding.severity == "error"
     assert "must be a DuckDB database" in finding.message
     assert finding.remedy == "restore a backup: querygauge store restore BACKUP --replace"
@@ -124,7 +124,7 @@ def test_size_gaps_files_and_backups(paths: StorePaths) -> None:
     _filled(paths, snapshot(ended=NOW), snapshot(ended=NOW - timedelta(hours=2)))
     (paths.rejected / "x.ndjson").write_text("")
     back_up(paths, now=NOW - 5 * DAY)
-    store = open_store(paths.root)
+    store = open_store(paths)
     found = _found(store.doctor(warn_mb=0.1))
     assert found["size"].severity == "warning"
     assert _found(store.doctor(limit_mb=0.1))["size"].severity == "error"

@@ -29,7 +29,7 @@ def test_codes_patterns_and_time_add_up(paths: StorePaths) -> None:
     """One code has all its patterns and exception classes, and each list has every execution that failed."""
     written = [_failed(minute, way, 1 + (minute * (way + 2)) % 5) for minute in range(0, 240, 7) for way in range(4)]
     stored(paths, written)
-    found = open_store(paths.root).errors(SPAN)
+    found = open_store(paths).errors(SPAN)
     counts: Counter[tuple[int, str | None, str]] = Counter()
     for each in written:
         (error,) = each.errors
@@ -59,7 +59,7 @@ def test_examples_are_the_latest_that_failed(paths: StorePaths) -> None:
     outcomes: tuple[Outcome, ...] = ("error", "ok", "timeout", "cancelled")
     examples = [_example(minute, outcome) for minute, outcome in enumerate(outcomes)]
     stored(paths, [replace(snapshot(ended=NOON + HOUR), slow_queries=tuple(examples))])
-    store = open_store(paths.root)
+    store = open_store(paths)
     assert [example.outcome for example in store.errors(SPAN).examples] == ["timeout", "error"]
     assert [example.outcome for example in store.errors(SPAN, limit=1).examples] == ["timeout"]
 
@@ -74,7 +74,7 @@ def _example(minute: int, outcome: Outcome) -> SlowQuery:
 def test_a_service_and_an_empty_span(paths: StorePaths) -> None:
     """What others did is left out; where nothing failed the lists are empty."""
     stored(paths, [_failed(0, 0, 3), replace(_failed(0, 1, 4), service="mail")])
-    store = open_store(paths.root)
+    store = open_store(paths)
     assert [error.count for error in store.errors(SPAN, service="mail").by_pattern] == [4]
     empty = store.errors("1h")
     assert (empty.error_count, empty.error_rate, empty.by_sqlstate, empty.over_time) == (0, 0.0, (), ())

@@ -39,7 +39,7 @@ def test_everything_adds_up(paths: StorePaths, seed: int, is_rolled_up: bool) ->
     stored(paths, snapshots, rolled_up_at=NOON + 2 * DAY if is_rolled_up else None)
     for since, until in SPANS:
         chosen = list(within(snapshots, since, until.replace(second=0)))
-        found = open_store(paths.root).execution_statistics((since, until.replace(second=0)))
+        found = open_store(paths).execution_statistics((since, until.replace(second=0)))
         assert {"all": flat(found.performance)} == (by(chosen, lambda _: ["all"]) or {"all": flat(found.performance)})
         assert {(t.tag, t.value): flat(t.performance) for t in found.by_tag} == by(
             chosen, lambda each: each[1].tags.items()
@@ -69,7 +69,7 @@ def test_a_month_is_told_by_days(paths: StorePaths) -> None:
     """Counts are exact; percentiles are those of buckets twice as wide."""
     snapshots = days(1, count=20, snapshots=80)
     stored(paths, snapshots, rolled_up_at=NOON + 40 * DAY)
-    found = open_store(paths.root).execution_statistics((NOON - DAY, NOON + 29 * DAY))
+    found = open_store(paths).execution_statistics((NOON - DAY, NOON + 29 * DAY))
     found_at = {point.at: point.performance for point in found.time_series}
     per_day: dict[datetime, Histogram] = {}
     for each in within(snapshots, NOON - DAY, NOON + 29 * DAY):
@@ -84,7 +84,7 @@ def test_a_month_is_told_by_days(paths: StorePaths) -> None:
 def test_one_execution_is_its_own_percentile(paths: StorePaths) -> None:
     """One row, exact in each of its numbers."""
     stored(paths, [snapshot(1)])
-    found = open_store(paths.root).execution_statistics((NOON - MINUTE, NOON + MINUTE))
+    found = open_store(paths).execution_statistics((NOON - MINUTE, NOON + MINUTE))
     assert flat(found.performance) == expected(stats(1))
     assert [point.at for point in found.time_series] == [NOON.replace(second=0)]
     assert (found.by_tag, found.by_pool, found.top_call_sites) == ((), (), ())
@@ -94,12 +94,12 @@ def test_a_service_is_chosen_everywhere(paths: StorePaths) -> None:
     """What other services did is in none of the lists."""
     snapshots = days(2)
     stored(paths, snapshots)
-    found = open_store(paths.root).execution_statistics((NOON, NOON + 4 * DAY), service="mail")
+    found = open_store(paths).execution_statistics((NOON, NOON + 4 * DAY), service="mail")
     chosen = [each for each in within(snapshots, NOON, NOON + 4 * DAY) if each[0].service == "mail"]
     assert {"all": flat(found.performance)} == by(chosen, lambda _: ["all"])
     assert [entry.name for entry in found.top_services] == ["mail"]
     with pytest.raises(StoreError, match=r"no service 'nobody' in store .*; it knows mail, shop"):
-        open_store(paths.root).execution_statistics(service="nobody")
+        open_store(paths).execution_statistics(service="nobody")
 
 
 def test_lines_are_ranked_by_how_often_they_were_found(paths: StorePaths) -> None:
@@ -107,12 +107,12 @@ def test_lines_are_ranked_by_how_often_they_were_found(paths: StorePaths) -> Non
     one, two = (replace(stats(3, number=number), lines={"a.py:1 in f": 3}) for number in (1, 2))
     other = replace(stats(4, number=3), lines={"b.py:2 in g": 4})
     stored(paths, [replace(snapshot(), queries=(one, two, other))])
-    sites = open_store(paths.root).execution_statistics((NOON - MINUTE, NOON + MINUTE)).top_call_sites
+    sites = open_store(paths).execution_statistics((NOON - MINUTE, NOON + MINUTE)).top_call_sites
     assert [(site.call_site, site.found_count, len(site.pattern_ids)) for site in sites] == [
         ("a.py:1 in f", 6, 2),
         ("b.py:2 in g", 4, 1),
     ]
-    limited = open_store(paths.root).execution_statistics((NOON - MINUTE, NOON + MINUTE), limit=1)
+    limited = open_store(paths).execution_statistics((NOON - MINUTE, NOON + MINUTE), limit=1)
     assert (len(limited.top_call_sites), len(limited.top_patterns), len(limited.top_services)) == (1, 1, 1)
 
 
@@ -126,7 +126,7 @@ def test_pools_are_added_up_over_processes_and_time(paths: StorePaths) -> None:
         for ended in [NOON + place * MINUTE]
     ]
     stored(paths, written)
-    (pool,) = open_store(paths.root).execution_statistics((NOON - MINUTE, NOON + 9 * MINUTE)).by_pool
+    (pool,) = open_store(paths).execution_statistics((NOON - MINUTE, NOON + 9 * MINUTE)).by_pool
     together = Histogram.of([wait for each in waits for wait in each])
     assert (pool.service, pool.pool, pool.request_count, pool.timeout_count) == ("shop", "main", 27 + 3, 3)
     assert pool.p95_wait_ms == pytest.approx(together.quantile_ms(0.95))
@@ -151,19 +151,19 @@ def _pool(state: PoolSnapshot, ended: datetime, waits: list[int]) -> PoolWindow:
 def test_an_empty_span_has_empty_lists(paths: StorePaths) -> None:
     """Zeros, and JSON that can be written; a range that is none is an error."""
     stored(paths, [snapshot()])
-    found = open_store(paths.root).execution_statistics("1h")
+    found = open_store(paths).execution_statistics("1h")
     assert (found.performance.execution_count, found.performance.avg_duration_ms) == (0, 0.0)
     assert (found.time_series, found.top_patterns) == ((), ())
     assert json.loads(json.dumps(found.to_dict()))["by_tag"] == []
     with pytest.raises(SettingsError, match="a range must be"):
-        open_store(paths.root).execution_statistics("yesterday")
+        open_store(paths).execution_statistics("yesterday")
 
 
 def test_the_span_is_read_three_times(paths: StorePaths) -> None:
     """Once for all lists of performance, once over time, and once for lines: it may have millions of buckets."""
     stored(paths, days(2))
     reads: list[str] = []
-    with open_store(paths.root)._open() as connection:
+    with open_store(paths)._open() as connection:
         watched = _Watched(connection, reads)
         question = Asked(cast("Connection", watched), Span(NOON, NOON + 2 * DAY))
         assert execution_statistics(question, 10).by_tag

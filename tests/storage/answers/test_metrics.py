@@ -27,7 +27,7 @@ def test_durations_and_cost_are_of_all_executions(paths: StorePaths, seed: int) 
     together = EMPTY
     for _, stats in within(snapshots, NOON, NOON + 3 * DAY):
         together = together.merged(stats.durations)
-    found = open_store(paths.root).performance_metrics((NOON, NOON + 3 * DAY), price_per_hour=2.5)
+    found = open_store(paths).performance_metrics((NOON, NOON + 3 * DAY), price_per_hour=2.5)
     assert found.execution_count == together.count
     assert found.duration.to_dict() == pytest.approx(
         {"avg": together.mean_ms, **{f"p{round(100 * q)}": together.quantile_ms(q) for q in (0.5, 0.95, 0.99)}}
@@ -43,7 +43,7 @@ def test_memory_and_cpu_are_those_of_each_minute(paths: StorePaths) -> None:
         _used("web:1", minute, memory=100 + minute, cpu_s=10.0 + 2 * minute, begins=-60) for minute in range(-1, 20)
     ] + [_used("web:2", minute, memory=500, cpu_s=1.5 * (minute - 9), begins=10) for minute in range(10, 20)]
     stored(paths, written)
-    metrics = open_store(paths.root).performance_metrics((NOON.replace(second=0), NOON + 20 * MINUTE))
+    metrics = open_store(paths).performance_metrics((NOON.replace(second=0), NOON + 20 * MINUTE))
     memory = sorted([100 + minute for minute in range(20)] + [500] * 10)
     assert metrics.resources.avg_memory_mb == pytest.approx(sum(memory) / 30)
     assert metrics.resources.p95_memory_mb == memory[28]  # the 29th of 30, by nearest rank
@@ -65,7 +65,7 @@ def _used(process: str, minute: int, *, memory: int, cpu_s: float, begins: int) 
 def test_what_is_not_known_is_none(paths: StorePaths) -> None:
     """Without executions there is no duration, and without a system that tells there is no memory."""
     stored(paths, [snapshot()])
-    found = open_store(paths.root).performance_metrics((NOON + DAY, NOON + 2 * DAY))
+    found = open_store(paths).performance_metrics((NOON + DAY, NOON + 2 * DAY))
     assert (found.duration.avg, found.duration.p95, found.cost.total, found.cost.avg) == (None, None, 0.0, None)
     assert (found.resources.avg_memory_mb, found.resources.cpu_s) == (None, None)
     assert json.loads(json.dumps(found.to_dict()))["duration"] == {"avg": None, "p50": None, "p95": None, "p99": None}
@@ -75,7 +75,7 @@ def test_the_price_is_the_setting(paths: StorePaths, monkeypatch: pytest.MonkeyP
     """Unless it is given; nothing is for free."""
     stored(paths, [snapshot()])
     monkeypatch.setenv("QUERYGAUGE_PRICE_PER_HOUR", "3.5")
-    store = open_store(paths.root)
+    store = open_store(paths)
     span = (NOON - DAY, NOON + DAY)
     assert store.performance_metrics(span).price_per_hour == 3.5
     assert store.performance_metrics(span, price_per_hour=2).price_per_hour == 2.0
@@ -87,5 +87,5 @@ def test_one_execution_is_exact(paths: StorePaths) -> None:
     """Its duration is every percentile."""
     once = snapshot(1)
     stored(paths, [replace(once, queries=(replace(once.queries[0], durations=Histogram.of([7_000_000])),))])
-    found = open_store(paths.root).performance_metrics((NOON - MINUTE, NOON + MINUTE))
+    found = open_store(paths).performance_metrics((NOON - MINUTE, NOON + MINUTE))
     assert set(found.duration.to_dict().values()) == {7.0}

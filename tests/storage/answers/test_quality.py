@@ -29,7 +29,7 @@ def test_every_list_adds_up(paths: StorePaths, seed: int, is_rolled_up: bool) ->
     snapshots = [replace(each, slow_threshold_ms=THRESHOLDS[each.service]) for each in days(seed, snapshots=60)]
     stored(paths, snapshots, rolled_up_at=NOON + 2 * DAY if is_rolled_up else None)
     span = (NOON.replace(second=0), NOON + 4 * DAY)
-    found = open_store(paths.root).quality(span)
+    found = open_store(paths).quality(span)
     counts: dict[Hashable, Counter[str]] = {}
     for whole, each in within(snapshots, *span):
         for key in ("all", *_keys(each, whole.ended)):
@@ -114,14 +114,14 @@ def test_the_last_process_has_the_threshold(paths: StorePaths) -> None:
     """Of one that did not say it is the default of the setting."""
     early, late = replace(snapshot(4), slow_threshold_ms=1.0), replace(snapshot(4, process="web:2"))
     stored(paths, [early, _later(late, 4.0)])
-    found = open_store(paths.root).quality((NOON - DAY, NOON + DAY))
+    found = open_store(paths).quality((NOON - DAY, NOON + DAY))
     assert (found.thresholds_ms, found.overall) == ({"shop": 4.0}, Quality(0, 8, 0))
 
 
 def test_a_process_that_says_nothing_has_the_default(paths: StorePaths) -> None:
     """One execution of 2 ms is within a quarter of a second."""
     stored(paths, [snapshot(1)])
-    found = open_store(paths.root).quality((NOON - DAY, NOON + DAY))
+    found = open_store(paths).quality((NOON - DAY, NOON + DAY))
     assert (found.thresholds_ms, found.overall.score) == ({"shop": 1_000.0}, 100.0)
 
 
@@ -130,13 +130,13 @@ def test_a_threshold_of_nothing_frustrates_everybody(paths: StorePaths) -> None:
     slow = Histogram.of([2_000_000] * 3)
     entry = replace(stats(), durations=slow, outcomes=OutcomeCounts(ok=3))
     stored(paths, [replace(snapshot(), queries=(entry,), slow_threshold_ms=0.0)])
-    assert open_store(paths.root).quality((NOON - DAY, NOON + DAY)).overall == Quality(0, 0, 3)
+    assert open_store(paths).quality((NOON - DAY, NOON + DAY)).overall == Quality(0, 0, 3)
 
 
 def test_an_empty_span_has_no_score(paths: StorePaths) -> None:
     """And can be written as JSON; a service is chosen in every list."""
     stored(paths, [snapshot(3), snapshot(4, service="mail")])
-    store = open_store(paths.root)
+    store = open_store(paths)
     assert store.quality((NOON - DAY, NOON + DAY), service="mail").overall.execution_count == 4
     empty = store.quality((NOON + DAY, NOON + 2 * DAY))
     assert (empty.overall.score, empty.by_pattern, empty.by_weekday_hour) == (None, (), ())

@@ -53,7 +53,7 @@ def test_no_word_in_common_is_not_similar(paths: StorePaths) -> None:
     one, other = _made(1, "SELECT a FROM t"), _made(2, "COMMIT")
     assert _store(paths, [one, other]).similar(one.id).similar == ()
     with pytest.raises(StoreError, match="no pattern's id begins with 'ff'"):
-        open_store(paths.root).similar("ff")
+        open_store(paths).similar("ff")
 
 
 def _made(number: int, text: str) -> Pattern:
@@ -67,4 +67,4 @@ def _store(paths: StorePaths, patterns: Iterable[Pattern]) -> Store:
         QueryStats(pattern, "main", base.outcomes, 0, 0, 0, base.durations, NOON, NOON) for pattern in once.values()
     )
     stored(paths, [Snapshot("shop", "web:1", snapshot().started, NOON, queries)])
-    return open_store(paths.root)
+    return open_store(paths)

@@ -19,7 +19,7 @@ def test_executions_are_counted_by_how_long_ago_they_were(paths: StorePaths) -> 
     now = datetime.now(UTC)
     for executions, days in [(1, 0), (10, 0.5), (100, 5), (1_000, 40)]:
         _write(paths, snapshot(executions, ended=now - timedelta(days=days)))
-    status = open_store(paths.root).status()
+    status = open_store(paths).status()
     counts = status.executions
     assert (counts.recent_1h, counts.daily, counts.weekly, counts.total) == (1, 11, 111, 1_111)
     assert (status.status, status.warnings, status.errors) == ("OK", (), ())
@@ -32,13 +32,13 @@ def test_the_rate_of_success_leaves_out_what_was_cancelled(paths: StorePaths) ->
     ended = stats(10, at=datetime.now(UTC))
     outcomes = OutcomeCounts(ok=6, error=1, timeout=1, cancelled=2)
     _write(paths, replace(snapshot(ended=ended.last_seen), queries=(replace(ended, outcomes=outcomes),)))
-    assert open_store(paths.root).status().performance.daily_success_rate == pytest.approx(75.0)
+    assert open_store(paths).status().performance.daily_success_rate == pytest.approx(75.0)
 
 
 def test_an_empty_store_says_so(paths: StorePaths) -> None:
     """It is an error, as whoever asks expects numbers; what cannot be known is None."""
     _write(paths)
-    status = open_store(paths.root).status()
+    status = open_store(paths).status()
     assert (status.status, status.errors) == ("ERROR", ("no executions recorded yet",))
     assert (status.performance.daily_success_rate, status.performance.avg_duration_ms) == (None, None)
     assert json.loads(json.dumps(status.to_dict()))["executions"]["total"] == 0
@@ -47,7 +47,7 @@ def test_an_empty_store_says_so(paths: StorePaths) -> None:
 def test_a_store_that_is_large_warns_and_then_fails(paths: StorePaths) -> None:
     """The two limits are the caller's."""
     _write(paths, snapshot(ended=datetime.now(UTC)))
-    store = open_store(paths.root)
+    store = open_store(paths)
     assert [store.status(warn_mb=warn, limit_mb=limit).status for warn, limit in [(0, 9e9), (0, 0)]] == [
         "WARNING",
         "ERROR",
@@ -60,7 +60,7 @@ def test_silence_and_files_set_aside_are_warnings(paths: StorePaths) -> None:
     """An application that has stopped to report, and a snapshot that was no use, are worth a look."""
     _write(paths, snapshot(ended=datetime.now(UTC) - timedelta(days=2)))
     (paths.spool / "00000000000000001-damaged.ndjson").write_text("no header\n")
-    status = open_store(paths.root).status()
+    status = open_store(paths).status()
     assert status.status == "WARNING"
     assert status.warnings[0] == "no executions recorded in the last 24 hours"
     assert status.warnings[1].startswith("snapshots that could not be used: 1, in ")
@@ -69,7 +69,7 @@ def test_silence_and_files_set_aside_are_warnings(paths: StorePaths) -> None:
 def test_what_cannot_be_folded_is_a_warning(paths: StorePaths) -> None:
     """The numbers are older than they could be."""
     _write(paths, snapshot(ended=datetime.now(UTC)))
-    store = open_store(paths.root)
+    store = open_store(paths)
     SpoolSink(paths.root, 10).write(snapshot(2))
     assert store.status().warnings[0].startswith("snapshots that wait to be folded: 1;")
 
@@ -77,7 +77,7 @@ def test_what_cannot_be_folded_is_a_warning(paths: StorePaths) -> None:
 def test_no_store_is_no_status(paths: StorePaths) -> None:
     """There is nothing to be well."""
     with pytest.raises(StoreError, match="does not exist"):
-        open_store(paths.root)
+        open_store(paths)
 
 
 def _write(paths: StorePaths, *written: Snapshot) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from querygauge.errors import StoreError
 from querygauge.storage.asking import asked
 from querygauge.storage.backup_files import PREFIX, backups_in
-from querygauge.storage.database import Connection, StoreVersionError, statements
+from querygauge.storage.database import Connection, StoreVersionError, bytes_of, statements
 from querygauge.storage.paths import StorePaths
 from querygauge.storage.spool import waiting_files
 from querygauge.values.answers.diagnosis import Diagnosis, Finding, Growth
@@ -48,7 +48,7 @@ def diagnosed(connection: Connection, paths: StorePaths, now: datetime, warn_mb:
         for sql in statements(_STATEMENTS).split(";\n")
         if sql.strip()
     )
-    growth = _growth(paths, sizes[0], limit_mb)
+    growth = _growth(bytes_of(connection, paths), sizes[0], limit_mb)
     findings = (
         _data(paths, processes, sum(row["rows"] for row in sums), now),
         _possible(sums),
@@ -63,7 +63,7 @@ def diagnosed(connection: Connection, paths: StorePaths, now: datetime, warn_mb:
         _size(growth, warn_mb),
         _backups(paths, now),
     )
-    return Diagnosis(str(paths.root), findings, growth)
+    return Diagnosis(paths.name, findings, growth)
 
 
 def unopened(paths: StorePaths, error: StoreError) -> Diagnosis:
@@ -71,6 +71,9 @@ def unopened(paths: StorePaths, error: StoreError) -> Diagnosis:
     holder = _HOLDER.search(str(error))
     if isinstance(error, StoreVersionError):
         finding = Finding("database", "error", str(error))  # which is sound, and the message says what to do
+    elif paths.remote is not None:
+        remedy = "see that its catalog answers, from this machine and with these rights"
+        finding = Finding("database", "error", str(error), remedy)
     elif holder is None:
         remedy = "restore a backup: querygauge store restore BACKUP --replace"
         finding = Finding("database", "error", str(error), remedy)
@@ -81,7 +84,7 @@ def unopened(paths: StorePaths, error: StoreError) -> Diagnosis:
             f"{paths.database} is held open by process {holder['pid']}, {holder['program']}",
             "close it there: whoever holds the database open keeps everybody else out, and what is flushed waits",
         )
-    return Diagnosis(str(paths.root), (finding, _waiting(paths), _set_aside(paths)))
+    return Diagnosis(paths.name, (finding, _waiting(paths), _set_aside(paths)))
 
 
 def _data(paths: StorePaths, processes: Rows, rows: int, now: datetime) -> Finding:
@@ -214,8 +217,8 @@ def _set_aside(paths: StorePaths) -> Finding:
     return Finding("rejected files", "ok", "no file was set aside")
 
 
-def _growth(paths: StorePaths, sizes: dict[str, Any], limit_mb: float) -> Growth:
-    size_mb = paths.database.stat().st_size / _BYTES_PER_MB
+def _growth(size: int, sizes: dict[str, Any], limit_mb: float) -> Growth:
+    size_mb = size / _BYTES_PER_MB
     rows, recent, days = sizes["rows"] or 0, sizes["recent"], sizes["days"] or 0.0
     per_day = recent / days * size_mb / rows if rows and days >= 1 else None
     until = (limit_mb - size_mb) / per_day if per_day and size_mb < limit_mb else None

@@ -22,7 +22,7 @@ _Answer = TypeVar("_Answer")
 _BY: Final = """
 FROM history_by({key}, date_trunc('minute', make_timestamp($since)), make_timestamp($until), $daily::BOOLEAN,
     service := $service)
-ORDER BY total_ms DESC
+ORDER BY total_ms DESC, 1, 2
 """
 _MERGED_HISTORY: Final = """
 CREATE OR REPLACE MACRO memory.query_history(since, until, daily) AS TABLE FROM memory.merged

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from querygauge.storage.asking import asked, span_parameters
-from querygauge.storage.database import Connection
+from querygauge.storage.database import Connection, bytes_of
 from querygauge.storage.paths import StorePaths
 from querygauge.storage.spool import waiting_files
 from querygauge.values.answers.status import DatabaseSize, ExecutionCounts, RecentPerformance, StoreStatus
@@ -50,9 +50,9 @@ def store_status(
         100.0 * day["ok"] / ended if ended else None,
         day["total_ns"] / 1e6 / day["executions"] if day["executions"] else None,
     )
-    size_mb = sum(_size(path) for path in (paths.database, Path(f"{paths.database}.wal"))) / 1e6
+    size_mb = bytes_of(connection, paths) / 1e6
     return StoreStatus(
-        DatabaseSize(str(paths.database), size_mb),
+        DatabaseSize(paths.database_name, size_mb),
         executions,
         performance,
         tuple(_warnings(paths, executions, size_mb, warn_mb, limit_mb)),
@@ -83,12 +83,6 @@ def _warnings(
         yield f"snapshots that wait to be folded: {waiting:,}; somebody else folds, or the store cannot be written"
     if aside := _files(paths.rejected):
         yield f"snapshots that could not be used: {aside:,}, in {paths.rejected}; each has a line in the log"
-
-
-def _size(path: Path) -> int:
-    with suppress(FileNotFoundError):
-        return path.stat().st_size
-    return 0
 
 
 def _files(folder: Path) -> int:

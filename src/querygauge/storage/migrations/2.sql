@@ -3,6 +3,7 @@ ALTER TABLE meta ADD COLUMN minutes_since TIMESTAMP;
 ALTER TABLE meta ADD COLUMN hours_since TIMESTAMP;
 ALTER TABLE meta ADD COLUMN retained_at TIMESTAMP;
 ALTER TABLE meta ADD COLUMN price_per_hour DOUBLE;
+ALTER TABLE meta ADD COLUMN written_at TIMESTAMP;
 CREATE TABLE query_stats_hourly AS SELECT "minute" AS "hour", * EXCLUDE ("minute") FROM query_stats LIMIT 0;
 CREATE TABLE query_stats_daily AS SELECT "minute" AS "day", * EXCLUDE ("minute") FROM query_stats LIMIT 0;
 CREATE TABLE pending_rollups (tier VARCHAR NOT NULL, period TIMESTAMP NOT NULL);
@@ -26,4 +27,5 @@ CREATE TABLE query_errors (
 ALTER TABLE pool_stats ADD COLUMN pool_class VARCHAR;
 ALTER TABLE pool_stats ADD COLUMN driver VARCHAR;
 ALTER TABLE processes ADD COLUMN ahead_s DOUBLE;
+ALTER TABLE folded_files ADD COLUMN spool VARCHAR;
 ALTER TABLE repetitions ADD COLUMN fix VARCHAR;

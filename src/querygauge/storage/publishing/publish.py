@@ -171,7 +171,7 @@ class _Publication:
 
     def _write_days(self, today: date, oldest: date) -> tuple[int, int]:
         """How many were written, and how many wait; the newest come first, as they are read most."""
-        with attached(self._connection, self._paths.database, read_only=True, timeout_s=self._timeout_s):
+        with attached(self._connection, self._paths, read_only=True, timeout_s=self._timeout_s):
             with used(self._connection):
                 totals = {row[0]: tuple(row[1:]) for row in self._connection.execute(_TOTALS).fetchall()}
             totals = {today: _NOTHING, **{day: found for day, found in totals.items() if oldest <= day < _LAST}}
