@@ -21,7 +21,7 @@ from querygauge.storage.spool import waiting_files
 from querygauge.storage.spool_sink import SpoolSink
 from querygauge.ticks import start_child
 from querygauge.values import Pattern
-from stores.flushed import SERVICES, snapshot
+from stores.flushed import snapshot
 from stores.limits import Figures
 from stores.upkeep import elapsed_ms
 
@@ -38,7 +38,7 @@ def grown(minutes: int, now: datetime, patterns: Sequence[Pattern]) -> Figures:
     """
     Bytes by row and day, told from the second half of so many minutes, and what those take once they are rolled up.
 
-    The processes are two of each of four services, which share the patterns: 800 rows a minute.
+    The processes are of one service, so there are 200 rows a minute.
     """
     dice, begin = random.Random(3), (now - timedelta(days=2)).replace(hour=0, minute=0)
     with TemporaryDirectory() as folder:
@@ -49,14 +49,13 @@ def grown(minutes: int, now: datetime, patterns: Sequence[Pattern]) -> Figures:
             for flush in range(_FLUSHES):
                 ended = begin + timedelta(minutes=minute, seconds=10 * flush)
                 for process in range(_PROCESSES):
-                    service = SERVICES[process % len(SERVICES)]
-                    sink.write(snapshot(service, f"web:{process}", ended, patterns[:_PATTERNS], dice))
+                    sink.write(snapshot("shop", f"web:{process}", ended, patterns[:_PATTERNS], dice))
             times.append(elapsed_ms(lambda: fold(paths)))
             sizes.append(paths.database.stat().st_size)
         bytes_a_minute = (sizes[-1] - sizes[minutes // 2 - 1]) / (minutes - minutes // 2)
         roll_up(paths, now)
         return {
-            "bytes a row by minute": bytes_a_minute / (_PATTERNS * len(SERVICES)),
+            "bytes a row by minute": bytes_a_minute / _PATTERNS,
             "MB a day by minute": bytes_a_minute * _MINUTES_A_DAY / 1e6,
             "KB an hour by hour": (paths.database.stat().st_size - sizes[-1]) / 1e3 / (minutes / 60),
             "fold of a minute": statistics.median(times),

@@ -105,6 +105,8 @@ class Histogram:
         halvings = self.scale - scale
         if halvings < 0:
             raise ValueError(f"scale must be at most that of the histogram, {self.scale}; got {scale}")
+        if not halvings:
+            return self
         buckets: dict[int, int] = {}
         for bucket, count in self.buckets.items():
             coarse = -(-bucket >> halvings)  # rounded up
