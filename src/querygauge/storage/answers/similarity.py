@@ -30,8 +30,9 @@ _SIMILAR: Final = f"""
 WITH words AS (
     SELECT rowid AS n, pattern_id = $id AS is_wanted, unnest({_split("text")}) AS word FROM store.patterns
 ),
+-- By their hashes, 64 bits, words are counted in a tenth less of the time that all of it takes.
 tokens AS MATERIALIZED (
-    SELECT DISTINCT n, is_wanted, word FROM words WHERE word <> ''
+    SELECT DISTINCT n, is_wanted, hash(word) AS word FROM words WHERE word <> ''
 ),
 weights AS (
     SELECT
