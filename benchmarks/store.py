@@ -120,7 +120,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
     parser.add_argument("--rows", nargs="+", type=int, default=_SIZES, help="of query_stats, by minute")
     parser.add_argument("--rounds", type=int, default=5, help="medians are of so many")
-    parser.add_argument("--minutes", type=int, default=30, help="for which the store grows")
+    parser.add_argument("--minutes", type=int, default=10, help="that are folded and repeated over a day")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     options = parser.parse_args()
     now = datetime.now(UTC).replace(second=0, microsecond=0)
