@@ -79,8 +79,8 @@ class Advice:
 
 
 def advise(report: ReportData) -> list[Advice]:
-    """The findings of all rules, those about the most time first."""
-    found = [advice for rule in RULES for advice in rule(report)]
+    """The findings of all rules, those about the most time first; none is about what is marked as known."""
+    found = [advice for rule in RULES for advice in rule(report) if advice.pattern_id not in report.quiet]
     return sorted(found, key=lambda advice: (-advice.total_duration_ms, advice.pattern_id or "", advice.rule))
 
 

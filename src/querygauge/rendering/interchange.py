@@ -98,6 +98,7 @@ def report_to_dict(report: ReportData, *, order_by: str = "total_duration", limi
         "repetitions": [repetition.to_dict() for repetition in report.repetitions],
         "processes": [window.to_dict() for window in report.processes],
         "pools": [window.to_dict() for window in report.merged_pools()],
+        "marks": [entry.to_dict() for entry in report.marks],
         "advice": [advice.to_dict() for advice in advise(report)],
         "self_metrics": report.self_metrics.to_dict(),
     }

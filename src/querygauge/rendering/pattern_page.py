@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from querygauge.rendering.answers.marks import mark_line
 from querygauge.rendering.formats import duration, number, percent
 from querygauge.rendering.phases import render_phases
 from querygauge.rendering.ranking import mean_rows
 from querygauge.rendering.repetitions import told
 from querygauge.rendering.tables import Column, render_table, shortened, visible
 from querygauge.values import Pattern, QueryStats, Repetition, SlowQuery
+from querygauge.values.answers.marks import MarkedPattern
 
 __all__ = ["PatternData", "render_pattern", "render_patterns"]
 
@@ -46,6 +48,7 @@ class PatternData:
         hours: Start of an hour, and the statistics of that hour, oldest first.
         slow_queries: Its executions kept one by one.
         repetitions: Findings about it.
+        mark: What somebody has said of it; None if nobody has.
     """
 
     pattern: Pattern
@@ -56,6 +59,7 @@ class PatternData:
     hours: tuple[tuple[datetime, QueryStats], ...] = ()
     slow_queries: tuple[SlowQuery, ...] = ()
     repetitions: tuple[Repetition, ...] = ()
+    mark: MarkedPattern | None = None
 
 
 def render_patterns(stats: Sequence[QueryStats], *, limit: int, width: int = 100) -> str:
@@ -105,6 +109,8 @@ def _identity(data: PatternData, width: int) -> list[str]:
         "Services": ", ".join(data.services),
         "Seen": f"{data.first_seen.strftime(_MOMENT)} to {data.last_seen.strftime(_MOMENT)} UTC",
     }
+    if data.mark is not None:
+        facts["Marked"] = mark_line(data.mark)
     lines = [line for name, value in facts.items() for line in _wrapped(f"{name:<12}{value}", width, 14)]
     text = [part for line in pattern.text.splitlines() for part in _wrapped(line, width, 4)]
     return [shortened(visible(pattern.summary), width), *lines, "", *text]

@@ -12,6 +12,7 @@ from typing import Final
 
 from querygauge.errors import SettingsError
 from querygauge.rendering.advice import Advice, advise
+from querygauge.rendering.answers.marks import mark_line
 from querygauge.rendering.formats import age, duration, number, percent
 from querygauge.rendering.interchange import report_to_csv, report_to_dict
 from querygauge.rendering.names import name_cells, name_columns, named
@@ -230,7 +231,15 @@ class _Page:
         if query.pattern_id in self._shown:
             return []
         self._shown.add(query.pattern_id)
-        return [_TEXT_INDENT + line for line in fold_statement(query.query_pattern, self._width - len(_TEXT_INDENT))]
+        text = fold_statement(query.query_pattern, self._width - len(_TEXT_INDENT))
+        return [*(_TEXT_INDENT + line for line in text), *self._mark_of(query.pattern_id)]
+
+    def _mark_of(self, pattern_id: str) -> list[str]:
+        """What somebody has said of a pattern."""
+        said = [entry for entry in self._report.marks if entry.pattern.id == pattern_id]
+        return [
+            line for entry in said for line in self._wrapped(f"[{mark_line(entry)}]", _TEXT_INDENT, f"{_TEXT_INDENT} ")
+        ]
 
     def phases(self) -> list[str]:
         """Before, within and after the queries; an application may wait for more than its database."""
@@ -273,13 +282,19 @@ class _Page:
         return render_tags(report.scopes, report.total_duration_ms, limit=self._limit, width=self._width)
 
     def repetitions(self) -> list[str]:
-        found = by_line(self._report.repetitions)
-        if not found:
+        every = by_line(self._report.repetitions)
+        found = [group for group in every if group[0].pattern.id not in self._report.quiet]
+        if not every:
             return []
         lines = self._wrapped("REPETITIONS (a query sent again and again from one line: often an N+1)", "", "  ")
         for place, (worst, *others) in enumerate(found[: self._limit], 1):
             lines += self._repetition(place, worst, others)
-        return [*lines, *_rest(len(found) - self._limit)]
+        return [*lines, *_rest(len(found) - self._limit), *self._known(len(every) - len(found))]
+
+    def _known(self, count: int) -> list[str]:
+        """That there is more, of which somebody has said that it is known."""
+        verb = "is" if count == 1 else "are"
+        return self._wrapped(f"{number(count)} more {verb} marked as known", "    ", "    ") if count else []
 
     def _repetition(self, place: int, repetition: Repetition, others: Sequence[Repetition]) -> Iterator[str]:
         scopes = "scope" if repetition.scopes_count == 1 else "scopes"
@@ -291,6 +306,7 @@ class _Page:
         call_site = repetition.call_site or "an unknown line (call_sites is off)"
         name = visible(named(repetition.pattern.id, repetition.pattern.summary))
         yield shortened(f"  {place:>2}  {name}", self._width)
+        yield from self._mark_of(repetition.pattern.id)
         yield from self._wrapped(told(repetition), "      ", "      ")
         yield from self._wrapped(counts, "      ", "      ")
         if others:

@@ -15,6 +15,7 @@ from querygauge.values import (
     SelfMetrics,
     SlowQuery,
 )
+from querygauge.values.answers.marks import MarkedPattern
 
 __all__ = ["ReportData"]
 
@@ -41,6 +42,7 @@ class ReportData:
         self_metrics: What querygauge noticed about itself.
         scopes: What the units of work did, one per name and tags.
         stats_by_scope: One per pattern, target and scope; empty where nobody asks for it.
+        marks: What somebody has said of queries, and what became of them; memory alone knows none.
         forgotten_ms: Time of the executions whose pattern was forgotten since, by target; a store forgets none.
     """
 
@@ -60,12 +62,18 @@ class ReportData:
     scopes: tuple[ScopeStats, ...] = ()
     stats_by_scope: tuple[QueryStats, ...] = ()
     scope: str | None = None
+    marks: tuple[MarkedPattern, ...] = ()
     forgotten_ms: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def queries(self) -> tuple[QueryStats, ...]:
         """Those that read or write data; transaction control, session settings and catalog reads are left out."""
         return tuple(stats for stats in self.stats if stats.pattern.category == "query")
+
+    @property
+    def quiet(self) -> frozenset[str]:
+        """Ids of the patterns that are marked, and not worse than they were then."""
+        return frozenset(entry.pattern.id for entry in self.marks if not entry.is_worse)
 
     @property
     def unique_patterns(self) -> int:

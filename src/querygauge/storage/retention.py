@@ -41,6 +41,8 @@ _LEAST_COPIED_BYTES: Final = 16_000_000  # a smaller file is not worth it
 _DAY: Final = "%Y%m%d"
 _UNFINISHED: Final = ".unfinished"
 
+_UNKNOWN_MARKS: Final = "DELETE FROM store.marks WHERE pattern_id NOT IN (SELECT pattern_id FROM store.patterns)"
+
 _TIERS: Final = (("query_stats", "minute"), ("query_stats_hourly", "hour"), ("query_stats_daily", "day"))
 _DETAIL: Final = (
     ("scope_stats", "minute"),
@@ -242,6 +244,7 @@ class _Retention:
                     {"end": step.end},
                 )
             self._connection.execute("DELETE FROM store.patterns WHERE last_seen < ?", [oldest])
+            self._connection.execute(_UNKNOWN_MARKS)
             self._connection.execute("DELETE FROM store.processes WHERE last_at < ?", [hours])
             self._connection.execute("DELETE FROM store.running WHERE seen_at < ?", [hours])
             self._connection.execute(

@@ -272,6 +272,17 @@ CREATE TABLE running (
     )[] NOT NULL                        -- at most 20
 );
 
+-- What somebody said of a pattern, one row for each.
+CREATE TABLE marks (
+    pattern_id VARCHAR NOT NULL,        -- its row in patterns
+    kind VARCHAR NOT NULL,              -- accepted, fixed, expected
+    marked_at TIMESTAMP NOT NULL,       -- when
+    until TIMESTAMP,                    -- from then on it is as if nobody had; NULL is never
+    note VARCHAR,                       -- why
+    p95_ms DOUBLE,                      -- 95th percentile of the seven days before; NULL if it was not executed
+    per_scope DOUBLE                    -- executions in a scope that repeated it, in those days; NULL if none did
+);
+
 -- Spool files whose rows are in the tables above although the file may still exist: a fold killed between its commit
 -- and the removal of the files leaves them, and the next one must not count them again.
 CREATE TABLE folded_files (

@@ -16,11 +16,13 @@ from querygauge.storage.answers.cost import cost_report
 from querygauge.storage.answers.diagnosis import diagnosed, unopened
 from querygauge.storage.answers.errors import error_report
 from querygauge.storage.answers.execution import execution_statistics
+from querygauge.storage.answers.marks import marks_in_force
 from querygauge.storage.answers.measured import Asked
 from querygauge.storage.answers.metrics import performance_metrics
 from querygauge.storage.answers.quality import quality_report
 from querygauge.storage.answers.similarity import similar_patterns
 from querygauge.storage.answers.status import LIMIT_MB, WARN_MB, store_status
+from querygauge.storage.marking import mark, unmark
 from querygauge.storage.ranges import Range, Span, span_of
 from querygauge.storage.reader import Reader
 from querygauge.values import QueryStats
@@ -29,6 +31,7 @@ from querygauge.values.answers.cost import CostReport
 from querygauge.values.answers.diagnosis import Diagnosis
 from querygauge.values.answers.errors import ErrorReport
 from querygauge.values.answers.execution import ExecutionStatistics
+from querygauge.values.answers.marks import MarkedPattern, MarkKind, Marks
 from querygauge.values.answers.metrics import PerformanceMetrics
 from querygauge.values.answers.quality import QualityReport
 from querygauge.values.answers.similarity import SimilarPatterns
@@ -179,6 +182,33 @@ class Store(Reader):
         """
         with self._open() as connection:
             return similar_patterns(connection, pattern_id, limit)
+
+    def mark(
+        self, pattern_id: str, kind: MarkKind, *, until: datetime | None = None, note: str | None = None
+    ) -> MarkedPattern:
+        """
+        Marks a query as known: reports are quiet about it until it gets worse; an earlier mark of it is replaced.
+
+        Args:
+            pattern_id: Its id, or the beginning of it.
+            kind: `accepted` and `expected` ask for quiet until it gets worse, `fixed` until it is found again.
+            until: From then on it is as if nobody had.
+            note: Why.
+
+        Raises:
+            SettingsError: If there is no such kind, or `until` is over already.
+            StoreError: If no pattern's id begins so, several do, or the store cannot be written.
+        """
+        return mark(self.paths, pattern_id, kind, until=until, note=note)
+
+    def unmark(self, pattern_id: str) -> None:
+        """Takes back what was said of a query; raises as `mark` does, or if nothing was."""
+        unmark(self.paths, pattern_id)
+
+    def marks(self) -> Marks:
+        """What was said of queries and is in force, the latest first, and which have become worse since."""
+        with self._open() as connection:
+            return marks_in_force(connection, datetime.now(UTC))
 
     def _check(self, service: str | None) -> None:
         if service is not None and service not in (known := self.services()):

@@ -23,7 +23,7 @@ from querygauge.rendering.formats import duration, number
 from querygauge.rendering.ranking import ORDERS, ranked
 from querygauge.rendering.report import render_report, report_to_csv, report_to_dict
 from querygauge.settings import load_settings
-from querygauge.surfaces import backup_command
+from querygauge.surfaces import backup_command, mark_command
 from querygauge.surfaces.compare_command import compare
 from querygauge.surfaces.console import log_to_stderr, page_width, show
 from querygauge.surfaces.cost_command import cost
@@ -171,6 +171,11 @@ def show_pattern(
     from querygauge.surfaces.stored import read_pattern
 
     show(render_pattern(read_pattern(store_paths(store), pattern_id, since), width=page_width()))
+
+
+patterns_app.command("mark")(mark_command.mark_pattern)
+patterns_app.command("unmark")(mark_command.unmark_pattern)
+patterns_app.command("marks")(mark_command.marked_patterns)
 
 
 @app.command()

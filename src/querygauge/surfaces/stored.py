@@ -68,6 +68,7 @@ def read_report(location: Location, since: str, service: str | None, scope: str 
         self_metrics=SelfMetrics.of_all(process.self_metrics for process in seen),
         scopes=tuple(scopes),
         scope=scope,
+        marks=store.marks().patterns,
     )
 
 
@@ -85,7 +86,8 @@ def read_pattern(location: Location, prefix: str, since: str) -> PatternData:
         StoreError: If the store cannot be read, or the prefix is not that of one query.
     """
     started = datetime.now(UTC) - parse_range(since)
-    history = open_store(location).pattern(prefix, started)
+    store = open_store(location)
+    history = store.pattern(prefix, started)
     return PatternData(
         pattern=history.pattern,
         services=history.services,
@@ -95,6 +97,7 @@ def read_pattern(location: Location, prefix: str, since: str) -> PatternData:
         hours=tuple((hour.hour, hour.stats) for hour in history.hours),
         slow_queries=history.slow_queries,
         repetitions=history.repetitions,
+        mark=next((entry for entry in store.marks().patterns if entry.pattern.id == history.pattern.id), None),
     )
 
 

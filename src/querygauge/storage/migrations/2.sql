@@ -28,4 +28,13 @@ ALTER TABLE pool_stats ADD COLUMN pool_class VARCHAR;
 ALTER TABLE pool_stats ADD COLUMN driver VARCHAR;
 ALTER TABLE processes ADD COLUMN ahead_s DOUBLE;
 ALTER TABLE folded_files ADD COLUMN spool VARCHAR;
+CREATE TABLE marks (
+    pattern_id VARCHAR NOT NULL,
+    kind VARCHAR NOT NULL,
+    marked_at TIMESTAMP NOT NULL,
+    until TIMESTAMP,
+    note VARCHAR,
+    p95_ms DOUBLE,
+    per_scope DOUBLE
+);
 ALTER TABLE repetitions ADD COLUMN fix VARCHAR;
