@@ -52,6 +52,18 @@ def test_processes_of_a_minute_become_one_row(paths: StorePaths) -> None:
     assert _executions_by_row(paths) == [1 + 2, 4, 8, 16]
 
 
+def test_a_line_is_kept_once_by_minute(paths: StorePaths) -> None:
+    """However many files name it, most executions first; half of a row was lines that repeat themselves."""
+    sink = SpoolSink(paths.root, 10)
+    for number, lines in enumerate([{"a.py:1 in f": 1, "b.py:2 in g": 2}, {"a.py:1 in f": 4}, {}]):
+        one = snapshot(7, process=f"web:{number}")
+        sink.write(replace(one, queries=(replace(one.queries[0], lines=lines),)))
+    fold(paths)
+    with open_database(paths, read_only=True, timeout_s=1.0) as connection:
+        found = connection.execute("SELECT lines, line_counts FROM query_stats").fetchall()
+    assert found == [(["a.py:1 in f", "b.py:2 in g"], [5, 2])]
+
+
 def test_a_file_already_folded_is_only_removed(paths: StorePaths) -> None:
     """A fold killed after its commit left its files; the next one does not count them again, nor the one after."""
     _write(paths, 3)

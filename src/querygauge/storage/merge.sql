@@ -29,7 +29,6 @@ sums AS (
         sum(query.durations.total_ns)::BIGINT AS total_ns,
         coalesce(min(query.durations.min_ns) FILTER (query.durations.count > 0), 0) AS min_ns,
         max(query.durations.max_ns) AS max_ns,
-        flatten(list(query.lines)) AS lines, flatten(list(query.line_counts)) AS line_counts,
         sum(query.phases.pool_wait_ns)::BIGINT AS pool_wait_ns, sum(query.phases.connect_ns)::BIGINT AS connect_ns,
         sum(query.phases.begin_ns)::BIGINT AS begin_ns, sum(query.phases.prepare_ns)::BIGINT AS prepare_ns,
         sum(query.phases.fetch_ns)::BIGINT AS fetch_ns, sum(query.phases.stream_ns)::BIGINT AS stream_ns,
@@ -47,9 +46,22 @@ counts AS (
 ),
 buckets AS (
     SELECT place, list(k ORDER BY k) AS bucket_k, list(n ORDER BY k) AS bucket_n FROM counts GROUP BY place
+),
+found AS (
+    SELECT place, unnest(query.lines) AS line, unnest(query.line_counts) AS n FROM queries
+),
+by_line AS (
+    SELECT place, line, sum(n)::BIGINT AS n FROM found GROUP BY place, line
+),
+lines AS (
+    SELECT place, list(line ORDER BY n DESC, line) AS lines, list(n ORDER BY n DESC, line) AS line_counts
+    FROM by_line
+    GROUP BY place
 )
-SELECT unnest(place), sums.* EXCLUDE (place), coalesce(bucket_k, []) AS bucket_k, coalesce(bucket_n, []) AS bucket_n
-FROM sums LEFT JOIN buckets USING (place)
+SELECT
+    unnest(place), sums.* EXCLUDE (place), coalesce(bucket_k, []) AS bucket_k, coalesce(bucket_n, []) AS bucket_n,
+    coalesce(lines, []) AS lines, coalesce(line_counts, []) AS line_counts
+FROM sums LEFT JOIN buckets USING (place) LEFT JOIN lines USING (place)
 ORDER BY place;
 
 CREATE OR REPLACE TABLE new_scope_stats AS

@@ -53,7 +53,7 @@ CREATE TABLE query_stats (
     last_seen TIMESTAMP NOT NULL,       -- start of the last of these executions
     bucket_k SMALLINT[] NOT NULL,       -- bucket indexes, ascending
     bucket_n BIGINT[] NOT NULL,         -- executions in each bucket
-    lines VARCHAR[] NOT NULL,           -- lines that sent it, as path:line in function; may repeat themselves
+    lines VARCHAR[] NOT NULL,           -- lines that sent it, as path:line in function; each once
     line_counts BIGINT[] NOT NULL,      -- for each of lines, executions for which it was looked for
     pool_wait_ns BIGINT NOT NULL,       -- before: waiting for a connection
     connect_ns BIGINT NOT NULL,         -- before: opening a connection
