@@ -15,6 +15,7 @@ from querygauge import instrument
 from querygauge.collector import tick
 from querygauge.errors import QueryGaugeError, StoreError
 from querygauge.storage.backup import back_up
+from querygauge.storage.database import SCHEMA_VERSION
 from querygauge.storage.limits import Limits
 from querygauge.storage.opening import open_store
 from querygauge.storage.paths import StorePaths
@@ -27,10 +28,17 @@ from querygauge.storage.spool_sink import SpoolSink
 from querygauge.surfaces.cli import app
 from storage.making import NOON, snapshot, total
 
-_REASON = "must have schema version 2 or older; got 99; a newer querygauge made it: upgrade this one"
+_REASON = f"must have schema version {SCHEMA_VERSION} or older; got 99; a newer querygauge made it: upgrade this one"
 # They start an application, read what was published or is in a backup, put the database aside, or find out about it.
 _OTHERS = {"demo", "run", "normalize", "weekly", "store verify", "store restore", "doctor"}
-_ARGUMENTS = {"top": ["--once"], "collect": ["--once"], "patterns show": ["0000"], "similar": ["0000"]}
+_ARGUMENTS = {
+    "top": ["--once"],
+    "collect": ["--once"],
+    "patterns show": ["0000"],
+    "similar": ["0000"],
+    "patterns mark": ["0000", "accepted"],
+    "patterns unmark": ["0000"],
+}
 
 
 def _names(command: Any, *above: str) -> Iterator[str]:
@@ -97,7 +105,7 @@ def test_nobody_touches_it(newer: StorePaths, work: Callable[[StorePaths], objec
         work(newer)
     assert (newer.database.read_bytes(), _files(newer)) == before
     assert len(waiting_files(newer)) == 1
-    _set_version(newer, 2)
+    _set_version(newer, SCHEMA_VERSION)
     assert total(open_store(newer.root).query_stats()) == 7
 
 
@@ -132,6 +140,6 @@ def test_an_application_goes_on(newer: StorePaths) -> None:
     (told,) = (entry for entry in logs if entry["log_level"] == "warning")
     assert told["event"] == "tick_failed"
     assert told["error"].endswith(_REASON)
-    _set_version(newer, 2)
+    _set_version(newer, SCHEMA_VERSION)
     stats = open_store(newer.root).query_stats(service=gauge.settings.service)
     assert total([entry for entry in stats if entry.operation == "SELECT"]) == rounds
