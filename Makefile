@@ -14,7 +14,7 @@ ON_OLDER := $(addprefix tests/,lake storage/test_folding.py storage/test_rollups
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-lake test-hosts check bench format clean
+.PHONY: help demo test test-lake test-hosts check bench bench-lake format clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
@@ -46,6 +46,9 @@ bench: $(VENV)/.installed-bench ## measure what querygauge costs; SCRIPT names a
 format: $(VENV)/.installed-development ## rewrite the code as the checks want it
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
+
+bench-lake: $(LAKE)/.installed ## measure what a tick costs where the store is a DuckLake
+	PYTHONPATH=tests $(LAKE)/bin/python benchmarks/machines.py $(ARGS)
 
 clean: ## remove the environment and everything made by the tools
 	rm -rf $(VENV) $(LAKE) .hosts .querygauge .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache build dist
