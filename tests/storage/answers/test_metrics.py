@@ -55,6 +55,16 @@ def test_memory_and_cpu_are_those_of_each_minute(paths: StorePaths) -> None:
     assert [point.max_memory_mb for point in points] == [104, 109, 500, 500]
 
 
+def test_a_name_that_another_process_had(paths: StorePaths) -> None:
+    """Its CPU seconds begin anew, and no minute takes less than none."""
+    cpu_s = {0: 100.0, 1: 130.0, 5: 1.0, 6: 3.0}
+    stored(paths, [_used("web:1", minute, memory=1, cpu_s=taken, begins=0) for minute, taken in cpu_s.items()])
+    metrics = open_store(paths).performance_metrics((NOON + MINUTE, NOON + 20 * MINUTE))
+    assert metrics.resources.cpu_s == 1.0 + 2.0  # of minute 1 there is nothing before it in the span
+    metrics = open_store(paths).performance_metrics((NOON, NOON + 20 * MINUTE))
+    assert [point.cpu_s for point in metrics.resources_over_time] == [130.0, 3.0]
+
+
 def _used(process: str, minute: int, *, memory: int, cpu_s: float, begins: int) -> Snapshot:
     """The snapshot of a minute; of the first one of a process, the start is when it began."""
     ended = NOON + minute * MINUTE

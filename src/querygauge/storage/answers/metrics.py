@@ -19,18 +19,25 @@ __all__ = ["MS_PER_HOUR", "performance_metrics"]
 MS_PER_HOUR: Final = 3_600_000.0
 _NOTHING: Final = DurationMetrics(None, None, None, None)
 # CPU seconds are those since a process began, so a minute took what they are more than at the one before. At the first
-# that is seen of a process it is not known what they were before, unless it began then.
+# that is seen of a process it is not known what they were before, unless it began then. Less than before is what a
+# later process of the same name took: in containers the number of each may be 1, and some keep their host's name.
 _TAKEN: Final = """
-WITH taken AS (
+WITH known AS (
     SELECT
-        s."minute", s.service, s.process, s.memory_bytes,
-        s.cpu_s - coalesce(
+        s."minute", s.service, s.process, s.memory_bytes, s.cpu_s AS cpu_until,
+        coalesce(
             lag(s.cpu_s) OVER (PARTITION BY s.service, s.process ORDER BY s."minute", s.ended_at),
             CASE WHEN s.started_at <= p.first_at THEN 0 ELSE s.cpu_s END
-        ) AS cpu_s
+        ) AS cpu_before
     FROM process_stats AS s JOIN processes AS p ON p.service = s.service AND p.process = s.process
     WHERE s."minute" >= date_trunc('minute', make_timestamp($since)) AND s."minute" < make_timestamp($until)
         AND ($service IS NULL OR s.service = $service)
+),
+taken AS (
+    SELECT
+        "minute", service, process, memory_bytes,
+        CASE WHEN cpu_until < cpu_before THEN cpu_until ELSE cpu_until - cpu_before END AS cpu_s
+    FROM known
 )
 """
 _RESOURCES: Final = f"""{_TAKEN}
