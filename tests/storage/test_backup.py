@@ -192,6 +192,16 @@ def test_the_oldest_go_and_those_of_other_stores_stay(paths: StorePaths) -> None
     assert verify(theirs.path).rows == theirs.rows
 
 
+def test_a_damaged_one_keeps_no_other_from_going(paths: StorePaths) -> None:
+    """It may be of any store, so it stays, and the new one is told of."""
+    _filled(paths)
+    damaged, old = (_backed_up(paths, now=NOON + day * DAY).path for day in range(2))
+    (damaged / "manifest.json").write_text("")
+    new = _backed_up(paths, keep=1, now=NOON + 2 * DAY)
+    assert backups_in(paths.backups) == [damaged, new.path]
+    assert not old.exists()
+
+
 def test_who_changes_the_store_is_waited_for(paths: StorePaths) -> None:
     """And if it takes too long, there is none."""
     _filled(paths)

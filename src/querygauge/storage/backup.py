@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from querygauge.errors import StoreError
 from querygauge.storage.backup_files import (
     MANIFEST,
     PREFIX,
@@ -156,7 +157,7 @@ def _is_old(path: Path) -> bool:
 def _remove_all_but(folder: Path, keep: int, taken: Backup) -> None:
     """Several stores may share a folder, and each has its own backups."""
     store = manifest_of(taken.path).store
-    ours = [path for path in backups_in(folder) if manifest_of(path).store == store]
+    ours = [path for path in backups_in(folder) if _store_of(path) == store]
     # Those of a clock that was ahead are no newer than this one.
     ours.sort(key=lambda path: path.name <= taken.path.name)
     for path in ours[:-keep]:
@@ -164,3 +165,11 @@ def _remove_all_but(folder: Path, keep: int, taken: Backup) -> None:
         going = _unfinished(path)
         path.replace(going)
         shutil.rmtree(going)
+
+
+def _store_of(backup: Path) -> str | None:
+    """When its store was made; None if it does not say, so that it is nobody's to remove."""
+    try:
+        return manifest_of(backup).store
+    except StoreError:
+        return None
