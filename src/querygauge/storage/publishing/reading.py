@@ -70,7 +70,8 @@ def weekly_report(paths: StorePaths, monday: date | None, now: datetime) -> Week
     """
     this_week = monday_of(now.date())
     if monday is None:
-        monday = this_week - WEEK if week_file(paths, this_week - WEEK).exists() else this_week
+        over = [number for number in _numbers(paths) if number < f"{week_number(this_week)}"]
+        monday = monday_named(over[-1]) if over else this_week
     if not week_file(paths, monday).exists():
         raise StoreError(f"no week {week_number(monday)} in store {str(paths.root)!r}; it has {_weeks(paths)}")
     try:
@@ -106,5 +107,11 @@ def _pattern(row: dict[str, Any]) -> WeeklyPattern:
 
 
 def _weeks(paths: StorePaths) -> str:
-    found = sorted(path.stem.rpartition("_")[2] for path in paths.published_weeks.glob("query_perf_weekly_*.parquet"))
+    found = _numbers(paths)
     return f"{found[0]} to {found[-1]}" if found else "none yet"
+
+
+def _numbers(paths: StorePaths) -> list[str]:
+    """The weeks that have a report, the oldest first."""
+    files = paths.published_weeks.glob(f"query_perf_weekly_{'[0-9]' * 6}.parquet")
+    return sorted(path.stem.rpartition("_")[2] for path in files)
