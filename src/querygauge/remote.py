@@ -15,10 +15,14 @@ __all__ = ["RemoteStore", "is_remote"]
 _LAKE: Final = "ducklake:"
 _POSTGRES: Final = "ducklake:postgres:"
 _MOTHERDUCK: Final = "md:"
-# In `password=secret`, `password = 'it is \' secret'`, `//user:secret@host` and `motherduck_token=secret`.
-_SECRETS: Final = re.compile(
-    r"(?:password|passfile|token)\s*=\s*(?:'((?:[^'\\]|\\.)*)'|([^\s&'?]+))|//[^:/@\s]*:([^@\s]+)@", re.IGNORECASE
+_NAMED: Final = r"(?:password|passfile|token)\s*=\s*"
+# In `//user:secret@host`, `?password=secret&…` and `motherduck_token=secret`.
+_SECRETS_OF_URL: Final = re.compile(rf"{_NAMED}([^\s&'?]+)|//[^:/@\s]*:([^@\s]+)@", re.IGNORECASE)
+# In `password=sec&ret\ ` and `password = 'it is \' secret'`: there only a blank ends one, and a backslash saves it.
+_SECRETS_OF_PAIRS: Final = re.compile(
+    rf"{_NAMED}(?:'((?:[^'\\]|\\.)*)'|((?:[^\s\\]|\\.)+))|//[^:/@\s]*:([^@\s]+)@", re.IGNORECASE | re.DOTALL
 )
+_URL: Final = re.compile("postgres(?:ql)?://")
 _HIDDEN: Final = "***"
 
 
@@ -87,7 +91,8 @@ class RemoteStore(NamedTuple):
 
     def without_secrets(self, text: str) -> str:
         """A text, such as an error of somebody else, in which no secret of the name is left."""
-        for match in _SECRETS.finditer(self.uri):
+        is_url = not self.is_lake or _URL.match(self.catalog)
+        for match in (_SECRETS_OF_URL if is_url else _SECRETS_OF_PAIRS).finditer(self.uri):
             secret = next(group for group in match.groups() if group is not None)
             if secret:
                 text = text.replace(secret, _HIDDEN)
