@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from missing import skip_or_fail
 from querygauge.remote import RemoteStore
 from querygauge.storage.paths import StorePaths
 
@@ -41,7 +42,7 @@ def remount(disk: Path) -> Mount:
 
 def _mount(*arguments: str) -> None:
     if os.geteuid() != 0:
-        pytest.skip("only root may mount a disk; tests beside this one limit the size of files instead")
+        skip_or_fail("only root may mount a disk; tests beside this one limit the size of files instead")
     done = subprocess.run(["mount", *arguments], capture_output=True, text=True, check=False)
     if done.returncode:
-        pytest.skip(f"a disk cannot be mounted here: {done.stderr.strip()}")
+        skip_or_fail(f"a disk cannot be mounted here: {done.stderr.strip()}")

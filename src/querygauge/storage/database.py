@@ -383,7 +383,7 @@ def bytes_of(connection: Connection, paths: StorePaths) -> int:
     if paths.remote is not None:
         return lakehouse.bytes_in(connection, paths.remote)
     size = 0
-    for path in (paths.database, Path(f"{paths.database}.wal")):
+    for path in (paths.database, log_of(paths.database)):
         with suppress(FileNotFoundError):
             size += path.stat().st_size
     return size
