@@ -49,10 +49,13 @@ def _filled(paths: StorePaths, *given_snapshots: Snapshot) -> StorePaths:
 
 
 def _rows(paths: StorePaths) -> dict[str, list[str]]:
-    """Every row of every table, in no order."""
+    """Every row of every table, in no order, and without when the store was made."""
     with open_database(paths, read_only=True, timeout_s=1) as connection:
         names = [row[0] for row in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()]
-        return {name: sorted(map(str, connection.execute(f"FROM {name}").fetchall())) for name in names}
+        sources = {
+            name: "SELECT * EXCLUDE created_at FROM meta" if name == "meta" else f"FROM {name}" for name in names
+        }
+        return {name: sorted(map(str, connection.execute(source).fetchall())) for name, source in sources.items()}
 
 
 def _backed_up(paths: StorePaths, **chosen: object) -> Backup:
@@ -190,6 +193,24 @@ def test_the_oldest_go_and_those_of_other_stores_stay(paths: StorePaths) -> None
     again = _backed_up(paths, folder=folder, keep=3, now=NOON + 4 * DAY)
     assert backups_in(folder) == [theirs.path, *ours[-2:], again.path]
     assert verify(theirs.path).rows == theirs.rows
+
+
+def test_a_copy_has_backups_of_its_own(paths: StorePaths) -> None:
+    """What is kept of those of a restored copy takes none of the store it came from, out of a folder both write to."""
+    folder = paths.root.with_name("backups")
+    ours = [_backed_up(_filled(paths), folder=folder, now=NOON + day * DAY).path for day in range(2)]
+    copy = StorePaths(paths.root.with_name("copy"))
+    restore(ours[0], copy)
+    theirs = [_backed_up(copy, folder=folder, keep=1, now=NOON + day * DAY).path for day in range(2, 4)]
+    assert backups_in(folder) == [*ours, theirs[-1]]
+
+
+def test_a_store_restored_from_its_own_backups_keeps_them_in_number(paths: StorePaths) -> None:
+    """It is the same store."""
+    taken = [_backed_up(_filled(paths), now=NOON + day * DAY).path for day in range(3)]
+    restore(taken[-1], paths, replace=True)
+    new = _backed_up(paths, keep=2, now=NOON + 4 * DAY).path
+    assert backups_in(paths.backups) == [taken[-1], new]
 
 
 def test_a_damaged_one_keeps_no_other_from_going(paths: StorePaths) -> None:

@@ -2,13 +2,15 @@
 A backup into a store.
 
 The database is made beside the one that is there, compared with the files, and put into its place at once. One that is
-there is put aside and never removed. A backup of an older version is brought up to this one.
+there is put aside and never removed. A backup of an older version is brought up to this one. One that lies elsewhere
+than the store's own becomes another store than the one it was taken of, which may still be there.
 
 Deliberately not here: taking a backup.
 """
 
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -99,19 +101,22 @@ def _restored_remote(backup: Path, manifest: Manifest, paths: StorePaths, tell: 
             raise StoreError(
                 f"store {paths.name!r} has tables; restore into another one, whose catalog and data_path are empty"
             )
-        _fill(connection, {table.name: parquet(backup / f"{table.name}.parquet") for table in manifest.tables}, tell)
+        with _tables(connection, backup, manifest, paths) as tables:
+            _fill(connection, tables, tell)
+        _make_another(connection)
 
 
 def _restored(backup: Path, manifest: Manifest, paths: StorePaths, tell: Tell) -> None:
-    files = {table.name: parquet(backup / f"{table.name}.parquet") for table in manifest.tables}
     remove_database(paths.unfinished)
     try:
-        with scratch_connection(paths) as connection:
-            if manifest.schema_version == SCHEMA_VERSION:
-                with made_database(connection, paths.unfinished):
-                    _fill(connection, files, tell)
-            else:
-                _bring_up(connection, paths.unfinished, files, paths, tell)
+        with (
+            scratch_connection(paths) as connection,
+            _tables(connection, backup, manifest, paths) as tables,
+            made_database(connection, paths.unfinished),
+        ):
+            _fill(connection, tables, tell)
+            if backup.resolve().parent != paths.backups.resolve():
+                _make_another(connection)
         if paths.database.exists():
             _put_aside(paths)
         reach_disk(paths.unfinished)
@@ -134,8 +139,18 @@ def _fill(connection: Connection, sources: dict[str, str], tell: Tell) -> None:
             raise StoreError(f"table {name} must have {expected[0]} rows as they were; got {stored[0]} that differ")
 
 
-def _bring_up(connection: Connection, path: Path, files: dict[str, str], paths: StorePaths, tell: Tell) -> None:
-    """As `_fill`, from a backup of an older version: its tables are made as they were, and migrated."""
+def _make_another(connection: Connection) -> None:
+    """Or a backup of this one would count as one of the store it came from, and push those out of a shared folder."""
+    connection.execute("UPDATE meta SET created_at = ?", [datetime.now(UTC).replace(tzinfo=None)])
+
+
+@contextmanager
+def _tables(connection: Connection, backup: Path, manifest: Manifest, paths: StorePaths) -> Iterator[dict[str, str]]:
+    """What to read each table of a backup from; those of an older version are made as they were, and migrated."""
+    files = {table.name: parquet(backup / f"{table.name}.parquet") for table in manifest.tables}
+    if manifest.schema_version == SCHEMA_VERSION:
+        yield files
+        return
     older = StorePaths(paths.root / ".older")
     shutil.rmtree(older.root, ignore_errors=True)
     older.root.mkdir()
@@ -150,8 +165,7 @@ def _bring_up(connection: Connection, path: Path, files: dict[str, str], paths: 
         names = connection.execute(
             "SELECT table_name FROM duckdb_tables() WHERE database_name = 'older' ORDER BY table_name"
         ).fetchall()
-        with made_database(connection, path):
-            _fill(connection, {name: f'older."{name}"' for (name,) in names}, tell)
+        yield {name: f'older."{name}"' for (name,) in names}
         connection.execute("DETACH older")
     finally:
         shutil.rmtree(older.root, ignore_errors=True)

@@ -8,7 +8,7 @@
 
 CREATE TABLE meta (
     schema_version INTEGER NOT NULL,    -- a reader refuses a version newer than its own
-    created_at TIMESTAMP NOT NULL,      -- when the store was made
+    created_at TIMESTAMP NOT NULL,      -- when the store was made, or restored from elsewhere; tells its backups
     minutes_since TIMESTAMP,            -- rows by minute before that were dropped for their age; NULL if none were
     hours_since TIMESTAMP,              -- and rows by hour
     retained_at TIMESTAMP,              -- up to when it was last looked for what has grown old
