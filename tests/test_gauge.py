@@ -103,6 +103,21 @@ def test_a_quiet_process_says_once_a_minute_that_it_lives(
     assert len(waiting_files(StorePaths(store))) == 3
 
 
+def test_a_health_check_is_news(engine: Engine, make: Make, store: Path, clock: FakeClock) -> None:
+    """One by one, also of a service that is idle otherwise."""
+    gauge = make(store=store, collector="off", health_check=True, health_check_interval=20)
+    for _ in range(6):
+        clock.advance(10)
+        gauge.pool.poll()
+        for thread in threading.enumerate():
+            if thread.name == "querygauge-health":
+                thread.join(10)
+        gauge.flush()
+    (window,) = open_store(store).pools()
+    assert window.health_checks == tuple(gauge.pool.get_health_checks())
+    assert len(window.health_checks) == window.metrics.health_checks == 3
+
+
 def test_a_store_of_none_is_memory_only(
     engine: Engine, make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

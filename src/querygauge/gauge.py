@@ -215,7 +215,7 @@ class Instrumentation:
     def report_data(self) -> ReportData:
         """What the report is made of."""
         pools = tuple(
-            PoolWindow(name, pool.get_current_snapshot(), pool.get_metrics())
+            PoolWindow(name, pool.get_current_snapshot(), pool.get_metrics(), tuple(pool.get_health_checks()))
             for name, pool in tuple(self.pools.items())
         )
         states = self._running()
@@ -389,7 +389,7 @@ class Instrumentation:
         has_news = bool(window.queries or window.scopes or has_told or self._has_told_running)
         may_be_quiet = not has_news and 0 <= now_us - self._window_us < _HEARTBEAT_US
         pools = self._watched.drain_pools(keeps_idle=may_be_quiet)
-        if may_be_quiet and all(pool.metrics == _NO_POOL_METRICS for pool in map(_without_peaks, pools)):
+        if may_be_quiet and not any(map(_has_news, pools)):
             return None
         started_us, self._window_us = self._window_us, now_us
         return Snapshot(
@@ -433,8 +433,9 @@ def _write_further(snapshot: Snapshot) -> None:
 _NO_POOL_METRICS: Final = PoolMetrics()
 
 
-def _without_peaks(window: PoolWindow) -> PoolWindow:
-    return replace(window, metrics=replace(window.metrics, peak_active=0, peak_waiting=0))
+def _has_news(window: PoolWindow) -> bool:
+    metrics = replace(window.metrics, peak_active=0, peak_waiting=0)
+    return bool(window.health_checks) or metrics != _NO_POOL_METRICS
 
 
 def _process_name() -> str:

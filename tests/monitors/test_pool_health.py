@@ -289,3 +289,5 @@ def test_failed_checks_reach_alerts_status_and_metrics(clock: Any) -> None:
     metrics = monitor.get_metrics()
     assert (metrics.health_checks, metrics.health_checks_failed) == (6, 5)
     assert len(monitor.get_health_checks()) == 6
+    assert monitor.drain().health_checks == tuple(monitor.get_health_checks())
+    assert monitor.drain().health_checks == ()

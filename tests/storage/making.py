@@ -16,6 +16,7 @@ from querygauge.values import (
     PHASES,
     Demand,
     Failure,
+    HealthCheck,
     Holder,
     OutcomeCounts,
     Pattern,
@@ -255,6 +256,11 @@ def _metrics(draw: st.DrawFn) -> PoolMetrics:
     )
 
 
+_health_checks = st.lists(
+    st.builds(HealthCheck, timestamp=_moments, duration_ms=_floats, error=_optional_texts),
+    max_size=3,
+    unique_by=lambda check: check.timestamp,
+).map(lambda checks: tuple(sorted(checks, key=lambda check: check.timestamp)))
 _self_metrics = st.builds(
     SelfMetrics, **{field.name: _floats if field.type is float else _counts for field in fields(SelfMetrics)}
 )
@@ -283,7 +289,7 @@ _usages = st.builds(ProcessUsage, st.none() | _counts, st.none() | _counts, st.n
 def snapshots(draw: st.DrawFn) -> Snapshot:
     """Any snapshot of one service and process, as a monitor could make it."""
     started, ended = sorted((draw(_moments), draw(_moments)))
-    pools = st.builds(PoolWindow, pool=_names, state=_states, metrics=_metrics())
+    pools = st.builds(PoolWindow, pool=_names, state=_states, metrics=_metrics(), health_checks=_health_checks)
     return Snapshot(
         "shop",
         "web:1",

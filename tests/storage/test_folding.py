@@ -23,7 +23,7 @@ from querygauge.storage.opening import open_store
 from querygauge.storage.paths import StorePaths
 from querygauge.storage.spool import waiting_files
 from querygauge.storage.spool_sink import SpoolSink
-from querygauge.values import QueryErrors
+from querygauge.values import PoolMetrics, PoolSnapshot, PoolWindow, QueryErrors
 from storage.making import NOON, files_limited_to, pattern, snapshot, total
 
 Break = Callable[[bytes], bytes]
@@ -254,6 +254,28 @@ def test_impossible_values_are_set_aside_and_named(
         result = fold(paths)
     assert len(result.rejected) == 1
     assert reason in logs[0]["reason"]
+    assert total(open_store(paths).query_stats()) == 3
+
+
+@pytest.mark.parametrize(
+    ("check", "reason"),
+    [
+        ({"at_us": 0, "duration_ms": -1.0, "error": None}, "the durations of health checks must be >= 0"),
+        ({"at_us": 0, "duration_ms": None, "error": None}, "the durations of health checks must be >= 0"),
+        ({"at_us": -1, "duration_ms": 1.0, "error": None}, "a time must lie between"),
+    ],
+)
+def test_impossible_health_checks_are_set_aside(paths: StorePaths, check: dict[str, Any], reason: str) -> None:
+    """As everything that cannot be; a file without any, of an older version, is none of those."""
+    window = PoolWindow("main", PoolSnapshot(NOON, 5, 1, 0, 0, 0, 15, 0.5), PoolMetrics())
+    SpoolSink(paths.root, 10).write(replace(snapshot(7), pools=(window,)))
+    _rewrite(waiting_files(paths)[0], _set("pool", checks=[check]))
+    with capture_logs() as logs:
+        assert len(fold(paths).rejected) == 1
+    assert reason in logs[0]["reason"]
+    SpoolSink(paths.root, 10).write(replace(snapshot(3), pools=(window,)))
+    _rewrite(waiting_files(paths)[0], lambda row: row.get("pool", {}).pop("checks", None))
+    assert fold(paths).rejected == ()
     assert total(open_store(paths).query_stats()) == 3
 
 

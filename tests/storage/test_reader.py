@@ -18,6 +18,7 @@ from querygauge.storage.spool import waiting_files
 from querygauge.storage.spool_sink import SpoolSink
 from querygauge.storage.store import Store
 from querygauge.values import (
+    HealthCheck,
     OutcomeCounts,
     PoolMetrics,
     PoolSnapshot,
@@ -226,6 +227,22 @@ def test_a_process_that_ended_holds_no_connections(paths: StorePaths) -> None:
     store = _store(paths, _pool_snapshot("web:1", 4, 10), _pool_snapshot("web:2", 2, 40, 5))
     (window,) = store.pools()
     assert (window.state.active_connections, window.metrics.total_checkouts) == (2, 50)
+
+
+def _checked(process: str, *checks: HealthCheck) -> Snapshot:
+    return Snapshot("shop", process, NOON, NOON + MINUTE, pools=(replace(_window(1, 1, 0), health_checks=checks),))
+
+
+def test_health_checks_are_of_every_process(paths: StorePaths) -> None:
+    """In order, the last hundred of a pool, and those of another service apart."""
+    of_one = [HealthCheck(NOON + number * MINUTE, 1.5) for number in range(0, 160, 2)]
+    of_two = [HealthCheck(NOON + number * MINUTE, 2.5, "refused") for number in range(1, 160, 2)]
+    other = replace(_checked("web:1", HealthCheck(NOON, 9.0)), service="blog")
+    store = _store(paths, _checked("web:1", *of_one), _checked("web:2", *of_two), other)
+    blog, shop = store.pools()
+    assert blog.health_checks == (HealthCheck(NOON, 9.0),)
+    both = sorted([*of_one, *of_two], key=lambda check: check.timestamp)
+    assert shop.health_checks == tuple(both[-100:])
 
 
 def test_what_querygauge_noticed_about_itself_is_the_latest(paths: StorePaths) -> None:

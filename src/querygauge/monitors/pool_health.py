@@ -10,6 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from inspect import isawaitable
 from typing import Any, Final
 
@@ -52,6 +53,7 @@ class HealthChecks:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._results: deque[HealthCheck] = deque(maxlen=_KEPT)
+        self._undrained: deque[HealthCheck] = deque(maxlen=_KEPT)
         self._running: _Check | None = None
         self._due_ns = self._clock.monotonic_ns()
         self.failed_in_row = 0
@@ -71,6 +73,15 @@ class HealthChecks:
         """The results kept, oldest first."""
         with self._lock:
             return list(self._results)
+
+    def drain(self) -> list[HealthCheck]:
+        """The results since the last call, oldest first; at most the last 100."""
+        drained = []
+        # Without the lock: a signal handler that flushes may have interrupted a flush that is here.
+        with suppress(IndexError):
+            while True:
+                drained.append(self._undrained.popleft())
+        return drained
 
     def poll(self) -> None:
         """Begins a check that is due, and gives up on one that takes too long; returns at once."""
@@ -120,6 +131,7 @@ class HealthChecks:
         result = HealthCheck(datetime_of(self._clock.now_us()), duration_ms, error)
         with self._lock:
             self._results.append(result)
+            self._undrained.append(result)
             self.failed_in_row = self.failed_in_row + 1 if error else 0
             failed_in_row = self.failed_in_row
         self._on_result(result, failed_in_row)

@@ -313,7 +313,7 @@ class ConnectionPoolMonitor(PoolRecorder):
             is_empty=self._state.is_empty,
             keeps_idle=keeps_idle,
         )
-        return PoolWindow(self.name, snapshot, metrics)
+        return PoolWindow(self.name, snapshot, metrics, tuple(self._health.drain()))
 
     def generate_dashboard(self) -> str:
         """Everything about the pool as text, laid out for reading."""

@@ -17,6 +17,7 @@ from querygauge.rendering.formats import age, duration, number, percent
 from querygauge.rendering.interchange import report_to_csv, report_to_dict
 from querygauge.rendering.names import name_cells, name_columns, named
 from querygauge.rendering.phases import render_phases
+from querygauge.rendering.pool_checks import failed_checks_of
 from querygauge.rendering.pool_demand import demand_of
 from querygauge.rendering.processes import render_processes
 from querygauge.rendering.ranking import ORDERS, Order, mean_rows, ranked
@@ -336,11 +337,14 @@ class _Page:
             )
         columns = [Column("Pool", "left", _POOL_WIDTH), *map(Column, titles)]
         lines = render_table(columns, rows, width=self._width, least_telling=_LEAST_TELLING_OF_POOLS)
-        return ["POOLS", *lines, *self._demands()] if rows else []
+        return ["POOLS", *lines, *self._of_pools()] if rows else []
 
-    def _demands(self) -> list[str]:
-        found = [(window.pool, demand) for window in self._report.merged_pools() if (demand := demand_of(window))]
-        lines = [line for pool, demand in found for line in self._wrapped(f"{pool}: {demand}", "  - ", "    ")]
+    def _of_pools(self) -> list[str]:
+        """What is to be said of a pool in words."""
+        lines = []
+        for window in self._report.merged_pools():
+            for said in (demand_of(window), failed_checks_of(window)):
+                lines += self._wrapped(f"{window.pool}: {said}", "  - ", "    ") if said else []
         return ["", *lines] if lines else []
 
     def advice(self) -> list[str]:

@@ -103,6 +103,5 @@ class ReportData:
         merged: dict[str, PoolWindow] = {}
         for window in sorted(self.pools, key=lambda window: window.state.timestamp):
             before = merged.get(window.pool)
-            metrics = window.metrics if before is None else before.metrics.merged(window.metrics)
-            merged[window.pool] = PoolWindow(window.pool, window.state, metrics)
+            merged[window.pool] = window if before is None else before.merged(window)
         return tuple(merged[name] for name in sorted(merged))

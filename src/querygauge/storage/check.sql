@@ -57,6 +57,8 @@ WITH rules AS (
             AND coalesce(list_min(pool.demand.levels), 0) >= 0 AND coalesce(list_min(pool.demand.ns), 0) >= 0
             AND coalesce(list_min(pool.demand.requests), 0) >= 0, false)
         THEN 'the demand of a pool must be >= 0, and have a time and a number for each level' END,
+        CASE WHEN len([one for one IN pool.checks if NOT coalesce(one.duration_ms >= 0, false)]) > 0
+        THEN 'the durations of health checks must be >= 0' END,
         CASE WHEN repetition IS NOT NULL AND NOT coalesce(
             repetition.target IS NOT NULL AND repetition.scopes >= 0
             AND repetition.executions >= 0 AND repetition.max_per_scope >= 0 AND repetition.total_ms >= 0
@@ -95,7 +97,7 @@ WITH rules AS (
                 WHEN header IS NOT NULL THEN [header.started_us, header.ended_us]
                 WHEN query IS NOT NULL THEN [query.first_us, query.last_us]
                 WHEN slow IS NOT NULL THEN [slow.at_us]
-                WHEN pool IS NOT NULL THEN [pool.at_us]
+                WHEN pool IS NOT NULL THEN list_concat([pool.at_us], [one.at_us for one IN pool.checks])
                 WHEN failed IS NOT NULL THEN [failed.last_us]
                 ELSE [one.started_us for one IN running.queries]
             END if NOT coalesce(us BETWEEN 0 AND 253402300799999999, false)]) > 0

@@ -63,6 +63,7 @@ _APPENDED: Final = (
     "slow_queries",
     "query_errors",
     "pool_stats",
+    "health_checks",
     "repetitions",
     "process_stats",
 )

@@ -196,6 +196,16 @@ SELECT
 FROM counters JOIN clocks USING ("minute", service, process, name)
 ORDER BY "minute", service, process, pool;
 
+CREATE OR REPLACE TABLE new_health_checks AS
+WITH checks AS (
+    SELECT service, process, pool.pool AS pool, unnest(pool.checks) AS one
+    FROM spooled JOIN windows USING (file)
+    WHERE pool IS NOT NULL
+)
+SELECT make_timestamp(one.at_us) AS checked_at, service, process, pool, one.duration_ms AS duration_ms, one.error AS error
+FROM checks
+ORDER BY checked_at;
+
 CREATE OR REPLACE TABLE new_repetitions AS
 SELECT ended AS found_at, service, unnest(repetition)
 FROM spooled JOIN windows USING (file)

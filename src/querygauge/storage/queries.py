@@ -7,6 +7,7 @@ Deliberately not here: what becomes of the rows.
 from typing import Final
 
 __all__ = [
+    "HEALTH_CHECKS",
     "PATTERNS",
     "PATTERN_SERVICES",
     "POOLS",
@@ -118,6 +119,13 @@ SELECT * FROM store.pool_stats
 WHERE ($since IS NULL OR "minute" >= date_trunc('minute', make_timestamp($since)))
     AND ($service IS NULL OR service = $service)
 ORDER BY service, pool
+"""
+HEALTH_CHECKS: Final = """
+SELECT service, pool, checked_at, duration_ms, error FROM store.health_checks
+WHERE ($since IS NULL OR checked_at >= date_trunc('minute', make_timestamp($since)))
+    AND ($service IS NULL OR service = $service)
+QUALIFY row_number() OVER (PARTITION BY service, pool ORDER BY checked_at DESC) <= 100
+ORDER BY checked_at
 """
 # As long as anything is slow, each flush says so: who missed two, and ten seconds more, has ended or was stopped.
 RUNNING: Final = """

@@ -177,7 +177,7 @@ class Reader:
 
     def pools(self, since: datetime | None = None, service: str | None = None) -> list[PoolWindow]:
         """
-        One window per service and pool, by their names: what it did in the span, and its latest state.
+        One window per service and pool, by their names: what it did in the span, its latest state and health checks.
 
         Processes of one service are added up; a process that no longer reports counts in what was done, not in the
         state.
@@ -185,7 +185,11 @@ class Reader:
         parameters = {"since": microseconds(since), "service": service}
         with self._open() as connection:
             rows = asked(connection, queries.POOLS, parameters)
-        return [pool_of(list(group)) for _, group in groupby(rows, key=lambda row: (row["service"], row["pool"]))]
+            checks = asked(connection, queries.HEALTH_CHECKS, parameters)
+        return [
+            pool_of(list(group), [row for row in checks if (row["service"], row["pool"]) == key])
+            for key, group in groupby(rows, key=lambda row: (row["service"], row["pool"]))
+        ]
 
     def process_windows(self, since: datetime | None = None, service: str | None = None) -> list[ProcessWindow]:
         """What each process took in the span; most CPU time first."""

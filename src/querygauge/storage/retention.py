@@ -49,6 +49,7 @@ _DETAIL: Final = (
     ("slow_queries", "started_at"),
     ("query_errors", "minute"),
     ("pool_stats", "minute"),
+    ("health_checks", "checked_at"),
     ("repetitions", "found_at"),
     ("process_stats", "minute"),
 )

@@ -16,6 +16,7 @@ from querygauge.values import (
     LINES_LIMIT,
     Demand,
     Failure,
+    HealthCheck,
     Holder,
     OutcomeCounts,
     Pattern,
@@ -219,9 +220,9 @@ def _running_state_of(row: Row, patterns: Mapping[str, Pattern]) -> RunningState
     return RunningState(row["target"], row["executions"], row["oldest_ms"], queries)
 
 
-def pool_of(rows: list[Row]) -> PoolWindow:
+def pool_of(rows: list[Row], checks: list[Row]) -> PoolWindow:
     """
-    One pool from its rows, of any number of processes and minutes.
+    One pool from its rows, of any number of processes and minutes, and its health checks.
 
     What it did is everything together. Its state is the sum over the processes that still report, each at its latest
     moment: four workers with a pool of five have twenty connections.
@@ -233,7 +234,12 @@ def pool_of(rows: list[Row]) -> PoolWindow:
         latest[row["process"]] = row
     newest = max(row["state_at"] for row in latest.values())
     present = [row for row in latest.values() if newest - row["state_at"] <= _PRESENT]
-    return PoolWindow(rows[0]["pool"], _state_of(present, newest), metrics)
+    return PoolWindow(
+        rows[0]["pool"],
+        _state_of(present, newest),
+        metrics,
+        tuple(HealthCheck(utc(row["checked_at"]), row["duration_ms"], row["error"]) for row in checks),
+    )
 
 
 def _metrics_of(row: Row) -> PoolMetrics:

@@ -194,6 +194,16 @@ CREATE TABLE pool_stats (
     driver VARCHAR                      -- name of the driver, such as asyncpg; likewise
 );
 
+-- Health checks of pools, one by one.
+CREATE TABLE health_checks (
+    checked_at TIMESTAMP NOT NULL,      -- when it ended, or was given up
+    service VARCHAR NOT NULL,           -- name of the application
+    process VARCHAR NOT NULL,           -- host:pid
+    pool VARCHAR NOT NULL,              -- name of the pool
+    duration_ms DOUBLE NOT NULL,        -- how long it took
+    error VARCHAR                       -- why it failed, with every value as ?; NULL if it did not
+);
+
 -- The same pattern from the same line, several times within one unit of work of one scope.
 CREATE TABLE repetitions (
     found_at TIMESTAMP NOT NULL,        -- end of the snapshot that found it

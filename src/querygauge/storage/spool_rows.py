@@ -14,6 +14,7 @@ from querygauge.histogram import Histogram
 from querygauge.values import (
     PHASES,
     Demand,
+    HealthCheck,
     Pattern,
     PoolWindow,
     QueryErrors,
@@ -189,6 +190,15 @@ def _pool_row(window: PoolWindow) -> dict[str, Any]:
         "wait": _histogram_row(metrics.wait),
         "use": _histogram_row(metrics.use),
         "create": _histogram_row(metrics.create),
+        "checks": [_check_row(check) for check in window.health_checks],
+    }
+
+
+def _check_row(check: HealthCheck) -> dict[str, Any]:
+    return {
+        "at_us": microseconds_of(check.timestamp),
+        "duration_ms": check.duration_ms,
+        "error": check.error and check.error[:_LONGEST_TEXT],
     }
 
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 
 from querygauge.histogram import EMPTY, Histogram
 from querygauge.values.base import Value
@@ -14,6 +14,8 @@ __all__ = ["ConnectionActivity", "HealthCheck", "Holder", "PoolGauges", "PoolMet
 
 ConnectionActivity = Literal["active", "idle in transaction", "idle"]
 """A statement under way; none, but a transaction open; neither. The words are PostgreSQL's own."""
+
+_CHECKS_KEPT: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,8 +240,22 @@ class PoolMetrics(Value):
 
 @dataclass(frozen=True, slots=True)
 class PoolWindow(Value):
-    """One pool in one snapshot: its state at the end, and what it did within."""
+    """
+    One pool in one snapshot.
+
+    Attributes:
+        pool: Its name.
+        state: How it was at the end.
+        metrics: What it did within.
+        health_checks: The checks that ended within, oldest first; at most the last 100.
+    """
 
     pool: str
     state: PoolSnapshot
     metrics: PoolMetrics
+    health_checks: tuple[HealthCheck, ...] = ()
+
+    def merged(self, later: "PoolWindow") -> "PoolWindow":
+        """The same pool over this and a later window: what it did is everything together, its state is the later."""
+        checks = (self.health_checks + later.health_checks)[-_CHECKS_KEPT:]
+        return PoolWindow(self.pool, later.state, self.metrics.merged(later.metrics), checks)

@@ -28,6 +28,14 @@ ALTER TABLE pool_stats ADD COLUMN pool_class VARCHAR;
 ALTER TABLE pool_stats ADD COLUMN driver VARCHAR;
 ALTER TABLE processes ADD COLUMN ahead_s DOUBLE;
 ALTER TABLE folded_files ADD COLUMN spool VARCHAR;
+CREATE TABLE health_checks (
+    checked_at TIMESTAMP NOT NULL,
+    service VARCHAR NOT NULL,
+    process VARCHAR NOT NULL,
+    pool VARCHAR NOT NULL,
+    duration_ms DOUBLE NOT NULL,
+    error VARCHAR
+);
 CREATE TABLE marks (
     pattern_id VARCHAR NOT NULL,
     kind VARCHAR NOT NULL,
