@@ -18,7 +18,7 @@ from storage.recovering import fill_new, flush, history, totals
 _HOUR = timedelta(hours=1)
 _DAY = timedelta(days=1)
 _YEAR = timedelta(days=365)
-_ROOMS = ("collector", "storage.folding", "storage.database", "storage.store")
+_ROOMS = ("collector", "storage.creation", "storage.folding", "storage.store")
 
 
 @pytest.fixture

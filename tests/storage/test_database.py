@@ -10,11 +10,11 @@ import duckdb
 import pytest
 
 from querygauge.errors import StoreError
+from querygauge.storage.creation import create_database
 from querygauge.storage.database import (
     SCHEMA_VERSION,
     StoreBusyError,
     _gate,
-    create_database,
     open_database,
     statements,
 )

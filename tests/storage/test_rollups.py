@@ -299,7 +299,7 @@ def test_a_migration_that_fails_leaves_the_store_as_it_was(paths: StorePaths, mo
     before = _columns(paths)
     with monkeypatch.context() as patched:
         patched.setattr(
-            "querygauge.storage.database.statements",
+            "querygauge.storage.creation.statements",
             lambda name: statements(name) + (" SELECT 'x'::INTEGER;" if name == "views.sql" else ""),
         )
         with pytest.raises(StoreError, match="could not be written"):

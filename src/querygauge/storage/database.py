@@ -6,7 +6,7 @@ closes, and whoever finds the file held tries again for a while. The file is att
 what can be prepared without the store is prepared there, before anybody else is kept out. A remote store has no file
 (`lakehouse`), and is attached in the same place.
 
-Deliberately not here: what is read or written.
+Deliberately not here: making one (`creation`), and what is read or written.
 """
 
 import random
@@ -14,13 +14,11 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from querygauge.errors import StoreError
 from querygauge.forking import survive_forks
-from querygauge.logs import get_logger
 from querygauge.remote import RemoteStore
 from querygauge.storage import lakehouse
 from querygauge.storage.paths import StorePaths
@@ -39,18 +37,15 @@ __all__ = [
     "StoreAbsentError",
     "StoreBusyError",
     "StoreVersionError",
+    "attach",
     "attached",
     "attached_new",
     "bytes_of",
-    "copied",
-    "create_database",
     "first_line",
     "glob_escaped",
+    "has_tables",
     "has_turn",
     "log_of",
-    "made_database",
-    "made_remote",
-    "migrate",
     "open_database",
     "quoted",
     "remove_database",
@@ -60,8 +55,6 @@ __all__ = [
     "transaction",
     "used",
 ]
-
-log = get_logger(__name__)
 
 Connection = DuckDBPyConnection
 DatabaseError = Error
@@ -166,12 +159,12 @@ def attached(connection: Connection, paths: StorePaths, *, read_only: bool, time
         deadline = time.monotonic() + timeout_s
         # Opening for writing replays what a killed writer left, and somebody else's file is not ours to touch.
         looks_first = not read_only and paths.remote is None
-        _attach(connection, paths, read_only=read_only or looks_first, deadline=deadline)
+        attach(connection, paths, read_only=read_only or looks_first, deadline=deadline)
         try:
             version = _version_of_ours(connection, paths)
             if looks_first:
                 connection.execute("DETACH store")
-                _attach(connection, paths, read_only=False, deadline=deadline)
+                attach(connection, paths, read_only=False, deadline=deadline)
             yield version
         finally:
             # A failed commit may have detached it already, and its error is the one to be told.
@@ -255,52 +248,6 @@ def used(connection: Connection) -> Iterator[None]:
         connection.execute("USE memory")
 
 
-def create_database(paths: StorePaths) -> None:
-    """
-    Makes the database with its tables if there is none; the caller holds the election lock.
-
-    Raises:
-        StoreError: If it cannot be made.
-    """
-    if paths.remote is not None:
-        try:
-            with scratch_connection(paths) as connection, made_remote(connection, paths):
-                return
-        except DatabaseError as error:
-            raise StoreError(f"store {paths.name!r} could not be made: {first_line(error)}") from error
-    if paths.database.exists():
-        return
-    try:
-        remove_database(paths.unfinished)
-        log_of(paths.database).unlink(missing_ok=True)  # of one that is gone
-        with scratch_connection(paths) as connection, made_database(connection, paths.unfinished):
-            pass
-        # A kill before this line leaves no half-made store behind.
-        paths.unfinished.replace(paths.database)
-    except OSError as error:
-        raise StoreError(f"store {paths.database_name!r} could not be made: {error.strerror or error}") from error
-    except DatabaseError as error:
-        raise StoreError(f"store {paths.database_name!r} could not be made: {first_line(error)}") from error
-
-
-@contextmanager
-def made_remote(connection: Connection, paths: StorePaths) -> Iterator[bool]:
-    """
-    The remote store with its tables, attached as `store` and in use for the length of the block, in one transaction.
-
-    Gives whether the tables are new; those that were there are as they were.
-    """
-    _attach(connection, paths, read_only=False, deadline=time.monotonic())
-    with used(connection):
-        connection.execute("BEGIN")
-        is_new = not connection.execute(_HAS_TABLES).fetchall()
-        if is_new:
-            _make_tables(connection)
-        yield is_new
-        connection.execute("COMMIT")
-    connection.execute("DETACH store")
-
-
 def remove_database(path: Path) -> None:
     """
     Removes a database, if there is one, and its log.
@@ -325,26 +272,6 @@ def first_line(error: BaseException) -> str:
     return told
 
 
-def _make_views(connection: Connection) -> None:
-    for name in ("buckets.sql", "views.sql", "performance.sql", "rating.sql"):
-        connection.execute(statements(name))
-
-
-@contextmanager
-def made_database(connection: Connection, path: Path) -> Iterator[None]:
-    """A new database at `path` with empty tables, attached as `store` and in use for the length of the block."""
-    with attached_new(connection, path):
-        _make_tables(connection)
-        yield
-
-
-def _make_tables(connection: Connection) -> None:
-    connection.execute(statements("schema.sql"))
-    _make_views(connection)
-    created_at = datetime.now(UTC).replace(tzinfo=None)
-    connection.execute("INSERT INTO meta (schema_version, created_at) VALUES (?, ?)", [SCHEMA_VERSION, created_at])
-
-
 @contextmanager
 def attached_new(connection: Connection, path: Path) -> Iterator[None]:
     """A new database at `path`, attached as `store` and in use for the length of the block."""
@@ -352,30 +279,6 @@ def attached_new(connection: Connection, path: Path) -> Iterator[None]:
     with used(connection):
         yield
     connection.execute("DETACH store")
-
-
-def copied(connection: Connection, paths: StorePaths, *, timeout_s: float) -> None:
-    """
-    Writes the database anew without the room that rows have left; the caller holds the election lock.
-
-    Raises:
-        StoreError: As `attached` does, or if the copy cannot take its place.
-        DatabaseError: If it could not be; the store is as it was.
-    """
-    try:
-        remove_database(paths.unfinished)
-        if log_of(paths.database).exists():  # it belongs to the old file; whoever writes next takes it in
-            return
-        with attached(connection, paths, read_only=True, timeout_s=timeout_s):
-            connection.execute(f"ATTACH {quoted(paths.unfinished)} AS fresh (TYPE duckdb)")
-            try:
-                connection.execute("COPY FROM DATABASE store TO fresh")
-            finally:
-                connection.execute("DETACH fresh")
-            # Nobody writes meanwhile. Who has the old file open goes on reading it.
-            paths.unfinished.replace(paths.database)
-    except OSError as error:
-        raise StoreError(f"store {paths.database_name!r} could not be copied: {error.strerror or error}") from error
 
 
 def bytes_of(connection: Connection, paths: StorePaths) -> int:
@@ -395,26 +298,6 @@ def tidy(connection: Connection, paths: StorePaths) -> None:
         lakehouse.tidy(connection, paths.remote)
 
 
-def migrate(connection: Connection, paths: StorePaths, timeout_s: float) -> None:
-    """
-    Brings an older store to this version, in one transaction; the caller holds the election lock.
-
-    Raises:
-        StoreError: As `attached` does.
-        DatabaseError: If it could not be; the store is as it was.
-    """
-    with (
-        attached(connection, paths, read_only=False, timeout_s=timeout_s) as version,
-        used(connection),
-        transaction(connection, paths),
-    ):
-        for following in range(version + 1, SCHEMA_VERSION + 1):
-            connection.execute(statements(f"migrations/{following}.sql"))
-        _make_views(connection)
-        connection.execute("UPDATE meta SET schema_version = ?", [SCHEMA_VERSION])
-    log.info("store_migrated", store=paths.name, before=version, after=SCHEMA_VERSION)
-
-
 def quoted(path: Path) -> str:
     """A path as SQL takes it."""
     escaped = str(path).replace("'", "''")
@@ -426,7 +309,13 @@ def glob_escaped(path: Path) -> str:
     return "".join(f"[{character}]" if character in "*?[" else character for character in str(path))
 
 
-def _attach(connection: Connection, paths: StorePaths, *, read_only: bool, deadline: float) -> None:
+def attach(connection: Connection, paths: StorePaths, *, read_only: bool, deadline: float) -> None:
+    """
+    Attaches the database of a store as `store`, whatever is in it; a file that is held is tried until `deadline`.
+
+    Raises:
+        StoreError: As `attached` does, but for what is in it.
+    """
     if paths.remote is None:
         _attach_file(connection, paths.database, read_only=read_only, deadline=deadline)
         return
@@ -462,8 +351,13 @@ def _attach_file(connection: Connection, path: Path, *, read_only: bool, deadlin
         pause = min(2 * pause, _LONGEST_PAUSE_S)
 
 
+def has_tables(connection: Connection) -> bool:
+    """Whether what is attached as `store` has those of a store."""
+    return bool(connection.execute(_HAS_TABLES).fetchall())
+
+
 def _unreadable(connection: Connection, paths: StorePaths, error: DatabaseError) -> StoreError:
-    if paths.remote is not None and connection.execute(_HAS_TABLES).fetchall():
+    if paths.remote is not None and has_tables(connection):
         return StoreError(f"store {paths.name!r} could not be read: {first_line(error)}")
     kind = StoreError if paths.remote is None else StoreAbsentError
     return kind(f"store must be a database that querygauge made; got {paths.database_name!r}, which is not")

@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 
 from querygauge.errors import StoreError
 from querygauge.logs import get_logger
+from querygauge.storage.creation import create_database, migrate
 from querygauge.storage.database import (
     CONTENT_ERRORS,
     SCHEMA_VERSION,
@@ -25,10 +26,8 @@ from querygauge.storage.database import (
     StoreAbsentError,
     StoreBusyError,
     attached,
-    create_database,
     first_line,
     glob_escaped,
-    migrate,
     remove_database,
     scratch_connection,
     statements,

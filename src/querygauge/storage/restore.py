@@ -27,13 +27,11 @@ from querygauge.storage.backup_files import (
     told_as_ours,
     verify,
 )
+from querygauge.storage.creation import made_database, made_remote, migrate
 from querygauge.storage.database import (
     SCHEMA_VERSION,
     Connection,
     log_of,
-    made_database,
-    made_remote,
-    migrate,
     quoted,
     remove_database,
     scratch_connection,

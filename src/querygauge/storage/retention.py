@@ -16,12 +16,12 @@ from typing import Final, NamedTuple
 
 from querygauge.errors import StoreError
 from querygauge.storage.backup_files import parquet
+from querygauge.storage.creation import copied
 from querygauge.storage.database import (
     Connection,
     DatabaseError,
     attached,
     bytes_of,
-    copied,
     first_line,
     quoted,
     scratch_connection,
