@@ -6,10 +6,12 @@ from typing import Any, NamedTuple, Protocol
 
 from querygauge.checkout import Checkout
 from querygauge.values import ConnectionActivity, Failure, Pattern, PoolGauges, ScopeLabel, Snapshot
+from querygauge.values.alerts import AlertMessage
 from querygauge.values.repetitions import Cause
 
 __all__ = [
     "Activity",
+    "AlertChannel",
     "Clock",
     "Evidence",
     "PoolLedger",
@@ -22,6 +24,18 @@ __all__ = [
     "Streak",
     "Unit",
 ]
+
+
+class AlertChannel(Protocol):
+    """Where alerts are sent to, such as a chat."""
+
+    async def send(self, message: AlertMessage) -> None:
+        """
+        Sends it, once; a receiver that has the message's key already may leave it.
+
+        Raises:
+            DeliveryError: If it did not arrive, or nobody knows.
+        """
 
 
 class Clock(Protocol):

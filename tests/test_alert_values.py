@@ -1,0 +1,41 @@
+"""The values of alerts."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from querygauge.values.alerts import Alert, AlertMessage, Finding
+
+NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
+FOUND = Finding("error_rate", "warning", "12 % failed", "look at the errors", service="shop", value=12.0, unit="%")
+ALERT = Alert("0" * 16, FOUND, "firing", NOON, NOON, NOON)
+
+
+def test_findings_about_the_same_thing_have_one_key() -> None:
+    """Whatever their severity and numbers; a pattern, a pool, a database or a service is another thing."""
+    assert replace(FOUND, severity="critical", value=30.0, sentence="30 % failed").key == FOUND.key
+    others = [
+        replace(FOUND, rule="success_rate"),
+        replace(FOUND, service="blog"),
+        replace(FOUND, target="replica"),
+        replace(FOUND, pattern_id="feed"),
+        replace(FOUND, pool="main"),
+    ]
+    assert len({FOUND.key, *(other.key for other in others)}) == 6
+
+
+def test_a_message_is_as_bad_as_the_worst_in_it() -> None:
+    """And resolved only if all of it is."""
+    worse = replace(ALERT, finding=replace(FOUND, severity="critical"))
+    ended = replace(ALERT, status="resolved", ended_at=NOON)
+    assert AlertMessage("k", NOON, (ALERT, worse)).severity == "critical"
+    assert AlertMessage("k", NOON, (ALERT, ended)).status == "firing"
+    assert AlertMessage("k", NOON, (ended,)).status == "resolved"
+    digest = AlertMessage("k", NOON, held_back={"slow_query": 7})
+    assert (digest.status, digest.severity) == ("firing", "info")
+
+
+def test_a_message_is_json() -> None:
+    """Its alerts, and what they found, as objects."""
+    told = AlertMessage("k", NOON, (ALERT,), is_test=True).to_dict()
+    assert told["alerts"][0]["finding"]["value"] == 12.0
+    assert (told["made_at"], told["status"], told["severity"]) == (NOON.isoformat(), "firing", "warning")
