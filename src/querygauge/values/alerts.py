@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from fnmatch import fnmatchcase
 from typing import ClassVar, Final, Literal
 
 from querygauge.values.base import Value
 
-__all__ = ["ALERT_SEVERITIES", "Alert", "AlertMessage", "AlertSeverity", "AlertStatus", "Finding"]
+__all__ = ["ALERT_SEVERITIES", "Alert", "AlertMessage", "AlertSeverity", "AlertStatus", "Finding", "Silence"]
 
 AlertSeverity = Literal["info", "warning", "critical"]
 AlertStatus = Literal["pending", "firing", "resolved"]
@@ -81,7 +82,7 @@ class Alert(Value):
         ended_at: When it was well again; None as long as it is not.
         told_at: When a message about it was last made; None if nobody was told.
         told_severity: What that message said; None likewise.
-        times: How often it came and went, this time included.
+        times: How often the same came within an hour of having been well again, this time included.
     """
 
     id: str
@@ -94,6 +95,35 @@ class Alert(Value):
     told_at: datetime | None = None
     told_severity: AlertSeverity | None = None
     times: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Silence(Value):
+    """
+    What nobody wants to be told for a while; each member that is None stands for any.
+
+    Attributes:
+        id: 8 hex digits.
+        made_at: When it began.
+        until: When it ends.
+        rule: Name of a rule; `*` stands for any part of it, here and below.
+        service: Name of an application.
+        subject: Id of a pattern, or name of a pool.
+        note: Why.
+    """
+
+    id: str
+    made_at: datetime
+    until: datetime
+    rule: str | None = None
+    service: str | None = None
+    subject: str | None = None
+    note: str | None = None
+
+    def covers(self, finding: Finding, now: datetime) -> bool:
+        """Whether nobody is to be told of it now."""
+        pairs = ((self.rule, finding.rule), (self.service, finding.service), (self.subject, finding.subject))
+        return now < self.until and all(wanted is None or fnmatchcase(name, wanted) for wanted, name in pairs)
 
 
 @dataclass(frozen=True, slots=True)
