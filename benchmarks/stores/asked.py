@@ -39,6 +39,9 @@ def questions(now: datetime) -> dict[str, str]:
         "one pattern by day, 30 days": (
             f"FROM quantiles_over_time({since(30)}, width := '1 day', pattern := '{PATTERN}')"
         ),
+        "patterns by day, 30 days": "SELECT * EXCLUDE (bucket_k, bucket_n) FROM pattern_performance_daily",
+        "tags by day, 30 days": "SELECT * EXCLUDE (bucket_k, bucket_n) FROM tag_performance_daily",
+        "pools by hour, 7 days": "FROM pool_performance_hourly",
     }
 
 
