@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from querygauge.histogram import Histogram
-from querygauge.significance import holm, rank_sum_p, share_p, tail_counts
+from querygauge.significance import aligned, holm, rank_sum_p, share_p, tail_counts
 from querygauge.values import QueryStats
 from querygauge.values.answers.comparison import Comparison, Measure, PatternChange
 from querygauge.values.answers.execution import Performance
@@ -40,10 +40,11 @@ class _Pair:
     def probabilities(self) -> list[float]:
         """One for each measure."""
         first, second = self.durations
-        tails = tail_counts(first.buckets, second.buckets, _TAIL)
+        counts = aligned(first.buckets, second.buckets)
+        tails = tail_counts(*counts, _TAIL)
         failed = [stats.outcomes.failed for stats in (self.before, self.after)]
         return [
-            rank_sum_p(first.buckets, second.buckets),
+            rank_sum_p(*counts),
             share_p(tails[0], first.count, tails[1], second.count),
             share_p(failed[0], first.count, failed[1], second.count),
         ]
