@@ -6,6 +6,8 @@ Deliberately not here: what becomes of the rows.
 
 from typing import Final
 
+from querygauge.values import LINES_LIMIT
+
 __all__ = [
     "HEALTH_CHECKS",
     "PATTERNS",
@@ -34,37 +36,49 @@ _CHOSEN: Final = """
         AND ($scope IS NULL OR scope = $scope)
 """
 QUERY_STATS: Final = f"""
-WITH keyed AS (SELECT *, CASE WHEN $hourly THEN date_trunc('hour', "at") END AS hour FROM ({_CHOSEN})),
+WITH keyed AS (
+    SELECT
+        *, CASE WHEN $hourly THEN date_trunc('hour', "at") END AS hour,
+        {{'hour': hour, 'target': target, 'pattern_id': pattern_id}} AS key
+    FROM ({_CHOSEN})
+),
 scales AS (SELECT coalesce(min(scale), 5) AS coarsest FROM keyed),
+-- Buckets are grouped by a number and not by the key it stands for, which takes twice the time.
+places AS MATERIALIZED (SELECT row_number() OVER () AS place, key FROM (SELECT DISTINCT key FROM keyed)),
+numbered AS (SELECT place, keyed.* FROM keyed JOIN places USING (key)),
 sums AS (
     SELECT
-        hour, target, pattern_id, sum(executions) AS executions, sum(ok) AS ok, sum(error) AS error,
+        place, sum(executions) AS executions, sum(ok) AS ok, sum(error) AS error,
         sum(timeout) AS timeout, sum(cancelled) AS cancelled, sum(slow) AS slow, sum(rows) AS rows,
         sum(rows_known) AS rows_known, sum(total_ns) AS total_ns,
         coalesce(min(min_ns) FILTER (executions > 0), 0) AS min_ns, max(max_ns) AS max_ns,
         min(first_seen) AS first_seen, max(last_seen) AS last_seen,
-        flatten(list(lines)) AS lines, flatten(list(line_counts)) AS line_counts,
         sum(pool_wait_ns) AS pool_wait_ns, sum(connect_ns) AS connect_ns, sum(begin_ns) AS begin_ns,
         sum(prepare_ns) AS prepare_ns, sum(fetch_ns) AS fetch_ns, sum(stream_ns) AS stream_ns,
         sum(commit_ns) AS commit_ns, sum(loop_lag_ns) AS loop_lag_ns
-    FROM keyed GROUP BY hour, target, pattern_id
+    FROM numbered GROUP BY place
 ),
-pairs AS (SELECT hour, target, pattern_id, scale, unnest(bucket_k) AS k, unnest(bucket_n) AS n FROM keyed),
+pairs AS (SELECT place, scale, unnest(bucket_k) AS k, unnest(bucket_n) AS n FROM numbered),
 counts AS (
-    SELECT hour, target, pattern_id, ceil(k / (1 << (scale - coarsest)))::SMALLINT AS k, sum(n)::BIGINT AS n
-    FROM pairs, scales GROUP BY ALL
+    SELECT place, ceil(k / (1 << (scale - coarsest)))::SMALLINT AS k, sum(n)::BIGINT AS n
+    FROM pairs, scales
+    GROUP BY ALL
 ),
-buckets AS (
-    SELECT hour, target, pattern_id, list(k) AS bucket_k, list(n) AS bucket_n
-    FROM counts GROUP BY hour, target, pattern_id
+buckets AS (SELECT place, list(k) AS bucket_k, list(n) AS bucket_n FROM counts GROUP BY place),
+found AS (SELECT place, unnest(lines) AS line, unnest(line_counts) AS n FROM numbered),
+by_line AS (SELECT place, line, sum(n)::BIGINT AS n FROM found WHERE n > 0 GROUP BY place, line),
+lines AS (
+    SELECT
+        place, list(line ORDER BY n DESC, line)[:{LINES_LIMIT}] AS lines,
+        list(n ORDER BY n DESC, line)[:{LINES_LIMIT}] AS line_counts
+    FROM by_line GROUP BY place
 )
 SELECT
-    s.*, coarsest, b.bucket_k, b.bucket_n, p.text, p.summary, p.operation, p.tables, p.dialect, p.category
-FROM sums AS s
-LEFT JOIN buckets AS b
-    ON s.hour IS NOT DISTINCT FROM b.hour AND s.target = b.target AND s.pattern_id = b.pattern_id
-JOIN store.patterns AS p ON p.pattern_id = s.pattern_id, scales
-ORDER BY s.hour, s.total_ns DESC, s.pattern_id, s.target
+    key.hour, key.target, s.* EXCLUDE (place), coarsest, bucket_k, bucket_n, lines, line_counts,
+    p.pattern_id, p.text, p.summary, p.operation, p.tables, p.dialect, p.category
+FROM places JOIN sums AS s USING (place) LEFT JOIN buckets USING (place) LEFT JOIN lines USING (place)
+JOIN store.patterns AS p ON p.pattern_id = key.pattern_id, scales
+ORDER BY key.hour, s.total_ns DESC, p.pattern_id, key.target
 """  # noqa: S608  # built of constants
 SCOPES: Final = """
 SELECT

@@ -49,7 +49,7 @@ from querygauge.values import (
     SlowQuery,
 )
 
-__all__ = ["ProcessState", "Reader"]
+__all__ = ["ProcessState", "Reader", "query_stats"]
 
 log = get_logger(__name__)
 
@@ -92,6 +92,26 @@ def _may_exist(paths: StorePaths) -> bool:
     return paths.remote is not None or paths.database.exists()
 
 
+def query_stats(
+    connection: Connection,
+    since: datetime | None,
+    until: datetime | None,
+    service: str | None,
+    target: str | None = None,
+    scope: str | None = None,
+) -> list[QueryStats]:
+    """Those of an open store, as `Reader.query_stats` gives them."""
+    parameters = {
+        **span_parameters(since, until),
+        "service": service,
+        "target": target,
+        "pattern_id": None,
+        "scope": scope,
+        "hourly": False,
+    }
+    return [query_stats_of(row) for row in asked(connection, queries.QUERY_STATS, parameters)]
+
+
 class Reader:
     """
     Reads one store; safe to keep, nothing of it is open.
@@ -121,16 +141,8 @@ class Reader:
         scope: str | None = None,
     ) -> list[QueryStats]:
         """Statistics by pattern and target, processes and services together; most total time first."""
-        parameters = {
-            **span_parameters(since, until),
-            "service": service,
-            "target": target,
-            "pattern_id": None,
-            "scope": scope,
-            "hourly": False,
-        }
         with self._open() as connection:
-            return [query_stats_of(row) for row in asked(connection, queries.QUERY_STATS, parameters)]
+            return query_stats(connection, since, until, service, target, scope)
 
     def scopes(
         self, since: datetime | None = None, service: str | None = None, scope: str | None = None

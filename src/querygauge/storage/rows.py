@@ -13,7 +13,6 @@ from typing import Any, Final, TypeVar
 
 from querygauge.histogram import Histogram
 from querygauge.values import (
-    LINES_LIMIT,
     Demand,
     Failure,
     HealthCheck,
@@ -96,7 +95,7 @@ def query_stats_of(row: Row) -> QueryStats:
         utc(row["first_seen"]),
         utc(row["last_seen"]),
         PhaseTimes(**{field.name: row[field.name] for field in fields(PhaseTimes)}),
-        dict(Counter(_added_up(row["lines"], row["line_counts"])).most_common(LINES_LIMIT)),
+        dict(zip(row["lines"] or (), row["line_counts"] or (), strict=True)),
     )
 
 

@@ -24,7 +24,7 @@ from querygauge.storage.answers.similarity import similar_patterns
 from querygauge.storage.answers.status import LIMIT_MB, WARN_MB, store_status
 from querygauge.storage.marking import mark, unmark
 from querygauge.storage.ranges import Range, Span, span_of
-from querygauge.storage.reader import Reader
+from querygauge.storage.reader import Reader, query_stats
 from querygauge.values import QueryStats
 from querygauge.values.answers.comparison import Comparison
 from querygauge.values.answers.cost import CostReport
@@ -120,17 +120,23 @@ class Store(Reader):
             StoreError: If a store has never heard of the service, or cannot be read.
         """
         earlier, later = _spans(before, after, has_baseline=baseline is not None)
-        other = baseline or self
-        old_name, old = other._side(earlier, service)  # noqa: SLF001  # one of its own kind
-        name, new = self._side(later, service)
+        if baseline is None:
+            sides = self._sides(service, earlier, later)
+        else:
+            sides = baseline._sides(service, earlier) + self._sides(service, later)  # noqa: SLF001  # one of its own kind
+        (old_name, old), (name, new) = sides
         return compared(old, new, named=(old_name, name), service=service, min_change_percent=min_change_percent)
 
-    def _side(self, span: Span | None, service: str | None) -> tuple[str, list[QueryStats]]:
-        """What one side of a comparison is called, and its statistics."""
+    def _sides(self, service: str | None, *spans: Span | None) -> list[tuple[str, list[QueryStats]]]:
+        """What each side of a comparison is called, and its statistics, all as of one moment."""
         self._check(service)
-        if span is None:
-            return f"{self.paths.name}, everything", self.query_stats(service=service)
-        return f"{self.paths.name}, {span}", self.query_stats(span.since, span.until, service)
+        with self._open() as connection:
+            return [
+                (f"{self.paths.name}, {span}", query_stats(connection, span.since, span.until, service))
+                if span is not None
+                else (f"{self.paths.name}, everything", query_stats(connection, None, None, service))
+                for span in spans
+            ]
 
     def cost(
         self, range_: Range = "30d", *, service: str | None = None, price_per_hour: float | None = None
