@@ -25,7 +25,7 @@ from querygauge.storage.folding import FoldResult, fold
 from querygauge.storage.paths import StorePaths
 from querygauge.storage.rows import (
     pattern_of,
-    pool_of,
+    pools_of,
     process_window_of,
     query_errors_of,
     query_stats_of,
@@ -198,10 +198,7 @@ class Reader:
         with self._open() as connection:
             rows = asked(connection, queries.POOLS, parameters)
             checks = asked(connection, queries.HEALTH_CHECKS, parameters)
-        return [
-            pool_of(list(group), [row for row in checks if (row["service"], row["pool"]) == key])
-            for key, group in groupby(rows, key=lambda row: (row["service"], row["pool"]))
-        ]
+        return pools_of(rows, checks)
 
     def process_windows(self, since: datetime | None = None, service: str | None = None) -> list[ProcessWindow]:
         """What each process took in the span; most CPU time first."""

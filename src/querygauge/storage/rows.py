@@ -6,9 +6,10 @@ Deliberately not here: SQL.
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from typing import Any, Final, TypeVar
 
 from querygauge.histogram import Histogram
@@ -37,7 +38,7 @@ from querygauge.values import (
 
 __all__ = [
     "pattern_of",
-    "pool_of",
+    "pools_of",
     "process_window_of",
     "query_errors_of",
     "query_stats_of",
@@ -219,7 +220,15 @@ def _running_state_of(row: Row, patterns: Mapping[str, Pattern]) -> RunningState
     return RunningState(row["target"], row["executions"], row["oldest_ms"], queries)
 
 
-def pool_of(rows: list[Row], checks: list[Row]) -> PoolWindow:
+def pools_of(rows: Iterable[Row], checks: Sequence[Row]) -> list[PoolWindow]:
+    """The pools whose rows these are, ordered by service and pool, and their health checks in order."""
+    return [
+        _pool_of(list(group), [row for row in checks if (row["service"], row["pool"]) == key])
+        for key, group in groupby(rows, key=lambda row: (row["service"], row["pool"]))
+    ]
+
+
+def _pool_of(rows: list[Row], checks: list[Row]) -> PoolWindow:
     """
     One pool from its rows, of any number of processes and minutes, and its health checks.
 

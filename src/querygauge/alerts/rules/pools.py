@@ -1,0 +1,221 @@
+"""Rules about connection pools: whether callers get a connection, and whether it comes back."""
+
+from collections.abc import Iterator
+from itertools import takewhile
+from typing import Final
+
+from querygauge.alerts.thresholds import Thresholds
+from querygauge.rendering.formats import age, duration, number, percent
+from querygauge.values.alerts import AlertSeverity, Finding
+from querygauge.values.observed import ObservedService
+from querygauge.values.pools import Holder, PoolWindow
+
+__all__ = [
+    "connection_leak",
+    "health_check_failed",
+    "long_checkout",
+    "lost_to_cancellation",
+    "pool_pending",
+    "pool_saturation",
+    "pool_timeout",
+    "pool_wait",
+]
+
+_HOLDERS_NAMED: Final = 3
+_CRITICAL_FAILURES: Final = 3  # checks in a row
+
+
+def pool_saturation(service: ObservedService, limits: Thresholds) -> Iterator[Finding]:
+    """Nearly all connections are in use."""
+    for window in service.pools:
+        state, used = window.state, window.state.utilization_percent
+        if used >= limits.pool_warning_percent:
+            is_critical = used >= limits.pool_critical_percent
+            yield _finding(
+                "pool_saturation",
+                "critical" if is_critical else "warning",
+                service,
+                window,
+                f"{number(state.active_connections)} of {number(state.max_connections)} connections are in use, "
+                f"{percent(used)}{_held_by(window)}",
+                "hold connections for less long before making the pool larger; querygauge report says how many do",
+                value=used,
+                threshold=limits.pool_critical_percent if is_critical else limits.pool_warning_percent,
+                unit="%",
+            )
+
+
+def pool_wait(service: ObservedService, limits: Thresholds) -> Iterator[Finding]:
+    """Callers wait long for a connection."""
+    for window in service.pools:
+        waits = window.metrics.wait
+        if waits.count >= limits.min_executions and (p95_ms := waits.quantile_ms(0.95)) > limits.pool_wait_ms:
+            yield _finding(
+                "pool_wait",
+                "warning",
+                service,
+                window,
+                f"5 % of {number(waits.count)} callers waited {duration(p95_ms)} or longer for a connection in the "
+                f"last five minutes{_held_by(window)}",
+                "querygauge report says how many connections would serve nearly all at once",
+                value=p95_ms,
+                threshold=limits.pool_wait_ms,
+                unit="ms",
+            )
+
+
+def pool_pending(service: ObservedService, limits: Thresholds) -> Iterator[Finding]:
+    """Many callers wait for a connection right now."""
+    for window in service.pools:
+        waiting, size = window.state.waiting_count, window.state.pool_size
+        is_critical = waiting > limits.pending_critical
+        if is_critical or (size and waiting > size):
+            yield _finding(
+                "pool_pending",
+                "critical" if is_critical else "warning",
+                service,
+                window,
+                f"{number(waiting)} callers wait for a connection, and the pool has {number(size) or 'any number of'}"
+                f"{_held_by(window)}",
+                "what holds the connections is the first thing to look at; more requests are let in than can be served",
+                value=float(waiting),
+                threshold=float(limits.pending_critical if is_critical else size),
+            )
+
+
+def pool_timeout(service: ObservedService, limits: Thresholds) -> Iterator[Finding]:  # noqa: ARG001  # one is too many
+    """Callers gave up waiting for a connection."""
+    for window in service.pools:
+        timeouts = window.metrics.total_timeouts
+        if timeouts:
+            yield _finding(
+                "pool_timeout",
+                "critical",
+                service,
+                window,
+                f"{number(timeouts)} of {number(window.metrics.total_requests)} requests for a connection timed out in "
+                f"the last five minutes{_held_by(window)}",
+                "querygauge report says how many connections would do; the lines above hold them for long",
+                value=float(timeouts),
+            )
+
+
+def health_check_failed(service: ObservedService, limits: Thresholds) -> Iterator[Finding]:  # noqa: ARG001
+    """The last checks of a pool failed."""
+    for window in service.pools:
+        failed = list(takewhile(lambda check: not check.is_healthy, reversed(window.health_checks)))
+        if failed:
+            yield _finding(
+                "health_check_failed",
+                "critical" if len(failed) >= _CRITICAL_FAILURES else "warning",
+                service,
+                window,
+                f"the last {f'{number(len(failed))} health checks' if len(failed) > 1 else 'health check'} failed: "
+                f"{failed[0].error}",
+                "see whether the database answers from where the application runs",
+                value=float(len(failed)),
+            )
+
+
+def connection_leak(service: ObservedService, limits: Thresholds) -> Iterator[Finding]:  # noqa: ARG001
+    """Connections were forgotten instead of given back."""
+    for window in service.pools:
+        if window.metrics.leaks:
+            yield _finding(
+                "connection_leak",
+                "warning",
+                service,
+                window,
+                f"{number(window.metrics.leaks)} connections were garbage-collected instead of given back in the last "
+                "five minutes",
+                "take each connection in a with block; the application's own log has the line of each leak "
+                "(an alert handler of the pool gets it too)",
+                value=float(window.metrics.leaks),
+            )
+
+
+def lost_to_cancellation(service: ObservedService, limits: Thresholds) -> Iterator[Finding]:  # noqa: ARG001
+    """Connections were thrown away because a statement on them was cancelled."""
+    for window in service.pools:
+        lost = window.metrics.lost_to_cancellation
+        if lost:
+            most = max(window.metrics.lost_by_pattern.items(), key=lambda item: item[1], default=None)
+            named = f"; {number(most[1])} during pattern {most[0]}" if most else ""
+            yield _finding(
+                "lost_to_cancellation",
+                "warning",
+                service,
+                window,
+                f"{number(lost)} connections were thrown away in the last five minutes, as a statement was cancelled "
+                f"on each{named}",
+                "a client that leaves costs a connection each time: shield what is short, or limit it by a statement "
+                "timeout of the server",
+                value=float(lost),
+            )
+
+
+def long_checkout(service: ObservedService, limits: Thresholds) -> Iterator[Finding]:
+    """A connection is held for long, and nobody said why."""
+    for window in service.pools:
+        held = [
+            holder for holder in window.state.holders if holder.age_s >= limits.checkout_s and holder.reason is None
+        ]
+        if held:
+            oldest = max(held, key=lambda holder: holder.age_s)
+            idle = [holder for holder in held if holder.activity == "idle in transaction"]
+            within = f", {number(len(idle))} of them idle in a transaction" if idle else ""
+            yield _finding(
+                "long_checkout",
+                "warning",
+                service,
+                window,
+                f"{number(len(held))} connections are held for {age(limits.checkout_s)} or longer{within}; the oldest "
+                f"for {age(oldest.age_s)}",
+                "do what needs no connection before or after; if it has to be, say so with long_hold(reason)",
+                value=oldest.age_s,
+                threshold=limits.checkout_s,
+                unit="s",
+                call_site=oldest.call_site,
+            )
+
+
+def _finding(
+    rule: str,
+    severity: AlertSeverity,
+    service: ObservedService,
+    window: PoolWindow,
+    sentence: str,
+    advice: str,
+    *,
+    value: float,
+    threshold: float | None = None,
+    unit: str = "",
+    call_site: str | None = None,
+) -> Finding:
+    if call_site is None:
+        call_site = next((holder.call_site for holder in window.state.holders), None)
+    return Finding(
+        rule,
+        severity,
+        f"pool {window.pool}: {sentence}",
+        advice,
+        service.service,
+        pool=window.pool,
+        call_site=call_site,
+        value=value,
+        threshold=threshold,
+        unit=unit,
+    )
+
+
+def _held_by(window: PoolWindow) -> str:
+    """The lines that hold most of the connections."""
+    named: dict[str, list[Holder]] = {}
+    for holder in window.state.holders:
+        named.setdefault(holder.call_site or "an unknown line", []).append(holder)
+    most = sorted(named.items(), key=lambda item: (-len(item[1]), -max(holder.age_s for holder in item[1])))
+    told = [
+        f"{number(len(holders))} by {line}, for up to {age(max(holder.age_s for holder in holders))}"
+        for line, holders in most[:_HOLDERS_NAMED]
+    ]
+    return f"; held {'; '.join(told)}" if told else ""

@@ -1,0 +1,134 @@
+"""What the rules of alerts see of a store."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from querygauge.alerts.rules import findings
+from querygauge.alerts.thresholds import Thresholds
+from querygauge.histogram import Histogram
+from querygauge.storage.database import open_database
+from querygauge.storage.folding import fold
+from querygauge.storage.marking import mark
+from querygauge.storage.observing import observed
+from querygauge.storage.paths import StorePaths
+from querygauge.storage.rollups import roll_up
+from querygauge.storage.spool_sink import SpoolSink
+from querygauge.values import HealthCheck, OutcomeCounts, PoolMetrics, PoolSnapshot, PoolWindow, QueryStats, Snapshot
+from querygauge.values.observed import Observation, ObservedService
+from storage.making import NOON as HALF_PAST
+from storage.making import pattern
+
+NOON = HALF_PAST.replace(second=0)
+MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
+WEEK = timedelta(days=7)
+
+
+def _store(paths: StorePaths, *snapshots: Snapshot) -> StorePaths:
+    sink = SpoolSink(paths.root, 100)
+    for each in snapshots:
+        sink.write(each)
+    fold(paths)
+    return paths
+
+
+def _seen(paths: StorePaths, now: datetime = NOON) -> Observation:
+    with open_database(paths, read_only=True, timeout_s=1) as connection:
+        return observed(connection, paths, now)
+
+
+def _service(paths: StorePaths, now: datetime = NOON) -> ObservedService:
+    (service,) = _seen(paths, now).services
+    return service
+
+
+def _executed(durations_ms: Iterable[float], ended: datetime, number: int = 1) -> Snapshot:
+    durations = Histogram.of(int(ms * 1e6) for ms in durations_ms)
+    outcomes = OutcomeCounts(ok=durations.count)
+    made = QueryStats(pattern(number), "main", outcomes, 0, 0, 0, durations, ended - MINUTE, ended)
+    return Snapshot("shop", "web:1", ended - MINUTE, ended, queries=(made,), slow_threshold_ms=250.0)
+
+
+def test_a_store_without_a_service_has_only_itself(paths: StorePaths) -> None:
+    """Its size, and its disk."""
+    seen = _seen(_store(paths))
+    assert seen.services == ()
+    assert seen.store.size_mb > 0
+    assert seen.store.waiting_count == 0
+    assert seen.store.disk_free_percent is not None
+    assert 0 < seen.store.disk_free_percent < 100
+
+
+def test_what_waits_is_counted(paths: StorePaths) -> None:
+    """With its megabytes."""
+    SpoolSink(_store(paths).root, 100).write(_executed([1], NOON))
+    assert _seen(paths).store.waiting_count == 1
+    assert _seen(paths).store.waiting_mb > 0
+
+
+def test_five_minutes_and_an_hour(paths: StorePaths) -> None:
+    """Each by whole minutes, the first at least five long; what was before is in neither."""
+    moments = [NOON - minutes * MINUTE for minutes in (1, 4, 6, 58, 62)]
+    service = _service(_store(paths, *(_executed([1.0] * 10, ended) for ended in moments)))
+    assert sum(each.execution_count for each in service.recent) == 20
+    assert sum(each.execution_count for each in service.hour) == 40
+    assert service.recent_s == 300
+    assert _service(paths, NOON + timedelta(seconds=59)).recent_s == 359
+    assert service.slow_threshold_ms == 250.0
+
+
+def test_a_service_that_is_gone_is_forgotten(paths: StorePaths) -> None:
+    """After eight days."""
+    _store(paths, _executed([1], NOON))
+    assert _service(paths, NOON + 7.9 * timedelta(days=1)).service == "shop"
+    assert _seen(paths, NOON + 8.1 * timedelta(days=1)).services == ()
+
+
+def test_what_is_usual_is_the_week_before_or_the_day_before(paths: StorePaths) -> None:
+    """In the same hour; nothing is known where neither has anything."""
+    _store(paths, _executed([1.0] * 30, NOON - timedelta(days=1, minutes=30)))
+    assert _service(paths).usual_count == 30
+    _store(paths, _executed([1.0] * 70, NOON - WEEK - 30 * MINUTE))
+    assert _service(paths).usual_count == 70
+    assert _service(paths, NOON + 3 * HOUR).usual_count is None
+
+
+def test_what_became_slower_than_the_week_before(paths: StorePaths) -> None:
+    """By more than chance, also where only hours are kept of that week."""
+    before = NOON - WEEK - 30 * MINUTE
+    _store(paths, _executed([50.0 + number for number in range(100)], before, 1))
+    _store(paths, _executed([50.0 + number for number in range(100)], before, 2))
+    roll_up(paths, NOON)
+    _store(paths, _executed([150.0 + number for number in range(100)], NOON - 10 * MINUTE, 1))
+    _store(paths, _executed([50.0 + number for number in range(100)], NOON - 10 * MINUTE, 2))
+    service = _service(paths)
+    assert [change.pattern.text for change in service.regressed] == [pattern(1).text]
+    (finding,) = findings(Observation(NOON, (service,)), Thresholds())
+    assert (finding.rule, finding.pattern) == ("regression", pattern(1).text)
+
+
+def test_new_is_what_an_old_service_never_sent(paths: StorePaths) -> None:
+    """Within a day; in a service that is new itself everything is."""
+    _store(paths, _executed([1], NOON - 30 * MINUTE))
+    assert _service(paths).new_ids == frozenset()
+    _store(paths, _executed([1], NOON - 2 * timedelta(days=1)), _executed([1], NOON - MINUTE, 3))
+    assert _service(paths).new_ids == {pattern(3).id}
+    assert _service(paths, NOON + timedelta(days=1)).new_ids == frozenset()
+
+
+def test_a_marked_pattern_is_quiet_until_it_is_worse(paths: StorePaths) -> None:
+    """As in reports."""
+    _store(paths, _executed([10.0] * 50, NOON - HOUR))
+    marked = mark(paths, pattern(1).id, "accepted", now=NOON)
+    assert _service(paths).quiet_ids == {marked.pattern.id}
+    _store(paths, _executed([20.0] * 50, NOON + 10 * MINUTE))
+    assert _service(paths, NOON + HOUR).quiet_ids == frozenset()
+
+
+def test_pools_and_their_checks(paths: StorePaths) -> None:
+    """Those of the last five minutes."""
+    state = PoolSnapshot(NOON, 5, 1, 4, 0, 0, 15, 0.5)
+    window = PoolWindow("main", state, PoolMetrics(total_checkouts=3), (HealthCheck(NOON, 1.0, "refused"),))
+    _store(paths, Snapshot("shop", "web:1", NOON - MINUTE, NOON, pools=(window,)))
+    assert _service(paths, NOON + MINUTE).pools == (window,)
+    assert _service(paths, NOON + 7 * MINUTE).pools == ()
