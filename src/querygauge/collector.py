@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from querygauge.errors import StoreError
+from querygauge.errors import SettingsError, StoreError
 from querygauge.logs import get_logger
 from querygauge.remote import RemoteStore
 from querygauge.storage.limits import Limits
@@ -28,6 +28,7 @@ from querygauge.storage.spool import waiting_files
 if TYPE_CHECKING:
     from querygauge.storage.folding import FoldResult
     from querygauge.storage.rollups import Kept
+    from querygauge.values.alerts import Alert
 
 __all__ = ["REMOTE", "TickResult", "main", "run", "tick"]
 
@@ -45,10 +46,11 @@ _DEFAULT_LIMITS: Final = Limits()
 
 
 class TickResult(NamedTuple):
-    """What one tick did, and how long it took."""
+    """What one tick did, whom it has to tell of what, and how long it took."""
 
     folded: "FoldResult"
     duration_ms: float
+    told: tuple["Alert", ...] = ()
 
 
 def tick(
@@ -59,7 +61,9 @@ def tick(
     lock_timeout_s: float = 0.0,
 ) -> TickResult:
     """
-    Folds what waits, rolls up hours and days that are over, and publishes files; once a day prunes and takes a backup.
+    Folds what waits, looks for what is wrong, rolls up hours and days that are over, and publishes files.
+
+    Once a day it prunes and takes a backup.
 
     Args:
         root: Directory of the store.
@@ -75,9 +79,41 @@ def tick(
     started = time.perf_counter()
     paths = StorePaths(root, remote)
     folded = fold(paths, lock_timeout_s=lock_timeout_s)
+    told: tuple[Alert, ...] = ()
     if folded.known is not None:
+        told = _watch(paths)
         _keep_up(paths, folded.known, limits)
-    return TickResult(folded, 1e3 * (time.perf_counter() - started))
+    return TickResult(folded, 1e3 * (time.perf_counter() - started), told)
+
+
+def _watch(paths: StorePaths) -> "tuple[Alert, ...]":
+    """Looks whether something is wrong, and writes it down; that this cannot be done holds up nothing else."""
+    from querygauge.alerts.configuration import AlertSettings, load_alert_settings
+    from querygauge.alerts.lifecycle import look
+    from querygauge.alerts.rules import PATIENCE, findings
+    from querygauge.storage.alerting import keep_alerts, watched
+    from querygauge.storage.election import elected
+
+    try:
+        settings = load_alert_settings(Path.cwd())
+    except (SettingsError, OSError) as error:
+        log.warning("alert_settings_not_used", error=str(error), remedy="querygauge alerts check")
+        settings = AlertSettings()
+    if not settings.enabled:
+        return ()
+    now = datetime.now(UTC)
+    try:
+        with elected(paths, 0.0) as is_elected:
+            if not is_elected:
+                return ()
+            observation, known, silences = watched(paths, now)
+            found = findings(observation, settings.thresholds)
+            seen = look(known, found, now, patience=PATIENCE, silences=silences, repeat=settings.repeat)
+            keep_alerts(paths, seen.alerts, seen.dropped)
+    except StoreError as error:
+        log.warning("alerts_not_looked_at", store=paths.name, error=str(error))
+        return ()
+    return seen.told
 
 
 def _keep_up(paths: StorePaths, known: "Kept", limits: Limits) -> None:

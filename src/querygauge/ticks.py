@@ -50,8 +50,9 @@ class Ticks:
         self._has_failed = False
         if self._mode == "inline":
             # By the time the flush thread needs it, the host may have given up the right to read it.
-            for module in ("backup", "folding", "publishing.publish", "retention", "rollups"):
-                import_module(f"querygauge.storage.{module}")
+            rooms = ("backup", "folding", "publishing.publish", "retention", "rollups", "alerting", "election")
+            for module in (*(f"storage.{room}" for room in rooms), "alerts.configuration", "alerts.rules"):
+                import_module(f"querygauge.{module}")
 
     def after_flush(self) -> None:
         """Starts a tick if one is due; never raises, and returns at once unless the mode is `inline`."""

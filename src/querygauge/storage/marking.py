@@ -1,7 +1,5 @@
 """What somebody says of a query, written into the store: in go the query and what is said, out comes the mark."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -9,23 +7,14 @@ from querygauge.clock import microseconds_of
 from querygauge.errors import SettingsError, StoreError
 from querygauge.storage.answers.marks import measured_since
 from querygauge.storage.answers.pattern import one_pattern
-from querygauge.storage.database import (
-    Connection,
-    DatabaseError,
-    attached,
-    first_line,
-    scratch_connection,
-    transaction,
-    used,
-)
-from querygauge.storage.election import elected
+from querygauge.storage.changing import changing
+from querygauge.storage.database import transaction
 from querygauge.storage.paths import StorePaths
 from querygauge.storage.rows import pattern_of
 from querygauge.values.answers.marks import MARK_KINDS, Mark, MarkedPattern, MarkKind
 
 __all__ = ["mark", "unmark"]
 
-_TIMEOUT_S: Final = 10.0
 _BEFORE: Final = timedelta(days=7)
 _MARK: Final = """
 INSERT INTO marks VALUES ($id, $kind, make_timestamp($marked), make_timestamp($until), $note, $p95_ms, $per_scope)
@@ -61,7 +50,7 @@ def mark(
         raise SettingsError(f"a mark must be one of {', '.join(MARK_KINDS)}; got {kind!r}")
     if until is not None and until <= moment:
         raise SettingsError(f"until must be in the future; got {until:%Y-%m-%d %H:%M} UTC")
-    with _written(paths) as connection:
+    with changing(paths) as connection:
         row = one_pattern(connection, prefix)
         _, p95_ms, per_scope = measured_since(connection, row["pattern_id"], moment - _BEFORE)
         made = Mark(kind, moment, until, note or None, p95_ms, per_scope)
@@ -89,25 +78,9 @@ def unmark(paths: StorePaths, prefix: str) -> None:
     Raises:
         StoreError: If the prefix is not that of one query, nothing was said of it, or the store cannot be written.
     """
-    with _written(paths) as connection:
+    with changing(paths) as connection:
         pattern_id = one_pattern(connection, prefix)["pattern_id"]
         with transaction(connection, paths):
             gone = connection.execute("DELETE FROM marks WHERE pattern_id = ? RETURNING 1", [pattern_id]).fetchall()
     if not gone:
         raise StoreError(f"pattern {pattern_id} is not marked; querygauge patterns marks lists those that are")
-
-
-@contextmanager
-def _written(paths: StorePaths) -> Iterator[Connection]:
-    with elected(paths, _TIMEOUT_S) as is_elected:
-        if not is_elected:
-            raise StoreError(f"store {paths.name!r} is being changed by somebody else; try again in a moment")
-        try:
-            with (
-                scratch_connection(paths) as connection,
-                attached(connection, paths, read_only=False, timeout_s=_TIMEOUT_S),
-                used(connection),
-            ):
-                yield connection
-        except DatabaseError as error:
-            raise StoreError(f"store {paths.database_name!r} could not be written: {first_line(error)}") from error

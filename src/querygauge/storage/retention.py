@@ -52,6 +52,8 @@ _DETAIL: Final = (
     ("health_checks", "checked_at"),
     ("repetitions", "found_at"),
     ("process_stats", "minute"),
+    ("alerts", "ended_at"),  # what has not ended has none, and stays
+    ("silences", "until"),
 )
 
 

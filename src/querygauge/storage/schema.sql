@@ -293,6 +293,36 @@ CREATE TABLE marks (
     per_scope DOUBLE                    -- executions in a scope that repeated it, in those days; NULL if none did
 );
 
+-- Alerts, one row for each time that something went wrong, from when it was first found until it was well again.
+CREATE TABLE alerts (
+    alert_id VARCHAR NOT NULL,          -- 16 hex digits, the same in everything that is sent about it
+    rule VARCHAR NOT NULL,              -- name of the rule that found it
+    service VARCHAR NOT NULL,           -- name of the application; empty if it is about the store
+    target VARCHAR NOT NULL,            -- name of the database; empty if it is about all of them
+    subject VARCHAR NOT NULL,           -- pattern_id or name of a pool; empty if it is about neither
+    severity VARCHAR NOT NULL,          -- info, warning, critical: the highest so far
+    status VARCHAR NOT NULL,            -- pending, firing, resolved
+    began_at TIMESTAMP NOT NULL,        -- when it was first found
+    seen_at TIMESTAMP NOT NULL,         -- when it was last found
+    fired_at TIMESTAMP,                 -- when it had lasted for as long as its rule asks
+    ended_at TIMESTAMP,                 -- when it was well again
+    told_at TIMESTAMP,                  -- when a message about it was last made; NULL if nobody was told
+    told_severity VARCHAR,              -- what that message said
+    times INTEGER NOT NULL,             -- how often the same came within an hour of having been well again
+    finding VARCHAR NOT NULL            -- what was last found, as JSON: sentence, advice, value, threshold and so on
+);
+
+-- What nobody wants to be told for a while.
+CREATE TABLE silences (
+    silence_id VARCHAR NOT NULL,        -- 8 hex digits
+    made_at TIMESTAMP NOT NULL,         -- when it began
+    until TIMESTAMP NOT NULL,           -- when it ends
+    rule VARCHAR,                       -- name of a rule, `*` standing for any part of it; NULL is any
+    service VARCHAR,                    -- name of an application; likewise
+    subject VARCHAR,                    -- pattern_id or name of a pool; likewise
+    note VARCHAR                        -- why
+);
+
 -- Spool files whose rows are in the tables above although the file may still exist: a fold killed between its commit
 -- and the removal of the files leaves them, and the next one must not count them again.
 CREATE TABLE folded_files (

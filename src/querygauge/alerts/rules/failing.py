@@ -44,7 +44,9 @@ def success_rate(service: ObservedService, limits: Thresholds) -> Iterator[Findi
         severity,
         f"only {percent(rate)} of {number(outcomes.total)} statements of the last hour succeeded: "
         f"{number(outcomes.cancelled)} were cancelled, as their caller left, and {number(outcomes.failed)} failed",
-        "whoever calls gives up before the answer is there: compare the timeouts of clients and proxies with "
+        _errors_of(service)
+        if outcomes.failed > outcomes.cancelled
+        else "whoever calls gives up before the answer is there: compare the timeouts of clients and proxies with "
         f"querygauge metrics --service {service.service}",
         service.service,
         value=rate,

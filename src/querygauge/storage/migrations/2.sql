@@ -46,3 +46,29 @@ CREATE TABLE marks (
     per_scope DOUBLE
 );
 ALTER TABLE repetitions ADD COLUMN fix VARCHAR;
+CREATE TABLE alerts (
+    alert_id VARCHAR NOT NULL,
+    rule VARCHAR NOT NULL,
+    service VARCHAR NOT NULL,
+    target VARCHAR NOT NULL,
+    subject VARCHAR NOT NULL,
+    severity VARCHAR NOT NULL,
+    status VARCHAR NOT NULL,
+    began_at TIMESTAMP NOT NULL,
+    seen_at TIMESTAMP NOT NULL,
+    fired_at TIMESTAMP,
+    ended_at TIMESTAMP,
+    told_at TIMESTAMP,
+    told_severity VARCHAR,
+    times INTEGER NOT NULL,
+    finding VARCHAR NOT NULL
+);
+CREATE TABLE silences (
+    silence_id VARCHAR NOT NULL,
+    made_at TIMESTAMP NOT NULL,
+    until TIMESTAMP NOT NULL,
+    rule VARCHAR,
+    service VARCHAR,
+    subject VARCHAR,
+    note VARCHAR
+);

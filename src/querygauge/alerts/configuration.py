@@ -1,0 +1,131 @@
+"""
+What somebody has set about alerts: `[alerts]` in querygauge.toml, or `[tool.querygauge.alerts]` in pyproject.toml.
+
+The file is looked for in a directory and those above it; in one that has both, querygauge.toml is read. Every error
+names the file and the line.
+
+Deliberately not here: what the numbers mean, which `Thresholds` says.
+"""
+
+import math
+import re
+import tomllib
+from dataclasses import dataclass, field, fields
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final, get_type_hints
+
+from querygauge.alerts.thresholds import Thresholds
+from querygauge.errors import SettingsError
+
+__all__ = ["AlertSettings", "load_alert_settings"]
+
+_OWN_FILE: Final = "querygauge.toml"
+_FILES: Final = ((_OWN_FILE, ("alerts",)), ("pyproject.toml", ("tool", "querygauge", "alerts")))
+_TYPES: Final = get_type_hints(Thresholds)
+_LONGEST_HOURS: Final = 24.0 * 3_650
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertSettings:
+    """
+    How the collector watches.
+
+    Attributes:
+        enabled: Whether it does.
+        repeat_hours: After so many hours of the same somebody is told again.
+        thresholds: From where on something is wrong.
+        path: The file that says so; None if nothing is set.
+    """
+
+    enabled: bool = True
+    repeat_hours: float = 12.0
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    path: Path | None = None
+
+    @property
+    def repeat(self) -> timedelta:
+        """The same as a span."""
+        return timedelta(hours=self.repeat_hours)
+
+
+def load_alert_settings(directory: Path) -> AlertSettings:
+    """
+    What is set for whoever runs in `directory`; the defaults where nothing is.
+
+    Raises:
+        SettingsError: If a file cannot be read, or a setting in it is unknown or impossible.
+    """
+    for folder in (directory, *directory.parents):
+        for name, place in _FILES:
+            path = folder / name
+            if (table := _table(path, place)) is not None:
+                return _Reading(path, ".".join(place)).settings(table)
+    return AlertSettings()
+
+
+def _table(path: Path, place: tuple[str, ...]) -> Any:
+    """What is at a place in a file; None if there is no such file, or nothing at that place."""
+    try:
+        found: Any = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{path} could not be read: {error}") from error
+    for name in place:
+        found = found.get(name) if isinstance(found, dict) else None
+    return found
+
+
+class _Reading:
+    """One table of one file."""
+
+    def __init__(self, path: Path, table: str) -> None:
+        self._path = path
+        self._table = table
+
+    def settings(self, table: Any) -> AlertSettings:
+        if not isinstance(table, dict):
+            raise SettingsError(f"[{self._table}] of {self._path} must be a table; got {table!r}")
+        self._check_names(table, ("enabled", "repeat_hours", "thresholds"), self._table)
+        thresholds = table.get("thresholds", {})
+        if not isinstance(thresholds, dict):
+            raise SettingsError(f"{self._where('thresholds')} must be a table; got {thresholds!r}")
+        self._check_names(thresholds, tuple(each.name for each in fields(Thresholds)), f"{self._table}.thresholds")
+        enabled = table.get("enabled", True)
+        if not isinstance(enabled, bool):
+            raise SettingsError(f"{self._where('enabled')} must be true or false; got {enabled!r}")
+        repeat_hours = self._number("repeat_hours", table.get("repeat_hours", AlertSettings().repeat_hours))
+        if not 0 < repeat_hours <= _LONGEST_HOURS:
+            raise SettingsError(
+                f"{self._where('repeat_hours')} must be > 0 and at most ten years; got {repeat_hours!r}"
+            )
+        numbers = {name: self._threshold(name, value) for name, value in thresholds.items()}
+        return AlertSettings(
+            enabled=enabled, repeat_hours=repeat_hours, thresholds=Thresholds(**numbers), path=self._path
+        )
+
+    def _check_names(self, table: dict[str, Any], known: tuple[str, ...], where: str) -> None:
+        for name in table:
+            if name not in known:
+                raise SettingsError(f"{self._where(name)} is no setting of [{where}]; known are {', '.join(known)}")
+
+    def _threshold(self, name: str, value: Any) -> Any:
+        number = self._number(name, value)
+        if number < 0:
+            raise SettingsError(f"{self._where(name)} must be >= 0; got {value!r}")
+        if _TYPES[name] is int and not isinstance(value, int):
+            raise SettingsError(f"{self._where(name)} must be a whole number; got {value!r}")
+        return value if _TYPES[name] is int else number
+
+    def _number(self, name: str, value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise SettingsError(f"{self._where(name)} must be a number; got {value!r}")
+        return float(value)
+
+    def _where(self, name: str) -> str:
+        """The setting, its file and its line; whoever wrote it in another way than `name = …` is told no line."""
+        text = self._path.read_text(encoding="utf-8")
+        begins = re.compile(rf"""\s*(?:\[+.*\b)?["']?{re.escape(name)}["']?\s*[=.\]]""")
+        lines = [number for number, line in enumerate(text.splitlines(), 1) if begins.match(line)]
+        return f"{name} in {self._path}, line {lines[0]}," if lines else f"{name} in {self._path}"

@@ -1,0 +1,78 @@
+"""What is set about alerts, and what an error says."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from querygauge.alerts.configuration import AlertSettings, load_alert_settings
+from querygauge.alerts.thresholds import Thresholds
+from querygauge.errors import SettingsError
+
+
+def test_nothing_set_is_the_defaults(tmp_path: Path) -> None:
+    """No file, or one of something else."""
+    assert load_alert_settings(tmp_path) == AlertSettings()
+    (tmp_path / "pyproject.toml").write_text("[tool.querygauge]\nservice = 'shop'\n[tool.other]\nalerts = 1\n")
+    assert load_alert_settings(tmp_path) == AlertSettings()
+
+
+@pytest.mark.parametrize(
+    ("name", "table"), [("querygauge.toml", "alerts"), ("pyproject.toml", "tool.querygauge.alerts")]
+)
+def test_what_is_set(tmp_path: Path, name: str, table: str) -> None:
+    """In either file, there or above."""
+    (tmp_path / name).write_text(
+        f"[{table}]\nenabled = false\nrepeat_hours = 6\n[{table}.thresholds]\np95_ms = 250\npending_critical = 50\n"
+    )
+    below = tmp_path / "a" / "b"
+    below.mkdir(parents=True)
+    settings = load_alert_settings(below)
+    assert settings == AlertSettings(
+        enabled=False,
+        repeat_hours=6.0,
+        thresholds=Thresholds(p95_ms=250.0, pending_critical=50),
+        path=tmp_path / name,
+    )
+    assert settings.repeat == timedelta(hours=6)
+
+
+def test_the_own_file_and_the_nearest_wins(tmp_path: Path) -> None:
+    """Of two in one directory querygauge.toml, of two directories the one below."""
+    (tmp_path / "pyproject.toml").write_text("[tool.querygauge.alerts]\nrepeat_hours = 1\n")
+    (tmp_path / "querygauge.toml").write_text("[alerts]\nrepeat_hours = 2\n")
+    assert load_alert_settings(tmp_path).repeat_hours == 2
+    below = tmp_path / "below"
+    below.mkdir()
+    (below / "pyproject.toml").write_text("[tool.querygauge.alerts]\nrepeat_hours = 3\n")
+    assert load_alert_settings(below).repeat_hours == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[alerts]\n\nenable = true\n", "enable in {path}, line 3, is no setting of [alerts]; known are enabled, "),
+        ("alerts = 3\n", "[alerts] of {path} must be a table; got 3"),
+        ("[alerts]\nenabled = 1\n", "enabled in {path}, line 2, must be true or false; got 1"),
+        ("[alerts]\nrepeat_hours = 0\n", "repeat_hours in {path}, line 2, must be > 0 and at most ten years; got 0.0"),
+        ("[alerts]\nrepeat_hours = nan\n", "repeat_hours in {path}, line 2, must be a number; got nan"),
+        ("[alerts]\nthresholds = 3\n", "thresholds in {path}, line 2, must be a table; got 3"),
+        ("[alerts.thresholds]\np95 = 3\n", "p95 in {path}, line 2, is no setting of [alerts.thresholds]; known are "),
+        ("[alerts.thresholds]\np95_ms = -3\n", "p95_ms in {path}, line 2, must be >= 0; got -3"),
+        ("[alerts.thresholds]\np95_ms = '3'\n", "p95_ms in {path}, line 2, must be a number; got '3'"),
+        ("[alerts.thresholds]\np95_ms = true\n", "p95_ms in {path}, line 2, must be a number; got True"),
+        (
+            "[alerts.thresholds]\nmin_executions = 2.5\n",
+            "min_executions in {path}, line 2, must be a whole number; got 2.5",
+        ),
+        ("[alerts]\nthresholds = { p95_ms = -3 }\n", "p95_ms in {path} must be >= 0; got -3"),
+        ("[alerts\n", "{path} could not be read: "),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_line(tmp_path: Path, text: str, told: str) -> None:
+    """The setting, the rule and the value."""
+    path = tmp_path / "querygauge.toml"
+    path.write_text(text)
+    with pytest.raises(SettingsError) as raised:
+        load_alert_settings(tmp_path)
+    assert str(raised.value).startswith(told.format(path=path))

@@ -1,0 +1,193 @@
+"""Ticks look for what is wrong, and remember it in the store."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, tzinfo
+from pathlib import Path
+from typing import Self
+
+import pytest
+from structlog.testing import capture_logs
+
+from querygauge.collector import tick
+from querygauge.errors import SettingsError, StoreError
+from querygauge.storage.alerting import alerts_since, silence, silences_in_force, unsilence
+from querygauge.storage.backup import back_up
+from querygauge.storage.database import open_database
+from querygauge.storage.paths import StorePaths
+from querygauge.storage.restore import restore
+from querygauge.storage.spool_sink import SpoolSink
+from querygauge.values import OutcomeCounts
+from querygauge.values.alerts import Alert, Silence
+from storage.making import snapshot, stats
+
+MINUTE = timedelta(minutes=1)
+Pass = Callable[[timedelta], datetime]
+
+
+@pytest.fixture
+def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StorePaths:
+    """A store in a directory where nothing is set."""
+    monkeypatch.chdir(tmp_path)
+    return StorePaths(tmp_path / "store")
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> Pass:
+    """Lets so much time go by for ticks, and gives what they take for now."""
+    ahead = timedelta(0)
+
+    class Ahead(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return super().now(tz) + ahead
+
+    monkeypatch.setattr("querygauge.collector.datetime", Ahead)
+
+    def let_pass(span: timedelta) -> datetime:
+        nonlocal ahead
+        ahead += span
+        return datetime.now(UTC) + ahead
+
+    return let_pass
+
+
+def _fail(paths: StorePaths, executions: int = 200, *, service: str = "shop") -> None:
+    """All of so many statements failed two minutes ago."""
+    ended = datetime.now(UTC) - 2 * MINUTE
+    failed = replace(stats(executions, at=ended), outcomes=OutcomeCounts(error=executions))
+    SpoolSink(paths.root, 10).write(replace(snapshot(executions, service=service, ended=ended), queries=(failed,)))
+
+
+def _told(paths: StorePaths) -> list[tuple[str, str, str]]:
+    return [(alert.finding.rule, alert.status, alert.finding.severity) for alert in tick(paths.root).told]
+
+
+def _alerts(paths: StorePaths) -> list[Alert]:
+    with open_database(paths, read_only=True, timeout_s=1) as connection:
+        return alerts_since(connection, datetime.now(UTC) - timedelta(days=1), None)
+
+
+def test_what_lasts_is_told_once_whoever_ticks(paths: StorePaths, later: Pass) -> None:
+    """Its memory is in the store: each tick goes on where the last one stopped."""
+    _fail(paths)
+    told = []
+    for _ in range(8):
+        told += _told(paths)
+        later(MINUTE)
+    assert told == [("error_rate", "firing", "critical")]
+    (alert,) = _alerts(paths)
+    assert alert.finding.sentence.startswith("100.0 % of 200 statements of the last hour failed")
+    assert alert.fired_at is not None
+    assert alert.fired_at - alert.began_at >= 5 * MINUTE
+    assert alert.told_at == alert.fired_at
+    assert alert.told_severity == "critical"
+
+
+def test_the_end_is_told_too(paths: StorePaths, later: Pass) -> None:
+    """An hour after the last failure, and five minutes more."""
+    _fail(paths)
+    for _ in range(6):
+        tick(paths.root)
+        later(MINUTE)
+    for _ in range(54):
+        later(MINUTE)
+        assert _told(paths) == []
+    told = [message for _ in range(10) if later(MINUTE) for message in _told(paths)]
+    assert told == [("error_rate", "resolved", "critical")]
+    (alert,) = _alerts(paths)
+    assert (alert.status, alert.ended_at is not None) == ("resolved", True)
+
+
+def test_what_was_no_alert_is_forgotten(paths: StorePaths, later: Pass) -> None:
+    """A pending one is none; nobody reads of it."""
+    _fail(paths)
+    tick(paths.root)
+    assert _alerts(paths) == []
+    later(timedelta(hours=2))
+    tick(paths.root)
+    with open_database(paths, read_only=True, timeout_s=1) as connection:
+        assert connection.execute("SELECT count(*) FROM alerts").fetchall() == [(0,)]
+
+
+def test_a_silence_is_kept_and_ends(paths: StorePaths, later: Pass) -> None:
+    """What still lasts is told afterwards; one taken back holds nothing back."""
+    _fail(paths)
+    tick(paths.root)
+    now = later(timedelta(0))
+    made = silence(paths, now + 20 * MINUTE, rule="error_*", note="we know", now=now)
+    told = [(minute, *message) for minute in range(30) if later(MINUTE) for message in _told(paths)]
+    assert told == [(19, "error_rate", "firing", "critical")]
+    with open_database(paths, read_only=True, timeout_s=1) as connection:
+        assert silences_in_force(connection, now) == [
+            Silence(made.id, now, now + 20 * MINUTE, "error_*", None, None, "we know")
+        ]
+    unsilence(paths, made.id)
+    with pytest.raises(StoreError, match=rf"there is no silence '{made.id}'; querygauge alerts silences lists"):
+        unsilence(paths, made.id)
+    with pytest.raises(SettingsError, match="until must be in the future; got 2026-01-01 00:00 UTC"):
+        silence(paths, datetime(2026, 1, 1, tzinfo=UTC))
+
+
+def test_settings_are_read_at_each_tick(paths: StorePaths, later: Pass) -> None:
+    """Where the collector runs; what cannot be read is logged, and the defaults hold."""
+    settings = Path("querygauge.toml")
+    percents = ("errors_warning", "errors_critical", "success_warning", "success_critical")
+    lines = [f"{name}_percent = {100 * name.startswith('errors')}\n" for name in percents]
+    settings.write_text("".join(["[alerts.thresholds]\n", *lines]))
+    _fail(paths)
+    for _ in range(8):
+        assert _told(paths) == []
+        later(MINUTE)
+    settings.write_text("[alerts.thresholds]\nerrors_warning_percent = -1\n")
+    with capture_logs() as logs:
+        told = [message for _ in range(8) if later(MINUTE) for message in _told(paths)]
+    assert told == [("error_rate", "firing", "critical")]
+    assert {entry["event"] for entry in logs} == {"alert_settings_not_used"}
+    assert "errors_warning_percent in " in logs[0]["error"]
+    settings.write_text("[alerts]\nenabled = false\n")
+    later(timedelta(hours=3))
+    assert _told(paths) == []
+    assert [alert.status for alert in _alerts(paths)] == ["firing"]
+
+
+def test_a_store_that_cannot_be_looked_at_is_folded_all_the_same(
+    paths: StorePaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is logged, and the tick goes on."""
+
+    def fail(*_: object) -> None:
+        raise StoreError("it is full")
+
+    _fail(paths)
+    monkeypatch.setattr("querygauge.storage.alerting.keep_alerts", fail)
+    with capture_logs() as logs:
+        assert tick(paths.root).folded.files == 1
+    assert [entry["event"] for entry in logs] == ["alerts_not_looked_at"]
+
+
+def test_alerts_are_in_a_backup(paths: StorePaths, later: Pass) -> None:
+    """A restored store neither forgets nor repeats."""
+    _fail(paths)
+    for _ in range(7):
+        tick(paths.root)
+        later(MINUTE)
+    taken = back_up(paths, folder=paths.root.with_name("backups"))
+    assert taken is not None
+    other = StorePaths(paths.root.with_name("other"))
+    restore(taken.path, other)
+    assert _alerts(other) == _alerts(paths)
+    assert _told(other) == []
+
+
+def test_what_was_found_is_json_for_whoever_reads_the_table(paths: StorePaths, later: Pass) -> None:
+    """With the columns to choose by beside it."""
+    _fail(paths)
+    tick(paths.root)
+    with open_database(paths, read_only=True, timeout_s=1) as connection:
+        ((rule, service, subject, severity, status, finding),) = connection.execute(
+            "SELECT rule, service, subject, severity, status, finding FROM alerts"
+        ).fetchall()
+    assert (rule, service, subject, severity, status) == ("error_rate", "shop", "", "critical", "pending")
+    assert json.loads(finding)["threshold"] == 25.0
