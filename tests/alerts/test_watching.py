@@ -91,9 +91,8 @@ def test_the_end_is_told_too(paths: StorePaths, later: Pass) -> None:
     for _ in range(6):
         tick(paths.root)
         later(MINUTE)
-    for _ in range(54):
-        later(MINUTE)
-        assert _told(paths) == []
+    later(50 * MINUTE)
+    assert _told(paths) == []
     told = [message for _ in range(10) if later(MINUTE) for message in _told(paths)]
     assert told == [("error_rate", "resolved", "critical")]
     (alert,) = _alerts(paths)
@@ -116,12 +115,12 @@ def test_a_silence_is_kept_and_ends(paths: StorePaths, later: Pass) -> None:
     _fail(paths)
     tick(paths.root)
     now = later(timedelta(0))
-    made = silence(paths, now + 20 * MINUTE, rule="error_*", note="we know", now=now)
-    told = [(minute, *message) for minute in range(30) if later(MINUTE) for message in _told(paths)]
-    assert told == [(19, "error_rate", "firing", "critical")]
+    made = silence(paths, now + 7 * MINUTE, rule="error_*", note="we know", now=now)
+    told = [(minute, *message) for minute in range(9) if later(MINUTE) for message in _told(paths)]
+    assert told == [(6, "error_rate", "firing", "critical")]
     with open_database(paths, read_only=True, timeout_s=1) as connection:
         assert silences_in_force(connection, now) == [
-            Silence(made.id, now, now + 20 * MINUTE, "error_*", None, None, "we know")
+            Silence(made.id, now, now + 7 * MINUTE, "error_*", None, None, "we know")
         ]
     unsilence(paths, made.id)
     with pytest.raises(StoreError, match=rf"there is no silence '{made.id}'; querygauge alerts silences lists"):
