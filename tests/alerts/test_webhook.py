@@ -160,6 +160,7 @@ def test_a_channel_shows_no_secret(secret: Secret) -> None:
         ({"signing_key": Secret(environment="NO_SUCH_SECRET")}, r"webhook\.signing_key: environment variable"),
         ({"timeout_s": 0}, r"webhook\.timeout_s must be > 0 and <= 300; got 0"),
         ({"timeout_s": float("nan")}, r"webhook\.timeout_s must be > 0 and <= 300; got nan"),
+        ({"runbooks": "https://wiki.example/>|<"}, r"webhook\.runbooks must be an address such as"),
         ({"ca_file": Path("/no/such/file")}, r"webhook\.ca_file must be a file of PEM certificates"),
     ],
 )

@@ -21,6 +21,7 @@ __all__ = [
     "check_header_names",
     "check_headers",
     "check_installed",
+    "check_runbooks",
     "check_timeout",
     "check_url",
     "is_loopback",
@@ -30,6 +31,7 @@ __all__ = [
 
 _LONGEST_TIMEOUT_S: Final = 300.0
 _TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, 5.6.2
+_LINK_BASE: Final = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&()*+,;=%-]{1,500}")  # RFC 3986, 2, without its quote
 _SECRET_NAMES: Final = re.compile(r"auth|cookie|key|pass|secret|token", re.IGNORECASE)
 # What says where the body goes, how long it is and what it is.
 _OUR_HEADERS: Final = frozenset(
@@ -68,6 +70,17 @@ def check_timeout(field: str, value: float) -> None:
     """
     if not (math.isfinite(value) and 0 < value <= _LONGEST_TIMEOUT_S):
         raise SettingsError(f"{field} must be > 0 and <= {_LONGEST_TIMEOUT_S:g}; got {value!r}")
+
+
+def check_runbooks(field: str, base: str) -> None:
+    """
+    Checks that links can be made of it.
+
+    Raises:
+        SettingsError: If it is no address without blanks, quotes and markup.
+    """
+    if not _LINK_BASE.fullmatch(base):
+        raise SettingsError(f"{field} must be an address such as https://wiki.example/alerts/; got {base!r}")
 
 
 def check_ca_file(field: str, path: Path | None) -> None:

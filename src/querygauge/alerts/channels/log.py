@@ -7,6 +7,7 @@ Through structlog if it is configured, else through `logging`. Deliberately not 
 from dataclasses import dataclass
 from typing import Any
 
+from querygauge.alerts.channels.fields import check_runbooks
 from querygauge.alerts.wording import RUNBOOKS, headline, one_line, runbook_url
 from querygauge.logs import get_logger
 from querygauge.values.alerts import Alert, AlertMessage
@@ -26,6 +27,9 @@ class LogChannel:
     """
 
     runbooks: str = RUNBOOKS
+
+    def __post_init__(self) -> None:
+        check_runbooks("log.runbooks", self.runbooks)
 
     async def send(self, message: AlertMessage) -> None:
         """Writes it; a log that cannot be written fails nobody."""

@@ -16,7 +16,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
-from querygauge.alerts.channels.fields import check_ca_file, check_headers, check_installed, check_timeout, check_url
+from querygauge.alerts.channels.fields import (
+    check_ca_file,
+    check_headers,
+    check_installed,
+    check_runbooks,
+    check_timeout,
+    check_url,
+)
 from querygauge.alerts.channels.posting import post
 from querygauge.alerts.secret import Secret
 from querygauge.alerts.wording import RUNBOOKS, headline, one_line, runbook_url, shortened
@@ -77,6 +84,7 @@ class WebhookChannel:
             self.signing_key.check("webhook.signing_key")
         check_timeout("webhook.timeout_s", self.timeout_s)
         check_ca_file("webhook.ca_file", self.ca_file)
+        check_runbooks("webhook.runbooks", self.runbooks)
 
     async def send(self, message: AlertMessage) -> None:
         """
@@ -137,7 +145,7 @@ def body_of(message: AlertMessage, runbooks: str = RUNBOOKS) -> dict[str, Any]:
         **top,
         "alerts": alerts,
         "alerts_left_out": len(message.alerts) - len(alerts),
-        "held_back": {one_line(rule): count for rule, count in message.held_back.items()},
+        "held_back": dict(message.held_back),
     }
 
 
