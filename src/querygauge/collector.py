@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,11 +46,20 @@ _DEFAULT_LIMITS: Final = Limits()
 
 
 class TickResult(NamedTuple):
-    """What one tick did, whom it has to tell of what, and how long it took."""
+    """
+    What one tick did.
+
+    Attributes:
+        folded: What it folded.
+        duration_ms: How long it took.
+        told: Whom it has to tell of what.
+        failures: Why a backup or published files could not be written.
+    """
 
     folded: "FoldResult"
     duration_ms: float
     told: tuple["Alert", ...] = ()
+    failures: tuple[str, ...] = ()
 
 
 def tick(
@@ -72,7 +81,8 @@ def tick(
         lock_timeout_s: How long to wait for another tick; if it takes longer, nothing is done.
 
     Raises:
-        StoreError: If the store cannot be written; everything that waits is kept.
+        StoreError: If the store cannot be written; everything that waits is kept. That what lies beside it cannot be
+            is told by the result.
     """
     from querygauge.storage.folding import fold
 
@@ -80,10 +90,12 @@ def tick(
     paths = StorePaths(root, remote)
     folded = fold(paths, lock_timeout_s=lock_timeout_s)
     told: tuple[Alert, ...] = ()
+    failures: tuple[str, ...] = ()
     if folded.known is not None:
         told = _watch(paths)
         _keep_up(paths, folded.known, limits)
-    return TickResult(folded, 1e3 * (time.perf_counter() - started), told)
+        failures = tuple(_failures_beside(paths, folded.known, limits))
+    return TickResult(folded, 1e3 * (time.perf_counter() - started), told, failures)
 
 
 def _watch(paths: StorePaths) -> "tuple[Alert, ...]":
@@ -117,30 +129,43 @@ def _watch(paths: StorePaths) -> "tuple[Alert, ...]":
 
 
 def _keep_up(paths: StorePaths, known: "Kept", limits: Limits) -> None:
-    from querygauge.storage.backup import back_up, is_backup_due
-    from querygauge.storage.price import keep_price
-    from querygauge.storage.publishing.manifest import is_publication_due
+    from querygauge.storage.agreeing import agree
     from querygauge.storage.retention import is_due, retain
     from querygauge.storage.rollups import roll_up
 
     now = datetime.now(UTC)
-    if known.price_per_hour != limits.price_per_hour:
-        keep_price(paths, limits.price_per_hour)
-    if known.due(now.replace(tzinfo=None)) is not None:
+    moment = now.replace(tzinfo=None)
+    agree(paths, known, limits, moment)
+    if known.due(moment) is not None:
         roll_up(paths, now, most=_PERIODS_AT_ONCE)
-    believed = known.believed(now.replace(tzinfo=None))
+    believed = known.believed(moment)
     if is_due(paths, known, believed):
         retained = retain(paths, limits, believed.replace(tzinfo=UTC))
         if retained.deleted_count:
             log.info("store_retained", store=paths.name, **retained._asdict())
+
+
+def _failures_beside(paths: StorePaths, known: "Kept", limits: Limits) -> Iterator[str]:
+    """Writes backups and published files, and tells why one could not be: the store is as good without."""
+    from querygauge.storage.backup import back_up, is_backup_due
+    from querygauge.storage.publishing.manifest import is_publication_due
+
+    now = datetime.now(UTC)
     if paths.remote is not None:
         return  # its files are a lake already, which anybody may read, and its catalog is backed up as databases are
     if limits.backups and is_backup_due(paths, known, now):
-        back_up(paths, keep=limits.backups, now=now, lock_timeout_s=0.0)
+        try:
+            back_up(paths, keep=limits.backups, now=now, lock_timeout_s=0.0)
+        except StoreError as error:
+            yield str(error)
     if limits.publishes and is_publication_due(paths, now):
         from querygauge.storage.publishing.publish import publish
 
-        publish(paths, limits, now, believed=believed.replace(tzinfo=UTC), most=_FILES_AT_ONCE, is_hourly=True)
+        believed = known.believed(now.replace(tzinfo=None)).replace(tzinfo=UTC)
+        try:
+            publish(paths, limits, now, believed=believed, most=_FILES_AT_ONCE, is_hourly=True)
+        except StoreError as error:
+            yield str(error)
 
 
 def run(
@@ -168,13 +193,15 @@ def run(
         on_tick: Is told what each tick did.
 
     Raises:
-        StoreError: With `once`, if the store cannot be written. The loop logs it and goes on: the next tick may
-            find the disk free again.
+        StoreError: With `once`, if the store cannot be written, or what lies beside it. The loop logs it and goes on:
+            the next tick may find the disk free again.
     """
     stop = stop or threading.Event()
     paths = StorePaths(root, remote)
     if once:
-        _report(tick(root, limits, remote=remote), on_tick)
+        result = tick(root, limits, remote=remote)
+        _report(result, on_tick)
+        _raise_failures(result)
         return
     failure: str | None = None
     due = time.monotonic()
@@ -193,12 +220,19 @@ def _tick_logged(
 ) -> str | None:
     """Why the tick failed, if it did; logged unless the one before failed for the same reason."""
     try:
-        _report(ticked(), on_tick)
+        result = ticked()
+        _report(result, on_tick)
+        _raise_failures(result)
     except StoreError as error:
         if str(error) != previous_failure:
             log.warning("tick_failed", store=store, error=str(error))
         return str(error)
     return None
+
+
+def _raise_failures(result: TickResult) -> None:
+    if result.failures:
+        raise StoreError("; ".join(result.failures))
 
 
 def _report(result: TickResult, on_tick: Callable[[TickResult], None] | None) -> None:
@@ -223,10 +257,11 @@ def main() -> None:
     try:
         root, *limits = sys.argv[1:]
         remote = json.loads(os.environ.get(REMOTE, "null"))
-        tick(
+        run(
             Path(root),
             Limits(**json.loads(limits[0])) if limits else _DEFAULT_LIMITS,
             remote=None if remote is None else RemoteStore(*remote),
+            once=True,
         )
     except StoreError as error:
         sys.exit(f"querygauge: {error}")

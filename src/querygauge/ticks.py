@@ -50,7 +50,16 @@ class Ticks:
         self._has_failed = False
         if self._mode == "inline":
             # By the time the flush thread needs it, the host may have given up the right to read it.
-            rooms = ("backup", "folding", "publishing.publish", "retention", "rollups", "alerting", "election")
+            rooms = (
+                "agreeing",
+                "backup",
+                "folding",
+                "publishing.publish",
+                "retention",
+                "rollups",
+                "alerting",
+                "election",
+            )
             for module in (*(f"storage.{room}" for room in rooms), "alerts.configuration", "alerts.rules"):
                 import_module(f"querygauge.{module}")
 
@@ -92,7 +101,7 @@ class Ticks:
 
     def _tick(self) -> None:
         if self._mode == "inline":
-            collector.tick(self._store, self._limits, remote=self._remote)
+            collector.run(self._store, self._limits, remote=self._remote, once=True)
             self._has_failed = False
         else:
             self._child = start_child(self._store, self._limits, self._remote)

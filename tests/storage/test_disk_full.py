@@ -59,10 +59,9 @@ def _room_left(disk: Path, size: int) -> Iterator[None]:
 def _tick_failed(paths: StorePaths) -> str | None:
     """Why it did; our own error, whatever was in the way."""
     try:
-        tick(paths.root, LIMITS)
+        return "; ".join(tick(paths.root, LIMITS).failures) or None
     except StoreError as error:
         return str(error)
-    return None
 
 
 def _not_folded(paths: StorePaths) -> Ledger:

@@ -12,17 +12,20 @@ import pytest
 
 from querygauge.collector import tick
 from querygauge.histogram import EMPTY, Histogram, bucket_of
+from querygauge.storage.agreeing import agree
 from querygauge.storage.asking import asked
 from querygauge.storage.database import open_database
 from querygauge.storage.limits import Limits
 from querygauge.storage.paths import StorePaths
-from querygauge.storage.price import keep_price
+from querygauge.storage.rollups import NOTHING_KEPT, kept
 from querygauge.values import QueryStats, Snapshot
 from querygauge.values.answers.quality import Quality
 from storage.answers.making import days, stored
+from storage.making import NOON
 
 DAY: Final = timedelta(days=1)
 TODAY: Final = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+AT_NOON: Final = NOON.replace(tzinfo=None)
 THRESHOLD_MS: Final = 8.0
 Keyed = tuple[Snapshot, QueryStats]
 
@@ -116,7 +119,7 @@ def test_days_are_told(paths: StorePaths, seed: int) -> None:
     """Thirty days of them, by pattern and by tag."""
     snapshots = _snapshots(seed)
     stored(paths, snapshots, rolled_up_at=TODAY)
-    keep_price(paths, 2.5)
+    agree(paths, NOTHING_KEPT, Limits(price_per_hour=2.5), AT_NOON)
     _check_patterns(paths, _entries(snapshots))
     _check_tags(paths, _entries(snapshots))
 
@@ -200,9 +203,17 @@ def test_a_score_is_that_of_the_value(paths: StorePaths) -> None:
     assert {row["cost"] for row in found.values()} == {None}  # no collector told a price
 
 
-def test_the_collector_keeps_the_price(paths: StorePaths) -> None:
-    """Once it is another one."""
+def test_the_collector_keeps_what_views_go_by(paths: StorePaths) -> None:
+    """The first is followed at once, and another one once an hour, whoever comes by turns."""
     stored(paths, days(1, count=1, snapshots=1))
-    for price in (1.0, 2.5, 2.5):
-        tick(paths.root, Limits(price_per_hour=price))
-        assert _rows(paths, "meta")[0]["price_per_hour"] == price
+    written: list[tuple[int, float]] = []
+    for minute in range(180):
+        limits = Limits(price_per_hour=1.0 + minute % 2)
+        with open_database(paths, read_only=True, timeout_s=1) as connection:
+            known = kept(connection)
+        agree(paths, known, limits, AT_NOON + timedelta(minutes=minute))
+        if (price := _rows(paths, "meta")[0]["price_per_hour"]) != (written[-1][1] if written else None):
+            written.append((minute, price))
+    assert written == [(0, 1.0), (61, 2.0), (122, 1.0)]
+    tick(paths.root, Limits(price_per_hour=2.5))
+    assert _rows(paths, "meta")[0]["price_per_hour"] == 2.5

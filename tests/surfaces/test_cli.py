@@ -18,7 +18,9 @@ import typer.main
 from typer.testing import CliRunner
 
 import querygauge
+from querygauge.storage.election import elected
 from querygauge.storage.opening import open_store
+from querygauge.storage.paths import StorePaths
 from querygauge.storage.spool_sink import SpoolSink
 from querygauge.surfaces.cli import app
 from rendering.making import Make
@@ -198,7 +200,7 @@ def test_prune_drops_what_is_old_and_tells(run: Command, tmp_path: Path) -> None
     long_ago = datetime.now(UTC) - timedelta(days=200)
     SpoolSink(tmp_path, 10).write(snapshot(5, ended=long_ago))
     assert run("store", "prune", "--store", tmp_path, "--archive").stdout.startswith(
-        f"dropped 3 rows of 1 days; 1 by hour are in {tmp_path / 'archive'}"
+        f"dropped 3 rows of 1 day; 1 by hour are in {tmp_path / 'archive'}"
     )
     assert run("store", "prune", "--store", tmp_path).stdout == "nothing is older than its limit\n"
     assert json.loads(run("store", "prune", "--store", tmp_path, "--json").stdout) == {
@@ -242,3 +244,20 @@ def test_reading_loads_no_more_than_it_needs() -> None:
     code = "import sys, querygauge.surfaces.cli;print(sorted({'_duckdb', 'optuna', 'rich.live'} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_prune_fails_where_somebody_else_changes_the_store(run: Command, store: Path) -> None:
+    """Nothing was dropped, and a script must not go on as if it had been."""
+    run("status", "--store", store)
+    with elected(StorePaths(store), 0.0):
+        failed = run("store", "prune", "--store", store)
+    assert failed.returncode == 2
+    assert "is being changed by somebody else; try again in a moment" in failed.stderr
+
+
+def test_a_tick_that_could_not_publish_says_so(run: Command, store: Path) -> None:
+    """After what it folded, which is kept."""
+    (store / "published").write_text("in the way")
+    ticked = run("collect", "--once", "--store", store)
+    assert (ticked.returncode, "folded 1 snapshot" in ticked.stdout) == (2, True)
+    assert "published' could not be written" in ticked.stderr

@@ -63,7 +63,7 @@ def test_a_week_that_is_none(run: Command, store: Path) -> None:
 
 def test_publishing_says_what_it_wrote(run: Command, store: Path) -> None:
     """Once, as nothing has changed afterwards."""
-    assert run("store", "publish", "--store", store).stdout == f"wrote 1 days and 1 weeks: {store / 'published'}\n"
+    assert run("store", "publish", "--store", store).stdout == f"wrote 1 day and 1 week: {store / 'published'}\n"
     assert run("store", "publish", "--store", store).stdout.startswith("nothing has changed since")
     told = run("store", "publish", "--store", store, "--json").stdout
     assert json.loads(told) == {"days": 0, "weeks": 0, "removed": 0}
@@ -95,3 +95,15 @@ def test_somebody_else_who_changes_the_store(run: Command, store: Path) -> None:
         failed = run("store", "publish", "--store", store)
     assert failed.returncode == 2
     assert "is being changed by somebody else; try again in a moment" in failed.stderr
+
+
+def test_whoever_asks_goes_by_what_the_collector_does(run: Command, store: Path) -> None:
+    """Other settings in another directory neither remove its files nor say that something else is slow."""
+    SpoolSink(store, 10).write(snapshot(2, ended=NOW - timedelta(days=100)))
+    run("collect", "--once", "--store", store, QUERYGAUGE_WEEKLY_SLOW_MS="5")
+    files = sorted(store.glob("published/*/*.parquet"))
+    assert len(files) == 4
+    told = run("store", "publish", "--store", store, QUERYGAUGE_KEEP_DAILY_DAYS="90").stdout
+    assert told.startswith("nothing has changed since")
+    assert "SLOW PATTERNS (95th percentile over 5 ms)" in run("weekly", str(THIS_WEEK), "--store", store).stdout
+    assert sorted(store.glob("published/*/*.parquet")) == files

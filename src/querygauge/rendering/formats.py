@@ -8,7 +8,7 @@ In go plain numbers, out come short strings in one fixed style. Deliberately not
 import math
 from typing import Final
 
-__all__ = ["age", "duration", "money", "number", "percent", "size"]
+__all__ = ["age", "counted", "duration", "money", "number", "percent", "size"]
 
 # Milliseconds in each unit, shortest first; a duration takes the first unit in which it stays below 1,000.
 _DURATION_UNITS: Final = ((1e-6, "ns"), (1e-3, "µs"), (1.0, "ms"), (1e3, "s"))
@@ -54,6 +54,11 @@ def _significant(value: float) -> str:
 def number(n: float) -> str:
     """A count with thousands separators: `12,345`; fractions keep one decimal."""
     return f"{n:,.0f}" if float(n).is_integer() else f"{n:,.1f}"
+
+
+def counted(n: int, noun: str) -> str:
+    """A count with its noun: `1 day`, `12,345 rows`."""
+    return f"{number(n)} {noun}{'' if n == 1 else 's'}"
 
 
 def money(amount: float) -> str:

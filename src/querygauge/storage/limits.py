@@ -2,10 +2,25 @@
 
 from typing import Final, NamedTuple
 
-__all__ = ["Limits"]
+__all__ = ["Agreed", "Limits"]
 
 _LEAST_DAYS: Final = 7
 _LEAST_DAILY_DAYS: Final = 30
+
+
+class Agreed(NamedTuple):
+    """
+    What must be the same for everybody who keeps a store; its columns in `meta`.
+
+    Attributes:
+        price_per_hour: What views tell as the cost of an hour of database time.
+        weekly_slow_ms: A pattern with a higher 95th percentile is slow in the report of a week.
+        published_days: For how many days files are published; 0 if the collector publishes none.
+    """
+
+    price_per_hour: float
+    weekly_slow_ms: float
+    published_days: int
 
 
 class Limits(NamedTuple):
@@ -33,6 +48,21 @@ class Limits(NamedTuple):
     weekly_slow_ms: float = 100.0
     max_mb: int = 0
     price_per_hour: float = 1.0
+
+    @property
+    def agreed(self) -> Agreed:
+        """What of it must be the same for everybody."""
+        return Agreed(self.price_per_hour, self.weekly_slow_ms, self.daily_days if self.publishes else 0)
+
+    def following(self, agreed: Agreed | None) -> "Limits":
+        """The same with what others agreed on, if they did; who publishes by hand what they do not goes by its own."""
+        if agreed is None:
+            return self
+        return self._replace(
+            price_per_hour=agreed.price_per_hour,
+            weekly_slow_ms=agreed.weekly_slow_ms,
+            daily_days=agreed.published_days or self.daily_days,
+        )
 
     def tighter(self) -> "Limits | None":
         """

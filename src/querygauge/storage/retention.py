@@ -112,6 +112,7 @@ def retain(
     limits: Limits,
     now: datetime,
     *,
+    lock_timeout_s: float = 0.0,
     database_timeout_s: float = _DATABASE_TIMEOUT_S,
     on_step: Callable[[str], None] | None = None,
 ) -> Retained:
@@ -125,16 +126,17 @@ def retain(
         paths: The store.
         limits: For how long what is kept, and how much.
         now: UTC.
+        lock_timeout_s: How long to wait for somebody else who changes the store.
         database_timeout_s: How long to wait for somebody who holds the database open.
         on_step: Is told what comes next, of `STEPS` at most.
 
     Returns:
-        What was dropped; nothing if somebody else changes the store.
+        What was dropped; nothing if somebody else changes the store for longer than that.
 
     Raises:
         StoreError: If the store or the archive cannot be written; what is not in the archive is not dropped.
     """
-    with elected(paths, 0.0) as is_elected:
+    with elected(paths, lock_timeout_s) as is_elected:
         if not is_elected:
             return Retained(is_busy=True)
         try:

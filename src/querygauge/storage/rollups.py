@@ -23,6 +23,7 @@ from querygauge.storage.database import (
     transaction,
 )
 from querygauge.storage.election import elected
+from querygauge.storage.limits import Agreed
 from querygauge.storage.paths import StorePaths
 
 __all__ = ["NOTHING_KEPT", "Kept", "Period", "kept", "roll_up"]
@@ -33,6 +34,14 @@ _BELIEVED_DAYS: Final = 3
 
 
 _NEVER: Final = datetime(1970, 1, 1)  # noqa: DTZ001  # as DuckDB's timestamps are
+
+
+_META: Final = """
+SELECT
+    max(minutes_since), max(hours_since), max(retained_at), max(agreed_at), max(price_per_hour), max(weekly_slow_ms),
+    max(published_days)
+FROM store.meta
+"""
 
 
 class Period(NamedTuple):
@@ -52,7 +61,8 @@ class Kept(NamedTuple):
         pending: What is not rolled up.
         retained_at: Up to when it was last looked for what has grown old.
         days: The newest three days that are rolled up, the newest first.
-        price_per_hour: What views take for the price of an hour of database time; None if nobody said.
+        agreed: What collectors agreed on; None if there was none yet.
+        agreed_at: When that was changed.
     """
 
     minutes_since: datetime
@@ -60,7 +70,8 @@ class Kept(NamedTuple):
     pending: frozenset[Period]
     retained_at: datetime = _NEVER
     days: tuple[datetime, ...] = ()
-    price_per_hour: float | None = None
+    agreed: Agreed | None = None
+    agreed_at: datetime = _NEVER
 
     def believed(self, now: datetime) -> datetime:
         """
@@ -110,10 +121,8 @@ NOTHING_KEPT: Final = Kept(_NEVER, _NEVER, frozenset())
 
 def kept(connection: Connection) -> Kept:
     """What the attached store says."""
-    (bounds,) = connection.execute(
-        "SELECT max(minutes_since), max(hours_since), max(retained_at), max(price_per_hour) FROM store.meta"
-    ).fetchall()
-    minutes_since, hours_since, retained_at = (moment or _NEVER for moment in bounds[:-1])
+    ((*moments, price, slow_ms, published_days),) = connection.execute(_META).fetchall()
+    minutes_since, hours_since, retained_at, agreed_at = (moment or _NEVER for moment in moments)
     pending = connection.execute("SELECT tier, period FROM store.pending_rollups").fetchall()
     days = connection.execute(
         "SELECT DISTINCT day FROM store.query_stats_daily ORDER BY day DESC LIMIT ?", [_BELIEVED_DAYS]
@@ -124,7 +133,8 @@ def kept(connection: Connection) -> Kept:
         frozenset(Period(*row) for row in pending),
         retained_at,
         tuple(row[0] for row in days),
-        bounds[-1],
+        None if price is None else Agreed(price, slow_ms, published_days),
+        agreed_at,
     )
 
 

@@ -12,7 +12,10 @@ CREATE TABLE meta (
     minutes_since TIMESTAMP,            -- rows by minute before that were dropped for their age; NULL if none were
     hours_since TIMESTAMP,              -- and rows by hour
     retained_at TIMESTAMP,              -- up to when it was last looked for what has grown old
-    price_per_hour DOUBLE,              -- of database time, as the collector was last given it; NULL before that
+    price_per_hour DOUBLE,              -- of database time, as a collector was given it; NULL before that
+    weekly_slow_ms DOUBLE,              -- the 95th percentile over which a pattern is slow in a week, likewise
+    published_days INTEGER,             -- for how many days files are published; 0 if no collector does; likewise
+    agreed_at TIMESTAMP,                -- when one of these three was changed
     written_at TIMESTAMP                -- when a remote store was last written
 );
 

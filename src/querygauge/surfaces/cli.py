@@ -19,7 +19,7 @@ import typer
 
 from querygauge import __version__
 from querygauge.errors import QueryGaugeError
-from querygauge.rendering.formats import duration, number
+from querygauge.rendering.formats import counted, duration, number
 from querygauge.rendering.ranking import ORDERS, ranked
 from querygauge.rendering.report import render_report, report_to_csv, report_to_dict
 from querygauge.settings import load_settings
@@ -327,12 +327,8 @@ def _print_tick(result: "TickResult") -> None:
         typer.echo("nothing waits")
     else:
         aside = f", {number(len(folded.rejected))} set aside" if folded.rejected else ""
-        counts = f"{_counted(folded.files, 'snapshot')}, {_counted(folded.rows, 'row')}"
+        counts = f"{counted(folded.files, 'snapshot')}, {counted(folded.rows, 'row')}"
         typer.echo(f"{datetime.now(UTC):%H:%M:%S} UTC  folded {counts} in {duration(result.duration_ms)}{aside}")
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{number(count)} {noun}{'' if count == 1 else 's'}"
 
 
 def _print_work(result: "TickResult") -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from querygauge.errors import StoreError
-from querygauge.rendering.formats import number
+from querygauge.rendering.formats import counted, number
 from querygauge.settings import load_settings
 from querygauge.storage.paths import StorePaths
 from querygauge.surfaces.answered import AnswerFormat, print_answer
@@ -37,7 +37,8 @@ def publish_store(
         typer.echo(json.dumps({"days": written.days, "weeks": written.weeks, "removed": written.removed}, indent=1))
     elif written.days or written.weeks or written.removed:
         removed = f", removed {number(written.removed)} that are too old" if written.removed else ""
-        typer.echo(f"wrote {number(written.days)} days and {number(written.weeks)} weeks{removed}: {paths.published}")
+        wrote = f"{counted(written.days, 'day')} and {counted(written.weeks, 'week')}"
+        typer.echo(f"wrote {wrote}{removed}: {paths.published}")
     else:
         typer.echo(f"nothing has changed since: {paths.published}")
 
@@ -68,11 +69,10 @@ def weekly(
             raise
         typer.echo(f"querygauge: {error}; what was published before is shown", err=True)
     answer = weekly_report(paths, monday, datetime.now(UTC))
-    slow_ms = load_settings({}).weekly_slow_ms
     print_answer(
         answer,
         form,
-        lambda width: render_weekly(answer, limit=limit, slow_ms=slow_ms, width=width),
+        lambda width: render_weekly(answer, limit=limit, width=width),
         WEEKLY_COLUMNS,
         weekly_rows(answer),
     )

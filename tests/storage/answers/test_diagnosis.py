@@ -46,7 +46,7 @@ def test_a_sound_store_is_sound(paths: StorePaths) -> None:
     _filled(paths)
     diagnosis = open_store(paths).doctor()
     assert diagnosis.status == "OK"
-    assert len(diagnosis.findings) == 12
+    assert len(diagnosis.findings) == 13
     assert diagnosis.growth is not None
     assert diagnosis.growth.size_mb == pytest.approx(paths.database.stat().st_size / 1e6)
     assert diagnosis.growth.mb_per_day is not None

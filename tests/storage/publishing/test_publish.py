@@ -18,6 +18,7 @@ from querygauge.errors import StoreError
 from querygauge.storage.election import elected
 from querygauge.storage.folding import fold
 from querygauge.storage.limits import Limits
+from querygauge.storage.opening import open_store
 from querygauge.storage.paths import StorePaths
 from querygauge.storage.publishing.manifest import is_publication_due
 from querygauge.storage.publishing.publish import Published, day_file, publish, week_file
@@ -349,3 +350,26 @@ def _start(code: str, *arguments: object) -> "subprocess.Popen[str]":
     command = [sys.executable, "-c", code, *map(str, arguments)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+
+
+def test_what_cannot_be_published_stops_nothing_else(paths: StorePaths) -> None:
+    """The tick tells why, and an hour later, whoever looks at the store is told that there is nothing new."""
+    fill(paths, 0)
+    paths.published.write_text("in the way")
+    (failure,) = tick(paths.root).failures
+    assert 'published" could not be written' in failure
+    now = datetime.now(UTC)
+    SpoolSink(paths.root, 10).write(snapshot(1, ended=now))
+    assert tick(paths.root).folded.files == 1
+    assert open_store(paths).status().warnings == ()
+    SpoolSink(paths.root, 10).write(snapshot(1, ended=now + timedelta(minutes=61)))
+    store = open_store(paths)
+    (warning,) = store.status().warnings
+    assert warning.startswith(f"nothing was published since {now:%Y-%m-%d %H:}")
+    assert "published files" in {finding.check for finding in store.doctor().findings if finding.severity == "warning"}
+    paths.published.unlink()
+    assert tick(paths.root).failures == ()
+    SpoolSink(paths.root, 10).write(snapshot(1, ended=now + timedelta(minutes=62)))
+    assert open_store(paths).status().warnings == (warning,)  # by that clock, it was an hour ago
+    os.utime(paths.published / "manifest.json", (now.timestamp() + 3_600, now.timestamp() + 3_600))
+    assert open_store(paths).status().warnings == ()

@@ -1,5 +1,6 @@
 """Weeks by the names that people have for them."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
@@ -14,7 +15,7 @@ from querygauge.storage.publishing.publish import publish
 from querygauge.storage.publishing.reading import monday_named, weekly_report
 from querygauge.storage.publishing.weeks import monday_of, week_number
 from querygauge.storage.spool_sink import SpoolSink
-from storage.making import NOON, snapshot
+from storage.making import NOON, pattern, snapshot, stats
 
 
 @given(st.dates(date(1970, 1, 5), date(9999, 12, 1)))
@@ -48,3 +49,31 @@ def test_the_last_week_that_is_over(paths: StorePaths) -> None:
     publish(paths, Limits(), NOON)
     report = weekly_report(paths, None, NOON)
     assert (report.week, report.is_over) == (202550, True)
+
+
+def test_what_was_published_no_longer_was_seen_before(paths: StorePaths) -> None:
+    """A file that is gone makes nothing new: the store knows when it was executed first."""
+    sink = SpoolSink(paths.root, 10)
+    for number, weeks in ((1, 0), (2, 0), (1, 3)):
+        sink.write(snapshot(1, ended=NOON - timedelta(weeks=weeks), number=number))
+    fold(paths)
+    publish(paths, Limits(), NOON)
+    assert weekly_report(paths, NOON.date() - timedelta(days=3), NOON).new_patterns == 1
+    publish(paths, Limits(daily_days=7), NOON)
+    sink.write(snapshot(1))
+    fold(paths)
+    publish(paths, Limits(daily_days=7), NOON)
+    report = weekly_report(paths, NOON.date() - timedelta(days=3), NOON)
+    assert [pattern.weeks_present for pattern in report.patterns] == [1, 1]
+    assert report.new_patterns == 1
+
+
+def test_what_is_slow_is_counted_as_it_is_listed(paths: StorePaths) -> None:
+    """Queries; to commit takes the time it takes."""
+    slow = stats(5)
+    commit = replace(stats(5, number=2), pattern=replace(pattern(2), category="transaction"))
+    SpoolSink(paths.root, 10).write(replace(snapshot(), queries=(slow, commit)))
+    fold(paths)
+    publish(paths, Limits(weekly_slow_ms=1), NOON)
+    totals = weekly_report(paths, None, NOON).totals
+    assert (totals.patterns, totals.slow_patterns, totals.slow_ms) == (2, 1, 1.0)

@@ -26,15 +26,15 @@ _MEASURES: Final = ("Total", "Share", "Executions", "P50", "P95", "Before", "Cha
 _LEAST_TELLING: Final = ("P50", "Weeks", "Before", "Errors", "Share", "Executions")
 
 
-def render_weekly(report: WeeklyReport, *, limit: int, slow_ms: float, width: int) -> str:
+def render_weekly(report: WeeklyReport, *, limit: int, width: int) -> str:
     """The totals beside those of the week before, the patterns with most time, and those that are slow."""
     queries = [pattern for pattern in report.patterns if pattern.category == "query"]
     slow = sorted((pattern for pattern in queries if pattern.slow_flag), key=lambda pattern: -pattern.p95_ms)
     parts = [
         _heading(report),
-        _totals(report, slow_ms, width),
+        _totals(report, width),
         _table("PATTERNS BY TOTAL TIME (95th percentile beside that of the week before)", queries, limit, width),
-        _slow(slow, slow_ms, limit, width),
+        _slow(slow, report.totals.slow_ms, limit, width),
     ]
     return "\n\n".join("\n".join(part) for part in parts if part)
 
@@ -54,9 +54,11 @@ _TOTALS: Final[dict[str, tuple[Callable[[WeekTotals], float], Callable[[float], 
 }
 
 
-def _totals(report: WeeklyReport, slow_ms: float, width: int) -> list[str]:
+def _totals(report: WeeklyReport, width: int) -> list[str]:
     new = f"{number(report.new_patterns)} never seen before, {number(report.gone_patterns)} gone"
-    notes = {"Patterns": new, "Slow patterns": f"95th percentile over {slow_ms:g} ms"}
+    notes = {"Patterns": new}
+    if report.totals.slow_ms is not None:
+        notes["Slow patterns"] = f"95th percentile over {report.totals.slow_ms:g} ms"
     rows = []
     for name, (measure, shown) in _TOTALS.items():
         after, before = measure(report.totals), None if report.previous is None else measure(report.previous)
@@ -96,7 +98,7 @@ def _measures(pattern: WeeklyPattern) -> list[str]:
     ]
 
 
-def _slow(patterns: Sequence[WeeklyPattern], slow_ms: float, limit: int, width: int) -> list[str]:
+def _slow(patterns: Sequence[WeeklyPattern], slow_ms: float | None, limit: int, width: int) -> list[str]:
     lines = []
     for place, pattern in enumerate(patterns[:limit], 1):
         name = visible(named(pattern.pattern_id, pattern.summary))

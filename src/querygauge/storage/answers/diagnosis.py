@@ -16,6 +16,8 @@ from querygauge.storage.asking import asked
 from querygauge.storage.backup_files import PREFIX, backups_in
 from querygauge.storage.database import Connection, StoreVersionError, bytes_of, statements
 from querygauge.storage.paths import StorePaths
+from querygauge.storage.publishing.manifest import overdue_since
+from querygauge.storage.rollups import kept
 from querygauge.storage.spool import waiting_files
 from querygauge.values.answers.diagnosis import Diagnosis, Finding, Growth
 
@@ -61,6 +63,7 @@ def diagnosed(connection: Connection, paths: StorePaths, now: datetime, warn_mb:
         _losses(processes),
         _set_aside(paths),
         _size(growth, warn_mb),
+        _published(overdue_since(paths, kept(connection), processes[0]["last_at"] if processes else None)),
         _backups(paths, now),
     )
     return Diagnosis(paths.name, findings, growth)
@@ -238,6 +241,17 @@ def _size(growth: Growth, warn_mb: float) -> Finding:
     if growth.size_mb >= warn_mb:
         return Finding("size", "warning", told, _KEEP_LESS)
     return Finding("size", "ok", told)
+
+
+def _published(overdue: datetime | None) -> Finding:
+    if overdue is not None:
+        return Finding(
+            "published files",
+            "warning",
+            f"nothing was published since {overdue:%Y-%m-%d %H:%M} UTC",
+            "run querygauge store publish to see why; set publish to false if nobody reads it",
+        )
+    return Finding("published files", "ok", "as new as they are to be")
 
 
 def _backups(paths: StorePaths, now: datetime) -> Finding:

@@ -13,6 +13,8 @@ from typing import Any, Final
 from querygauge.storage.asking import asked, span_parameters
 from querygauge.storage.database import Connection, bytes_of
 from querygauge.storage.paths import StorePaths
+from querygauge.storage.publishing.manifest import overdue_since
+from querygauge.storage.rollups import kept
 from querygauge.storage.spool import waiting_files
 from querygauge.values.answers.status import DatabaseSize, ExecutionCounts, RecentPerformance, StoreStatus
 
@@ -51,11 +53,13 @@ def store_status(
         day["total_ns"] / 1e6 / day["executions"] if day["executions"] else None,
     )
     size_mb = bytes_of(connection, paths) / 1e6
+    ((latest,),) = connection.execute("SELECT max(last_at) FROM processes").fetchall()
+    overdue = overdue_since(paths, kept(connection), latest)
     return StoreStatus(
         DatabaseSize(paths.database_name, size_mb),
         executions,
         performance,
-        tuple(_warnings(paths, executions, size_mb, warn_mb, limit_mb)),
+        tuple(_warnings(paths, executions, size_mb, warn_mb, limit_mb, overdue)),
         tuple(_errors(executions, size_mb, limit_mb)),
     )
 
@@ -73,7 +77,12 @@ def _errors(executions: ExecutionCounts, size_mb: float, limit_mb: float) -> Ite
 
 
 def _warnings(
-    paths: StorePaths, executions: ExecutionCounts, size_mb: float, warn_mb: float, limit_mb: float
+    paths: StorePaths,
+    executions: ExecutionCounts,
+    size_mb: float,
+    warn_mb: float,
+    limit_mb: float,
+    overdue: datetime | None,
 ) -> Iterator[str]:
     if warn_mb <= size_mb < limit_mb:
         yield f"the database has {size_mb:,.0f} MB, more than {warn_mb:,.0f} MB; keep fewer days or expect it to grow"
@@ -83,6 +92,8 @@ def _warnings(
         yield f"snapshots that wait to be folded: {waiting:,}; somebody else folds, or the store cannot be written"
     if aside := _files(paths.rejected):
         yield f"snapshots that could not be used: {aside:,}, in {paths.rejected}; each has a line in the log"
+    if overdue is not None:
+        yield f"nothing was published since {overdue:%Y-%m-%d %H:%M} UTC; run querygauge store publish to see why"
 
 
 def _files(folder: Path) -> int:

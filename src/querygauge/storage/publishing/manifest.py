@@ -6,17 +6,20 @@ It is written after the files it tells of. If it is lost, or a publication is ki
 
 import json
 from contextlib import suppress
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
 from querygauge.storage.paths import StorePaths
+from querygauge.storage.rollups import Kept
 
-__all__ = ["Manifest", "Totals", "is_publication_due"]
+__all__ = ["Manifest", "Totals", "is_publication_due", "overdue_since"]
 
 Totals = tuple[float, ...]
 """Executions and their nanoseconds, and for a week the threshold in force: the same totals make the same file."""
 
 _EVERY_S: Final = 300.0  # the day under way costs as much as half a tick
+_OVERDUE: Final = timedelta(hours=1)
+_NAME: Final = "manifest.json"
 _TEMPORARY: Final = ".new"
 
 
@@ -33,7 +36,7 @@ class Manifest:
     """
 
     def __init__(self, paths: StorePaths) -> None:
-        self._path = paths.published / "manifest.json"
+        self._path = paths.published / _NAME
         self.days: dict[date, Totals] = {}
         self.weeks: dict[date, Totals] = {}
         self.written_at = 0.0
@@ -67,6 +70,24 @@ class Manifest:
 def is_publication_due(paths: StorePaths, now: datetime) -> bool:
     """Whether five minutes have gone by since files were written, or some wait."""
     return abs(now.timestamp() - Manifest(paths).written_at) >= _EVERY_S
+
+
+def overdue_since(paths: StorePaths, known: Kept, latest: datetime | None) -> datetime | None:
+    """
+    When files were published last, if collectors are to and have not for an hour in which something came.
+
+    Args:
+        paths: The store.
+        known: What it says.
+        latest: When something came last; None if nothing did. As what is given, it is naive UTC.
+    """
+    if latest is None or paths.remote is not None or known.agreed is None or not known.agreed.published_days:
+        return None
+    published_at = known.agreed_at
+    with suppress(OSError):
+        written_at = (paths.published / _NAME).stat().st_mtime  # also where not all could be
+        published_at = datetime.fromtimestamp(written_at, UTC).replace(tzinfo=None)
+    return published_at if latest - published_at > _OVERDUE else None
 
 
 def _texts(totals: dict[date, Totals]) -> dict[str, Totals]:

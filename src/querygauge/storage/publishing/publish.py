@@ -32,6 +32,7 @@ from querygauge.storage.paths import StorePaths
 from querygauge.storage.publishing.manifest import Manifest, Totals
 from querygauge.storage.publishing.views import view_statements, write_views
 from querygauge.storage.publishing.weeks import PARQUET, WEEK, monday_of, week_number, write_week
+from querygauge.storage.rollups import kept
 
 __all__ = ["Published", "day_file", "publish", "week_file"]
 
@@ -92,7 +93,7 @@ def publish(
 
     Args:
         paths: The store.
-        limits: For how long files are kept, and when a pattern is slow.
+        limits: For how long files are kept, and when a pattern is slow, unless the collectors agreed on it.
         now: UTC; its day has a file even if nothing happened.
         believed: How late it is at least, if `now` may be wrong by years; files are as old as that.
         most: Files to write at most; the others wait for the next time.
@@ -109,6 +110,8 @@ def publish(
             return Published(is_busy=True)
         try:
             with scratch_connection(paths) as connection:
+                with attached(connection, paths, read_only=True, timeout_s=database_timeout_s):
+                    limits = limits.following(kept(connection).agreed)
                 publication = _Publication(connection, paths, limits, database_timeout_s, most, on_file)
                 oldest = monday_of((believed or now).date() - timedelta(days=limits.daily_days))
                 try:

@@ -5,7 +5,7 @@ Deliberately not here: whether they are as new as the store.
 """
 
 import re
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 
 from querygauge.errors import SettingsError, StoreError
@@ -23,7 +23,7 @@ _TOTALS: Final = """
 SELECT
     coalesce(sum(samples), 0)::BIGINT AS samples, coalesce(sum(total_ms), 0)::DOUBLE AS total_ms,
     coalesce(100 * sum(errors) / nullif(sum(ok + errors), 0), 0)::DOUBLE AS error_rate, count(*) AS patterns,
-    count(*) FILTER (slow_flag) AS slow_patterns
+    count(*) FILTER (slow_flag AND category = 'query') AS slow_patterns, max(slow_ms) AS slow_ms
 FROM read_parquet($file)
 """
 _PATTERNS: Final = """
@@ -91,7 +91,7 @@ def _report(connection: Connection, paths: StorePaths, monday: date, *, is_over:
         is_over,
         _totals(connection, file),
         _totals(connection, before) if has_before else None,
-        sum(pattern.weeks_present == 1 for pattern in patterns),
+        sum(_is_new(pattern, monday) for pattern in patterns),
         asked(connection, _GONE, {"file": file, "before": before})[0]["gone"] if has_before else 0,
         patterns,
     )
@@ -104,6 +104,11 @@ def _totals(connection: Connection, file: str) -> WeekTotals:
 def _pattern(row: dict[str, Any]) -> WeeklyPattern:
     lists = {name: tuple(row[name]) for name in ("services", "call_sites")}
     return WeeklyPattern(**{**row, **lists, "first_seen": utc(row["first_seen"])})
+
+
+def _is_new(pattern: WeeklyPattern, monday: date) -> bool:
+    """Files of before may be gone, of which the store still knows; what ends in a week may begin on the day before."""
+    return pattern.weeks_present == 1 and pattern.first_seen.date() >= monday - timedelta(days=1)
 
 
 def _weeks(paths: StorePaths) -> str:

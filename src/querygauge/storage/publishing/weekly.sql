@@ -63,7 +63,7 @@ SELECT
     coalesce(k.summary, '') AS summary, coalesce(k.category, 'query') AS category, m.services, m.samples, m.p50_ms, m.p95_ms,
     m.p99_ms, m.min_ms, m.max_ms, m.total_ms, coalesce(100 * m.total_ms / nullif(sum(m.total_ms) OVER (), 0), 0) AS share_percent,
     m.ok, m.errors, coalesce(100 * m.errors / nullif(m.ok + m.errors, 0), 0)::DOUBLE AS error_rate,
-    m.p95_ms > $slow_ms AS slow_flag, past.p95_ms AS previous_p95_ms,
+    m.p95_ms > $slow_ms AS slow_flag, $slow_ms::DOUBLE AS slow_ms, past.p95_ms AS previous_p95_ms,
     100 * (m.p95_ms / nullif(past.p95_ms, 0) - 1) AS change_percent,
     least(m.first_seen, coalesce(k.first_seen, m.first_seen)) AS first_seen,
     coalesce(past.weeks, 0) + 1 AS weeks_present, coalesce(s.call_sites, []) AS call_sites,

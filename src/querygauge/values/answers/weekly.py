@@ -59,13 +59,24 @@ class WeeklyPattern(Value):
 
 @dataclass(frozen=True, slots=True)
 class WeekTotals(Value):
-    """What all patterns of a week did together: executions, their time, failures, and how many patterns are slow."""
+    """
+    What all patterns of a week did together.
+
+    Attributes:
+        samples: Executions.
+        total_ms: Sum of their durations.
+        error_rate: Percentage of failed executions among those that ended by themselves.
+        patterns: How many there are, transaction control among them.
+        slow_patterns: How many of the queries among them are slow.
+        slow_ms: Over which 95th percentile one is; None if nothing was executed.
+    """
 
     samples: int
     total_ms: float
     error_rate: float
     patterns: int
     slow_patterns: int
+    slow_ms: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +90,7 @@ class WeeklyReport(Value):
         is_over: Whether it was when it was asked for.
         totals: All patterns together.
         previous: Those of the week before; None if it has no report.
-        new_patterns: How many of its patterns were in no week before.
+        new_patterns: How many of its patterns were never executed before.
         gone_patterns: How many of the week before are not in it.
         patterns: Each of them, most time first.
     """
