@@ -16,12 +16,12 @@ _LAKE: Final = "ducklake:"
 _POSTGRES: Final = "ducklake:postgres:"
 _MOTHERDUCK: Final = "md:"
 _NAMED: Final = r"(?:password|passfile|token)\s*=\s*"
-# In `//user:secret@host`, `?password=secret&…` and `motherduck_token=secret`.
-_SECRETS_OF_URL: Final = re.compile(rf"{_NAMED}([^\s&'?]+)|//[^:/@\s]*:([^@\s]+)@", re.IGNORECASE)
+# In `?password=secret&…` and `motherduck_token=secret`.
+_SECRETS_OF_URL: Final = re.compile(rf"{_NAMED}([^\s&'?]+)", re.IGNORECASE)
+# In `//user:sec@ret@host`: whoever forgets to escape an @ is told of it in an error, which has what comes after it.
+_SECRET_OF_USER: Final = re.compile(r"//[^:/@]*:(.+)@", re.DOTALL)
 # In `password=sec&ret\ ` and `password = 'it is \' secret'`: there only a blank ends one, and a backslash saves it.
-_SECRETS_OF_PAIRS: Final = re.compile(
-    rf"{_NAMED}(?:'((?:[^'\\]|\\.)*)'|((?:[^\s\\]|\\.)+))|//[^:/@\s]*:([^@\s]+)@", re.IGNORECASE | re.DOTALL
-)
+_SECRETS_OF_PAIRS: Final = re.compile(rf"{_NAMED}(?:'((?:[^'\\]|\\.)*)'|((?:[^\s\\]|\\.)+))", re.IGNORECASE | re.DOTALL)
 _URL: Final = re.compile("postgres(?:ql)?://")
 _HIDDEN: Final = "***"
 
@@ -92,8 +92,11 @@ class RemoteStore(NamedTuple):
     def without_secrets(self, text: str) -> str:
         """A text, such as an error of somebody else, in which no secret of the name is left."""
         is_url = not self.is_lake or _URL.match(self.catalog)
-        for match in (_SECRETS_OF_URL if is_url else _SECRETS_OF_PAIRS).finditer(self.uri):
-            secret = next(group for group in match.groups() if group is not None)
-            if secret:
-                text = text.replace(secret, _HIDDEN)
+        named = (_SECRETS_OF_URL if is_url else _SECRETS_OF_PAIRS).finditer(self.uri)
+        secrets = {next(filter(None, match.groups()), "") for match in named}
+        for match in _SECRET_OF_USER.finditer(self.uri):
+            secrets |= {match[1], *match[1].split("@")}
+        # The longest first, as a shorter one may be a part of it.
+        for secret in sorted(secrets - {""}, key=len, reverse=True):
+            text = text.replace(secret, _HIDDEN)
         return text

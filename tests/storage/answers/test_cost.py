@@ -3,11 +3,13 @@
 import json
 from collections import Counter
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from querygauge.histogram import EMPTY, Histogram
+from querygauge.storage.asking import asked
+from querygauge.storage.database import open_database
 from querygauge.storage.opening import open_store
 from querygauge.storage.paths import StorePaths
 from querygauge.values import OutcomeCounts, Snapshot
@@ -26,16 +28,17 @@ def test_every_list_adds_up(paths: StorePaths, seed: int) -> None:
     stored(paths, snapshots, rolled_up_at=NOON + 4 * DAY)
     span = (SPAN[0].replace(second=0), SPAN[1])
     found = open_store(paths).cost(span, price_per_hour=7_200_000)  # 2 for each millisecond
-    before: dict[str, Histogram] = {}
-    for _, each in within(snapshots, NOON - DAY, span[0]):
+    before: dict[tuple[str, str], Histogram] = {}
+    for whole, each in within(snapshots, NOON - DAY, span[0]):
         durations = each.durations.coarsened(4)  # as days have them
-        before[each.pattern_id] = before.get(each.pattern_id, EMPTY).merged(durations)
+        place = (whole.service, each.pattern_id)
+        before[place] = before.get(place, EMPTY).merged(durations)
     actual: Counter[object] = Counter()
     expected: Counter[object] = Counter()
     for whole, each in within(snapshots, *span):
         for key in (each.pattern_id, *each.tags.items(), whole.service, "total"):
             actual[key] += 2 * each.total_duration_ms  # type: ignore[assignment]
-            median = before.get(each.pattern_id)
+            median = before.get((whole.service, each.pattern_id))
             expected_ms = each.total_duration_ms if median is None else each.execution_count * median.quantile_ms(0.5)
             expected[key] += 2 * expected_ms  # type: ignore[assignment]
     costs: dict[object, Cost] = {
@@ -67,6 +70,39 @@ def _days_ago(count: int, ms: float) -> Snapshot:
     durations = Histogram.of([round(1e6 * ms)] * 1_000)
     entry = replace(stats(at=ended), durations=durations, outcomes=OutcomeCounts(ok=1_000), rows_known_count=0)
     return replace(snapshot(ended=ended), queries=(entry,))
+
+
+def _two_services(day: datetime, executions: int, *ms: float) -> list[Snapshot]:
+    """The same pattern in both, as quick or slow as each of them is."""
+    made = []
+    for service, each in zip(("mail", "shop"), ms, strict=True):
+        durations = Histogram.of([round(1e6 * each)] * executions)
+        entry = replace(stats(at=day), durations=durations, outcomes=OutcomeCounts(ok=executions), rows_known_count=0)
+        made.append(replace(snapshot(service=service, ended=day), queries=(entry,)))
+    return made
+
+
+def test_a_service_is_measured_by_its_own_past(paths: StorePaths) -> None:
+    """One that is as slow as ever saved nothing, alone or beside a quick one, as the view of days has it."""
+    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - DAY
+    span, yesterday = (midnight, midnight + DAY), midnight + DAY / 2
+    snapshots = [*_two_services(yesterday - 3 * DAY, 1_000, 1.0, 200.0), *_two_services(yesterday, 10, 1.0, 200.0)]
+    stored(paths, snapshots)
+    store = open_store(paths)
+    together = store.cost(span, price_per_hour=3_600_000)
+    by_service = {entry.service: entry.cost for entry in together.by_service}
+    assert by_service["shop"].expected == pytest.approx(2_000, rel=0.023)
+    assert by_service["mail"].expected == pytest.approx(10, rel=0.023)
+    for service, cost in by_service.items():
+        assert store.cost(span, service=service, price_per_hour=3_600_000).total == cost
+    assert together.by_pattern[0].median_before_ms == pytest.approx(100.5, rel=0.023)
+    with open_database(paths, read_only=True, timeout_s=1) as connection:
+        rows = asked(
+            connection, "FROM pattern_performance_daily WHERE day = $day", {"day": span[0].replace(tzinfo=None)}
+        )
+    assert {row["service"]: row["expected_ms"] for row in rows} == {
+        service: pytest.approx(cost.expected) for service, cost in by_service.items()
+    }
 
 
 def test_what_has_no_past_is_expected_to_cost_what_it_did(paths: StorePaths) -> None:

@@ -19,8 +19,8 @@ class Cost(Value):
         execution_count: How many there were.
         total_duration_ms: The database time they took.
         actual: What that cost.
-        expected: What they would have cost, had each taken the median time of its pattern in the four weeks before. A
-            pattern that was not executed then is expected to cost what it did.
+        expected: What they would have cost, had each taken the median time of its pattern in its service in the four
+            weeks before. What the service did not execute then is expected to cost what it did.
     """
 
     execution_count: int
@@ -37,7 +37,15 @@ class Cost(Value):
 
 @dataclass(frozen=True, slots=True)
 class PatternCost(Value):
-    """What one pattern cost; `median_before_ms` is None if it was not executed in the four weeks before."""
+    """
+    What one pattern cost.
+
+    Attributes:
+        pattern: The pattern.
+        cost: What it cost.
+        median_before_ms: Its median time in the four weeks before; where several services execute it, the mean of
+            theirs by how often each does now. None if none of them did then.
+    """
 
     pattern: Pattern
     cost: Cost
