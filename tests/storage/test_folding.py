@@ -22,6 +22,7 @@ from querygauge.storage.folding import fold
 from querygauge.storage.opening import open_store
 from querygauge.storage.paths import StorePaths
 from querygauge.storage.spool import waiting_files
+from querygauge.storage.spool_rows import line
 from querygauge.storage.spool_sink import SpoolSink
 from querygauge.values import PoolMetrics, PoolSnapshot, PoolWindow, QueryErrors
 from storage.making import NOON, files_limited_to, pattern, snapshot, total
@@ -368,7 +369,7 @@ def _rewrite(path: Path, change: Callable[[dict[str, Any]], None], extra: bytes 
     header, *rows = (json.loads(line) for line in path.read_bytes().splitlines())
     for row in (header, *rows):
         change(row)
-    rest = b"".join(json.dumps(row).encode() + b"\n" for row in rows) + extra
+    rest = b"".join(map(line, rows)) + extra
     header["header"]["rows"] = rest.count(b"\n")
     header["header"]["checksum"] = hashlib.blake2b(rest, digest_size=16).hexdigest()
     path.write_bytes(json.dumps(header).encode() + b"\n" + rest)

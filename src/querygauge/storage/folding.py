@@ -34,6 +34,7 @@ from querygauge.storage.database import (
     transaction,
 )
 from querygauge.storage.election import elected
+from querygauge.storage.kinds import kinds_in, statements_for, tables_of
 from querygauge.storage.paths import StorePaths
 from querygauge.storage.rollups import NOTHING_KEPT, Kept, kept
 from querygauge.storage.spool import TEMPORARY_SUFFIX, read_spool_file, waiting_files
@@ -55,21 +56,6 @@ _FOLDED: Final = "SELECT name FROM store.folded_files WHERE name IN (SELECT unne
 _ABANDONED_S: Final = 3600.0
 _MOMENT: Final = "CREATE OR REPLACE TABLE folding AS SELECT ? AS now"
 _BOUNDS: Final = "CREATE OR REPLACE TABLE bounds AS SELECT ? AS minutes_since, ? AS hours_since"
-# Tables that merged rows are put into as they are. To plan that for one that gets none takes as long as a row does.
-_APPENDED: Final = (
-    "query_stats",
-    "scope_stats",
-    "slow_queries",
-    "query_errors",
-    "pool_stats",
-    "health_checks",
-    "repetitions",
-    "process_stats",
-)
-_FILLED: Final = " UNION ALL ".join(
-    f"SELECT '{name}' FROM new_{name} HAVING count(*) > 0"  # noqa: S608  # built of constants
-    for name in (*_APPENDED, "running")
-)
 _HOURS: Final = """SELECT DISTINCT date_trunc('hour', "minute") FROM new_query_stats"""
 
 
@@ -189,14 +175,15 @@ class _Fold:
             return
         # What is done in memory runs as it is written. To look for a better way takes longer than all of it.
         connection.execute("PRAGMA disable_optimizer")
-        impossible = _load(connection, self._paths.folding, sound)
+        kinds = kinds_in(found.content for found in sound)
+        impossible = _load(connection, self._paths.folding, sound, kinds)
         for number, reason in impossible.items():
             self._reject(sound[number].path, reason)
         good = [found for number, found in enumerate(sound) if number not in impossible]
         if not good:
             return
         connection.execute(_MOMENT, [datetime.now(UTC).replace(tzinfo=None)])
-        connection.execute(statements("merge.sql"))
+        connection.execute(statements_for("merge.sql", kinds))
         hours = {row[0] for row in connection.execute(_HOURS).fetchall()}
         is_late = min(hours, default=self._kept.minutes_since) < self._kept.minutes_since
         if is_late:
@@ -204,17 +191,24 @@ class _Fold:
             connection.execute(statements("late.sql"))
         connection.execute("PRAGMA enable_optimizer")
         files = [found.path for found in good]
-        self._commit(connection, files, hours, is_late=is_late)
+        self._commit(connection, files, hours, kinds, is_late=is_late)
         _remove(files)
         self._files += len(good)
         self._rows += sum(found.rows for found in good)
 
-    def _commit(self, connection: Connection, files: Sequence[Path], hours: set[datetime], *, is_late: bool) -> None:
+    def _commit(
+        self,
+        connection: Connection,
+        files: Sequence[Path],
+        hours: set[datetime],
+        kinds: frozenset[str],
+        *,
+        is_late: bool,
+    ) -> None:
         changed = self._kept.changed_by(hours)
         names = [path.name for path in files]
         waiting = [path.name for path in waiting_files(self._paths)]
-        filled = {row[0] for row in connection.execute(_FILLED).fetchall()}
-        appended = [f"INSERT INTO store.{name} BY NAME FROM memory.new_{name};" for name in _APPENDED if name in filled]
+        appended = [f"INSERT INTO store.{name} BY NAME FROM memory.new_{name};" for name in tables_of(kinds)]
         folded_at = datetime.now(UTC).replace(tzinfo=None)
         forgotten, spool = folded_at - _NAMES_KEPT, self._paths.spool_id()
         with (
@@ -223,7 +217,7 @@ class _Fold:
             transaction(connection, self._paths),
         ):
             connection.execute("".join(appended) + statements("insert.sql"))
-            if "running" in filled:
+            if "running" in kinds:
                 connection.execute(statements("insert_running.sql"))
             if is_late:
                 connection.execute(statements("insert_late.sql"))
@@ -265,18 +259,18 @@ class _SpoolFile(NamedTuple):
     content: bytes
 
 
-def _load(connection: Connection, together: Path, files: list[_SpoolFile]) -> dict[int, str]:
+def _load(connection: Connection, together: Path, files: list[_SpoolFile], kinds: frozenset[str]) -> dict[int, str]:
     """Reads files into `spooled`; gives those with impossible values by number, their rows taken out again."""
     try:
         with together.open("wb") as output:
             output.writelines(_numbered(found.content, number) for number, found in enumerate(files))
-        connection.execute(statements("load.sql"), {"path": glob_escaped(together)})
+        connection.execute(statements_for("load.sql", kinds), {"path": glob_escaped(together)})
     except OSError as error:
         raise StoreError(f"{str(together)!r} could not be written: {error.strerror or error}") from error
     finally:
         with suppress(OSError):
             together.unlink()
-    impossible = dict(connection.execute(statements("check.sql")).fetchall())
+    impossible = dict(connection.execute(statements_for("check.sql", kinds)).fetchall())
     if impossible:
         connection.execute("DELETE FROM spooled WHERE file IN (SELECT unnest(?))", [list(impossible)])
     return impossible

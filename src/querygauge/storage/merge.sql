@@ -64,6 +64,7 @@ SELECT
 FROM sums LEFT JOIN buckets USING (place) LEFT JOIN lines USING (place)
 ORDER BY place;
 
+-- only scope
 CREATE OR REPLACE TABLE new_scope_stats AS
 SELECT
     "minute", service, scope.scope AS scope, scope.tags AS tags, sum(scope.units)::BIGINT AS units,
@@ -75,20 +76,27 @@ FROM spooled JOIN windows USING (file)
 WHERE spooled.scope IS NOT NULL
 GROUP BY ALL
 ORDER BY "minute", service, scope;
+-- end
 
 CREATE OR REPLACE TABLE new_patterns AS
 WITH uses AS (
     SELECT query.pattern_id AS pattern_id, make_timestamp(query.first_us) AS first_seen,
         make_timestamp(query.last_us) AS last_seen
     FROM spooled WHERE query IS NOT NULL
+    -- only repetition
     UNION ALL
     SELECT repetition.pattern_id, started, ended FROM spooled JOIN windows USING (file) WHERE repetition IS NOT NULL
+    -- end
+    -- only failed
     UNION ALL
     SELECT failed.pattern_id, make_timestamp(failed.last_us), make_timestamp(failed.last_us)
     FROM spooled WHERE failed IS NOT NULL
+    -- end
+    -- only running
     UNION ALL
     SELECT query.pattern_id, make_timestamp(query.started_us), make_timestamp(query.started_us)
     FROM (SELECT unnest(running.queries) AS query FROM spooled)
+    -- end
 ),
 spans AS (
     SELECT pattern_id, min(first_seen) AS first_seen, max(last_seen) AS last_seen FROM uses GROUP BY pattern_id
@@ -101,13 +109,16 @@ SELECT
     pattern.tables AS tables, pattern.dialect AS dialect, pattern.category AS category, first_seen, last_seen
 FROM names JOIN spans USING (pattern_id);
 
+-- only slow
 CREATE OR REPLACE TABLE new_slow_queries AS
 SELECT make_timestamp(slow.at_us) AS started_at, service, process, unnest(slow)
 FROM spooled JOIN windows USING (file)
 WHERE slow IS NOT NULL
 ORDER BY started_at;
 ALTER TABLE new_slow_queries DROP COLUMN at_us;
+-- end
 
+-- only failed
 CREATE OR REPLACE TABLE new_query_errors AS
 SELECT
     "minute", service, failed.target AS target, failed.pattern_id AS pattern_id, failed.error_type AS error_type,
@@ -117,7 +128,9 @@ FROM spooled JOIN windows USING (file)
 WHERE failed IS NOT NULL
 GROUP BY "minute", service, failed.target, failed.pattern_id, failed.error_type, failed.sqlstate
 ORDER BY "minute", service, target, pattern_id;
+-- end
 
+-- only pool
 CREATE OR REPLACE TABLE new_pool_stats AS
 WITH pools AS (
     SELECT "minute", service, process, pool.pool AS name, pool
@@ -205,12 +218,15 @@ WITH checks AS (
 SELECT make_timestamp(one.at_us) AS checked_at, service, process, pool, one.duration_ms AS duration_ms, one.error AS error
 FROM checks
 ORDER BY checked_at;
+-- end
 
+-- only repetition
 CREATE OR REPLACE TABLE new_repetitions AS
 SELECT ended AS found_at, service, unnest(repetition)
 FROM spooled JOIN windows USING (file)
 WHERE repetition IS NOT NULL
 ORDER BY found_at;
+-- end
 
 CREATE OR REPLACE TABLE new_processes AS
 SELECT
@@ -229,6 +245,7 @@ FROM windows
 GROUP BY "minute", service, process
 ORDER BY "minute", service, process;
 
+-- only running
 CREATE OR REPLACE TABLE new_running AS
 SELECT
     service, process, running.target AS target, max(ended) AS seen_at,
@@ -242,3 +259,4 @@ SELECT
 FROM spooled JOIN windows USING (file)
 WHERE running IS NOT NULL
 GROUP BY service, process, running.target;
+-- end
