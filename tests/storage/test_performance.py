@@ -50,11 +50,11 @@ def test_pools_by_hour(paths: StorePaths) -> None:
     given = [_pool(dice, ended, dice.choice(["web:1", "web:2"])) for ended in ends]
     old = _pool(dice, NOW - 8 * DAY, "web:1")
     expected: dict[datetime, PoolMetrics] = defaultdict(PoolMetrics)
-    processes: dict[datetime, set[str]] = defaultdict(set)
+    told: dict[datetime, dict[str, datetime]] = defaultdict(dict)
     for each in given:
         hour = each.ended.replace(minute=0, second=0)
         expected[hour] = expected[hour].merged(each.pools[0].metrics)
-        processes[hour].add(each.process)
+        told[hour][each.process] = max(each.ended, told[hour].get(each.process, each.ended))
     rows = _rows(paths, "pool_performance_hourly", *given, old)
     assert [row["hour"].replace(tzinfo=UTC) for row in rows] == sorted(expected)
     for row in rows:
@@ -66,10 +66,20 @@ def test_pools_by_hour(paths: StorePaths) -> None:
         assert row["p95_wait_ms"] == pytest.approx(metrics.p95_wait_time_ms)
         assert row["avg_use_ms"] == pytest.approx(metrics.avg_use_time_ms)
         assert row["peak_active"] == metrics.peak_active
-        assert row["pool_size"] == 5 * len(processes[hour])
+        latest = told[hour].values()
+        assert row["pool_size"] == 5 * sum(max(latest) - at <= timedelta(seconds=90) for at in latest)
         assert (row["service"], row["pool"], row["pool_class"]) == ("shop", "main", "QueuePool")
         ended = metrics.total_checkouts + metrics.total_timeouts + metrics.total_errors
         assert row["success_rate"] == pytest.approx(100 * metrics.total_checkouts / ended)
+
+
+def test_processes_that_took_the_place_of_others_have_their_connections(paths: StorePaths) -> None:
+    """Four workers that were restarted within the hour are four, and not eight."""
+    dice = random.Random(2)
+    given = [_pool(dice, NOW - timedelta(minutes=10), f"web:{number}") for number in range(4)]
+    given += [_pool(dice, NOW, f"web:{number}") for number in range(4, 8)]
+    (row,) = _rows(paths, "pool_performance_hourly", *given)
+    assert row["pool_size"] == 4 * 5
 
 
 def _found(times: int, ended: datetime, number: int = 1, service: str = "shop") -> Snapshot:

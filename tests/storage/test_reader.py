@@ -335,6 +335,9 @@ def test_what_processes_took_is_that_of_the_span(paths: StorePaths) -> None:
     assert (other.process, other.memory_bytes, other.cpu_s) == ("web:1", 500, 3.0)
     assert (late.process, late.cpu_s) == ("web:2", 4.0)
     assert store.process_windows(service="mail") == []
+    # Another process got its name, and its seconds begin anew.
+    store = _store(paths, seen("web:2", 5, 70, 1.0), seen("web:2", 6, 70, 2.5))
+    assert store.process_windows()[1].cpu_s == 4.0 + 2.5
 
 
 def test_a_clock_that_is_ahead_is_told(paths: StorePaths) -> None:

@@ -4,16 +4,22 @@
 CREATE OR REPLACE MACRO utc_now() AS make_timestamp(epoch_us(now()));
 
 -- What each pool did by hour, processes together, over seven days. `checkouts` were asked for and `succeeded` were had;
--- `p95_wait_ms` is by nearest rank of buckets that were added up.
+-- `p95_wait_ms` is by nearest rank of buckets that were added up. `pool_size` is that at the end of the hour, of the processes
+-- that still told then: one that ended a minute and a half before took its connections along. `peak_active` is the most
+-- of any one process.
 CREATE OR REPLACE VIEW pool_performance_hourly AS
 WITH chosen AS (
     SELECT {'hour': date_trunc('hour', "minute"), 'service': service, 'pool': pool} AS place, s.*
     FROM pool_stats AS s
     WHERE "minute" >= date_trunc('hour', utc_now()) - INTERVAL 7 DAY
 ),
+latest AS (
+    SELECT place, process, max_by(pool_size, state_at) AS pool_size, max(state_at) AS told_at FROM chosen GROUP BY ALL
+),
 sizes AS (
     SELECT place, sum(pool_size) AS pool_size
-    FROM (SELECT place, process, max_by(pool_size, state_at) AS pool_size FROM chosen GROUP BY ALL)
+    FROM (SELECT *, max(told_at) OVER (PARTITION BY place) AS last_at FROM latest)
+    WHERE last_at - told_at <= INTERVAL 90 SECOND
     GROUP BY place
 ),
 sums AS (

@@ -163,16 +163,25 @@ ORDER BY service
 SERVICES: Final = "SELECT DISTINCT service FROM store.processes ORDER BY service"
 SPAN: Final = "SELECT min(first_at) AS first_at, max(last_at) AS last_at FROM store.processes"
 PROCESSES: Final = "SELECT * FROM store.processes ORDER BY service, last_at DESC, process"
-# CPU seconds are those since a process began, so what it had taken before the span is the least of them; if it began
-# within the span, it had taken none.
+# CPU seconds are those since a process began, so a minute took what they are more than at the one before; at the first
+# of the span that is not known, unless it began then. Less than before is what a later process of that name took.
 PROCESS_WINDOWS: Final = """
+WITH told AS (
+    SELECT
+        s.*,
+        coalesce(
+            lag(s.cpu_s) OVER (PARTITION BY s.service, s.process ORDER BY s."minute", s.ended_at),
+            CASE WHEN s.started_at <= p.first_at THEN 0 ELSE s.cpu_s END
+        ) AS cpu_before
+    FROM store.process_stats AS s JOIN store.processes AS p ON p.service = s.service AND p.process = s.process
+    WHERE ($since IS NULL OR s."minute" >= date_trunc('minute', make_timestamp($since)))
+        AND ($service IS NULL OR s.service = $service)
+)
 SELECT
-    service, process, min(s.started_at) AS started, max(s.ended_at) AS ended, max(s.memory_bytes) AS memory_bytes,
-    max_by(s.memory_limit_bytes, s.ended_at) AS memory_limit_bytes,
-    max(s.cpu_s) - CASE WHEN min(s.started_at) <= min(p.first_at) THEN 0 ELSE min(s.cpu_s) END AS cpu_s
-FROM store.process_stats AS s JOIN store.processes AS p USING (service, process)
-WHERE ($since IS NULL OR s."minute" >= date_trunc('minute', make_timestamp($since)))
-    AND ($service IS NULL OR service = $service)
+    service, process, min(started_at) AS started, max(ended_at) AS ended, max(memory_bytes) AS memory_bytes,
+    max_by(memory_limit_bytes, ended_at) AS memory_limit_bytes,
+    sum(CASE WHEN cpu_s < cpu_before THEN cpu_s ELSE cpu_s - cpu_before END) AS cpu_s
+FROM told
 GROUP BY service, process
 ORDER BY cpu_s DESC, service, process
 """

@@ -65,6 +65,19 @@ def test_a_name_that_another_process_had(paths: StorePaths) -> None:
     assert [point.cpu_s for point in metrics.resources_over_time] == [130.0, 3.0]
 
 
+def test_a_process_of_two_services_is_one(paths: StorePaths) -> None:
+    """Both tell of all of it, the one that is measured for longer of more; each alone is told as it tells."""
+    used = [_used("web:1", minute, memory=100, cpu_s=2.0 * minute, begins=0) for minute in range(10)]
+    later = [_used("web:1", minute, memory=102, cpu_s=2.0 * (minute - 5), begins=5) for minute in range(5, 10)]
+    stored(paths, [*used, *(replace(each, service="mail") for each in later)])
+    store, span = open_store(paths), (NOON, NOON + timedelta(minutes=20))
+    found = store.performance_metrics(span)
+    assert found.resources.cpu_s == pytest.approx(2.0 * 9)
+    assert found.resources.avg_memory_mb == pytest.approx(101.0)
+    assert [(point.process_count, point.cpu_s) for point in found.resources_over_time] == [(1, 8.0), (1, 10.0)]
+    assert store.performance_metrics(span, service="mail").resources.cpu_s == pytest.approx(2.0 * 4)
+
+
 def _used(process: str, minute: int, *, memory: int, cpu_s: float, begins: int) -> Snapshot:
     """The snapshot of a minute; of the first one of a process, the start is when it began."""
     ended = NOON + minute * MINUTE

@@ -40,18 +40,37 @@ taken AS (
     FROM known
 )
 """
-_RESOURCES: Final = f"""{_TAKEN}
-SELECT
-    avg(memory_bytes) / 1e6 AS avg_memory_mb, quantile_disc(memory_bytes, 0.95) / 1e6 AS p95_memory_mb,
-    sum(cpu_s) AS cpu_s
-FROM taken
+# Services of one process each tell of all of it, from when they were measured on: that is one process, and what it took
+# is the most that one of them tells.
+_RESOURCES_BY: Final = f"""{_TAKEN},
+minutes AS (
+    SELECT {{place}} AS "at", "minute", process, max(memory_bytes) AS memory_bytes FROM taken GROUP BY ALL
+),
+memory AS (
+    SELECT
+        "at", count(DISTINCT process) AS process_count, avg(memory_bytes) / 1e6 AS avg_memory_mb,
+        quantile_disc(memory_bytes, 0.95) / 1e6 AS p95_memory_mb, max(memory_bytes) / 1e6 AS max_memory_mb
+    FROM minutes
+    GROUP BY "at"
+),
+told AS (
+    SELECT {{place}} AS "at", service, process, sum(cpu_s) AS cpu_s FROM taken GROUP BY ALL
+),
+cpu AS (
+    SELECT "at", sum(cpu_s) AS cpu_s
+    FROM (SELECT "at", process, max(cpu_s) AS cpu_s FROM told GROUP BY ALL)
+    GROUP BY "at"
+)
+FROM memory JOIN cpu USING ("at")
+ORDER BY "at"
 """  # noqa: S608  # built of constants
-_RESOURCES_OVER_TIME: Final = f"""{_TAKEN}
-SELECT
-    time_bucket(to_seconds($width_s), "minute") AS "at", count(DISTINCT (service, process)) AS process_count,
-    avg(memory_bytes) / 1e6 AS avg_memory_mb, max(memory_bytes) / 1e6 AS max_memory_mb, sum(cpu_s) AS cpu_s
-FROM taken
-GROUP BY ALL
+_RESOURCES: Final = f"""
+SELECT avg(avg_memory_mb) AS avg_memory_mb, avg(p95_memory_mb) AS p95_memory_mb, sum(cpu_s) AS cpu_s
+FROM ({_RESOURCES_BY.format(place="0")})
+"""  # noqa: S608  # built of constants
+_RESOURCES_OVER_TIME: Final = f"""
+SELECT "at", process_count, avg_memory_mb, max_memory_mb, cpu_s
+FROM ({_RESOURCES_BY.format(place='time_bucket(to_seconds($width_s), "minute")')})
 ORDER BY "at"
 """  # noqa: S608  # built of constants
 
