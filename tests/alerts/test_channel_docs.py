@@ -8,12 +8,13 @@ import pytest
 
 from alerts.samples import MESSAGE
 from project import ROOT
+from querygauge.alerts.channels.email import EmailChannel
 from querygauge.alerts.channels.log import LogChannel
 from querygauge.alerts.channels.slack import SlackChannel
 from querygauge.alerts.channels.webhook import WebhookChannel, body_of
 
 PAGE = (ROOT / "docs" / "alerting.md").read_text(encoding="utf-8")
-CHANNELS = {"Log": LogChannel, "Webhook": WebhookChannel, "Slack": SlackChannel}
+CHANNELS = {"Log": LogChannel, "Webhook": WebhookChannel, "Slack": SlackChannel, "Email": EmailChannel}
 
 
 @pytest.mark.parametrize("heading", CHANNELS)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 import structlog
-from hypothesis import given
+from hypothesis import given, settings
 from structlog.testing import LogCapture
 
 from alerts.samples import DIGEST, MESSAGE, RESOLVED, SLOW, TEST, message_of, messages
@@ -89,6 +89,7 @@ async def test_it_goes_to_logging_without_structlog(caplog: pytest.LogCaptureFix
 
 
 @given(messages)
+@settings(max_examples=50, deadline=None)
 async def test_any_message_is_logged(message: AlertMessage) -> None:
     """For any alerts nothing is raised."""
     await LogChannel().send(message)

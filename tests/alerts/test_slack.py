@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from alerts.receivers import web_receiver
 from alerts.samples import DIGEST, MESSAGE, RESOLVED, SLOW, TEST, message_of, messages
@@ -149,6 +149,7 @@ def characters(text: str) -> int:
 
 
 @given(messages)
+@settings(max_examples=50, deadline=None)
 def test_any_message_is_within_the_limits(message: AlertMessage) -> None:
     """For any alerts: blocks and characters as Slack takes them, every text escaped, every alert told or counted."""
     sent = payload(message, "https://wiki.example/")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from alerts.receivers import web_receiver
 from alerts.samples import DIGEST, MESSAGE, RESOLVED, SLOW, TEST, message_of, messages
@@ -177,19 +177,38 @@ def test_two_ways_to_authorize_contradict_each_other(secret: Secret) -> None:
         WebhookChannel(url=URL, headers={"authorization": secret}, bearer=secret)
 
 
+def test_every_rule_of_a_digest_is_counted() -> None:
+    """Also those whose names differ in what nobody can see."""
+    held_back = {"slow\ud800": 2, "slow": 3, "late": 4}
+    assert body_of(replace(DIGEST, held_back=held_back))["held_back"] == {"slow": 5, "late": 4}
+
+
 @given(messages)
+@settings(deadline=None)
 def test_any_message_is_json_of_bounded_size(message: AlertMessage) -> None:
     """For any alerts: strict JSON in valid UTF-8, every alert in it or counted, every string bounded."""
     body = body_of(message)
     text = json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
     assert json.loads(text) == body
+    assert sum(body["held_back"].values()) == sum(message.held_back.values())
     assert len(body["alerts"]) + body["alerts_left_out"] == len(message.alerts)
+    assert len(text) < 1_000_000
     for alert in body["alerts"]:
         strings = [value for name, value in alert.items() if isinstance(value, str) and name != "runbook"]
         assert all(len(value) <= 2_000 for value in strings)
 
 
+def test_the_body_is_below_a_megabyte() -> None:
+    """The first alerts are in it, and the number of the others."""
+    big = replace(SLOW, pattern="漢" * 5_000, sentence="漢" * 5_000, advice="漢" * 5_000, call_site="漢" * 5_000)
+    body = body_of(message_of(*[big] * 90))
+    assert 1 < len(body["alerts"]) < 90
+    assert len(body["alerts"]) + body["alerts_left_out"] == 90
+    assert len(json.dumps(body, ensure_ascii=False).encode()) < 1_000_000
+
+
 @given(messages)
+@settings(max_examples=25, deadline=None)
 async def test_any_message_arrives(message: AlertMessage) -> None:
     """For any alerts and any key: one request, with a key in its header."""
     async with web_receiver() as receiver:

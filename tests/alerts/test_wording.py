@@ -4,7 +4,7 @@ import unicodedata
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerts.samples import ALERT, DIGEST, MESSAGE, RESOLVED, SLOW, TEST, message_of, messages
@@ -127,6 +127,7 @@ def test_what_is_short_enough_stays_as_it_is() -> None:
 
 
 @given(messages)
+@settings(max_examples=50, deadline=None)
 def test_any_message_has_words(message: AlertMessage) -> None:
     """For any alerts: a headline in one line, lines without breaks, and every alert held back counted."""
     assert "\n" not in headline(message)

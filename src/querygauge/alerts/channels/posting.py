@@ -8,7 +8,6 @@ nowhere else. Deliberately not here: trying again, and what is sent.
 An error names the scheme, host and port of a URL only, and has no other error behind it: those of aiohttp quote it.
 """
 
-import os
 import ssl
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -17,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urljoin
 
+from querygauge.alerts.channels.faults import PIECE, excerpt, reason
 from querygauge.alerts.channels.fields import is_private, split_url
 from querygauge.alerts.secret import Secret
-from querygauge.alerts.wording import one_line, shortened
 from querygauge.errors import DeliveryError
 
 if TYPE_CHECKING:
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["post"]
 
 _MOST_BYTES: Final = 16_384  # of an answer; nobody says more about an alert
-_EXCERPT: Final = 200
-_PIECE: Final = 8  # so many characters of a secret tell something of it
 _LONGEST_WAIT_S: Final = 86_400.0
 _AGAIN: Final = frozenset({408, 425, 429})
 
@@ -71,7 +68,7 @@ async def post(
         raise DeliveryError(f"{channel}.url must be a URL such as https://host/path; it became something else")
     hidden = [*secrets, *(sent[name] for name, value in (headers or {}).items() if isinstance(value, Secret))]
     # What is written out in a configuration, too, may be an address that only those who know it can send to.
-    hidden += [part for part in (parts.path, parts.query, unquote(parts.path)) if len(part) >= _PIECE]
+    hidden += [part for part in (parts.path, parts.query, unquote(parts.path)) if len(part) >= PIECE]
     fault = await _exchange(address, body, sent, hidden, method, timeout_s, ca_file)
     # Raised here, and not where it was caught, so that no error behind it has the URL.
     if fault is not None:
@@ -127,7 +124,7 @@ def _explained(error: Exception) -> _Fault:
     import aiohttp
 
     if isinstance(error, aiohttp.ClientConnectorError) and not isinstance(error, ssl.SSLError | ssl.CertificateError):
-        return f"cannot be reached: {_reason(error.os_error)}", None, False
+        return f"cannot be reached: {reason(error.os_error)}", None, False
     # The first that fits.
     faults: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] = (
         ((ssl.CertificateError, aiohttp.ClientConnectorCertificateError), "has a certificate that nobody vouches for"),
@@ -142,19 +139,12 @@ def _explained(error: Exception) -> _Fault:
     return "cannot be sent to: its address or a header is none", None, True
 
 
-def _reason(error: OSError) -> str:
-    # Names are looked up with numbers of their own, which are negative.
-    if error.errno is None or error.errno <= 0:
-        return "its name is not known, or none of its addresses answers"
-    return os.strerror(error.errno)
-
-
 def _judged(url: str, status: int, headers: Mapping[str, str], answer: bytes, hidden: Sequence[str]) -> _Fault | None:
     if 200 <= status < 300:  # noqa: PLR2004
         return None
     if 300 <= status < 400:  # noqa: PLR2004
         return _redirected(url, status, headers.get("Location", "")), None, True
-    said = _excerpt(answer, hidden)
+    said = excerpt(answer.decode("utf-8", "replace"), hidden)
     what = f"answers {status}" + (f": {said}" if said else "")
     if 400 <= status < 500 and status not in _AGAIN:  # noqa: PLR2004
         return what, None, True
@@ -179,16 +169,6 @@ def _origin(url: str) -> str:
     if parts is None:
         return "its address"
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-
-
-def _excerpt(answer: bytes, hidden: Sequence[str]) -> str:
-    """What the server says of it; empty if any piece of a secret is in it, as in a page that quotes what was asked."""
-    said = one_line(answer.decode("utf-8", "replace"))
-    for secret in hidden:
-        pieces = {secret[start : start + _PIECE] for start in range(max(1, len(secret) - _PIECE + 1))}
-        if any(piece in said for piece in pieces):
-            return ""
-    return shortened(said, _EXCERPT)
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

@@ -10,7 +10,7 @@ import hmac
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -33,9 +33,12 @@ from querygauge.values.alerts import Alert, AlertMessage
 __all__ = ["WebhookChannel", "body_of", "signature"]
 
 _VERSION: Final = 1
-# Receivers take a megabyte as a rule.
+# Receivers take a megabyte as a rule, and the worst alert stands there twice.
+_MOST_BYTES: Final = 800_000
 _MOST_ALERTS: Final = 100
 _LONGEST_TEXT: Final = 2_000
+_LONGEST_NAME: Final = 200
+_TREND: Final = 40
 _SIGNED: Final = "X-QueryGauge-Signature"
 _SIGNED_AT: Final = "X-QueryGauge-Timestamp"
 _KEY: Final = "Idempotency-Key"
@@ -132,12 +135,12 @@ def signature(key: str, signed_at: str, body: bytes) -> str:
 
 def body_of(message: AlertMessage, runbooks: str = RUNBOOKS) -> dict[str, Any]:
     """The members of the body; those of the worst alert stand at the top as well."""
-    alerts = [_alert(alert, runbooks) for alert in message.alerts[:_MOST_ALERTS]]
+    alerts = list(_alerts(message, runbooks))
     top = {name: alerts[0][name] if alerts else None for name in _AT_TOP}
     return {
         "version": _VERSION,
         "type": "test" if message.is_test else "alert" if message.alerts else "digest",
-        "key": message.key if message.key.isprintable() else one_line(message.key),
+        "key": one_line(message.key),
         "headline": headline(message),
         "timestamp": _moment(message.made_at),
         "severity": message.severity,
@@ -145,8 +148,27 @@ def body_of(message: AlertMessage, runbooks: str = RUNBOOKS) -> dict[str, Any]:
         **top,
         "alerts": alerts,
         "alerts_left_out": len(message.alerts) - len(alerts),
-        "held_back": dict(message.held_back),
+        "held_back": _held_back(message),
     }
+
+
+def _alerts(message: AlertMessage, runbooks: str) -> Iterator[dict[str, Any]]:
+    """Those for which there is room, one at least."""
+    left = _MOST_BYTES
+    for place, alert in enumerate(message.alerts[:_MOST_ALERTS]):
+        told = _alert(alert, runbooks)
+        left -= len(json.dumps(told, ensure_ascii=False).encode())
+        if left < 0 and place > 0:
+            return
+        yield told
+
+
+def _held_back(message: AlertMessage) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for rule, count in message.held_back.items():
+        name = _name(rule)
+        counts[name] = counts.get(name, 0) + count
+    return counts
 
 
 _AT_TOP: Final = (
@@ -169,7 +191,7 @@ def _alert(alert: Alert, runbooks: str) -> dict[str, Any]:
     value, threshold = _number(finding.value), _number(finding.threshold)
     return {
         "id": alert.id,
-        "rule": one_line(finding.rule),
+        "rule": _name(finding.rule),
         "severity": finding.severity,
         "status": alert.status,
         "sentence": _text(finding.sentence),
@@ -182,10 +204,10 @@ def _alert(alert: Alert, runbooks: str) -> dict[str, Any]:
         "call_site": _text(finding.call_site),
         "value": value,
         "threshold": threshold,
-        "unit": one_line(finding.unit),
+        "unit": _name(finding.unit),
         "duration_ms": value if is_duration else None,
         "threshold_ms": threshold if is_duration else None,
-        "trend": [_number(point) for point in finding.trend],
+        "trend": [_number(point) for point in finding.trend[-_TREND:]],
         "began_at": _moment(alert.began_at),
         "ended_at": _moment(alert.ended_at),
         "times": alert.times,
@@ -195,6 +217,10 @@ def _alert(alert: Alert, runbooks: str) -> dict[str, Any]:
 
 def _text(words: str | None) -> str | None:
     return None if words is None else shortened(one_line(words), _LONGEST_TEXT)
+
+
+def _name(words: str) -> str:
+    return shortened(one_line(words), _LONGEST_NAME)
 
 
 def _number(value: float | None) -> float | None:
