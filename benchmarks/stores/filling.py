@@ -3,7 +3,7 @@ A store as weeks of use leave it, made by DuckDB in minutes at most: in goes how
 
 Rows of query_stats are spread over the last fourteen days and what there is of today. They are of 500 patterns, each of
 one of four services, on one of two targets, two of three with a scope and two tags; ten million rows have nearly all of
-them in each minute. Hours and days are rolled up from them as a tick does it, but a day at a time; twelve weeks before
+them in each minute. Hours and days are rolled up from them as a tick does it, but several at once; twelve weeks before
 are those two weeks over again by hour and day, as minutes are not kept for so long. For each 500 rows there is one
 minute in which eight processes tell of their pools, scopes, errors and memory.
 
@@ -33,6 +33,8 @@ _DAYS: Final = 14
 _REPEATED: Final = 6  # times fourteen days before
 _AT_ONCE: Final = 500_000
 _TIMEOUT_S: Final = 10.0
+_DAY: Final = timedelta(days=1)
+_HOURS: Final = timedelta(hours=6)  # of ten million rows in minutes, so many are rolled up the fastest
 
 SHAPES: Final = """
 CREATE OR REPLACE TABLE memory.shapes AS
@@ -131,29 +133,35 @@ def _insert(connection: Connection, rows: int, first: datetime, now: datetime) -
 
 
 def _roll_up(connection: Connection, day: datetime, now: datetime) -> None:
-    """The hours of a day that are over, all at once, and the day if it is."""
-    begin, end = day.replace(tzinfo=None), min(day + timedelta(days=1), now.replace(minute=0)).replace(tzinfo=None)
-    tiers = [("query_stats", "minute", "query_stats_hourly", "hour", 1)]
-    if end - begin == timedelta(days=1):
-        tiers.append(("query_stats_hourly", "hour", "query_stats_daily", "day", 2))
-    for finer, column, table, period, factor in tiers:
-        connection.execute(
-            f"""
-            CREATE OR REPLACE TABLE memory.finer AS
-            SELECT date_trunc('{period}', {column}) AS period, * EXCLUDE ({column})
-            FROM {finer}
-            WHERE {column} >= $begin AND {column} < $end
-            """,
-            {"begin": begin, "end": end},
+    """The hours of a day that are over, a few at once, and the day if it is."""
+    over = min(day + _DAY, now.replace(minute=0))
+    for begin in (day + number * _HOURS for number in range(_DAY // _HOURS)):
+        _roll_up_span(
+            connection, "query_stats", "minute", "query_stats_hourly", "hour", begin, min(begin + _HOURS, over)
         )
-        connection.execute(statements("rolled.sql"), {"factor": factor})
-        connection.execute(
-            f"INSERT INTO {table} BY NAME SELECT period AS {period}, * EXCLUDE (period) FROM memory.rolled"
-        )
-        connection.execute(
-            "DELETE FROM pending_rollups WHERE tier = $tier AND period >= $begin AND period < $end",
-            {"tier": period, "begin": begin, "end": end},
-        )
+    if over == day + _DAY:
+        _roll_up_span(connection, "query_stats_hourly", "hour", "query_stats_daily", "day", day, over)
+
+
+def _roll_up_span(
+    connection: Connection, finer: str, column: str, table: str, period: str, begin: datetime, end: datetime
+) -> None:
+    span = {"begin": begin.replace(tzinfo=None), "end": end.replace(tzinfo=None)}
+    connection.execute(
+        f"""
+        CREATE OR REPLACE TABLE memory.finer AS
+        SELECT date_trunc('{period}', {column}) AS period, * EXCLUDE ({column})
+        FROM {finer}
+        WHERE {column} >= $begin AND {column} < $end
+        """,
+        span,
+    )
+    connection.execute(statements("rolled.sql"), {"factor": 1 if period == "hour" else 2})
+    connection.execute(f"INSERT INTO {table} BY NAME SELECT period AS {period}, * EXCLUDE (period) FROM memory.rolled")
+    connection.execute(
+        "DELETE FROM pending_rollups WHERE tier = $tier AND period >= $begin AND period < $end",
+        {"tier": period, **span},
+    )
 
 
 def _repeat_details(connection: Connection, rows: int, first: datetime, now: datetime) -> None:
