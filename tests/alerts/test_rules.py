@@ -301,7 +301,7 @@ def test_idle_in_a_transaction_is_told() -> None:
     """It holds locks, too."""
     holder = Holder(90.0, "shop/orders.py:12 in show", activity="idle in transaction")
     (finding,) = found(with_pool(holders=(holder,)))
-    assert "1 connections are held for 1 min 00 s or longer, 1 of them idle in a transaction" in finding.sentence
+    assert "1 connection checked out for 1 min 00 s or longer, 1 of them idle in a transaction" in finding.sentence
 
 
 @pytest.mark.parametrize(("memory", "expected"), [(85, {}), (86, {"memory_high": "warning"}), (None, {})])

@@ -12,9 +12,10 @@ from structlog.testing import capture_logs
 
 from querygauge.collector import tick
 from querygauge.errors import SettingsError, StoreError
-from querygauge.storage.alerting import alerts_since, silence, silences_in_force, unsilence
+from querygauge.storage.alerting import silence, silences_in_force, unsilence
 from querygauge.storage.backup import back_up
 from querygauge.storage.database import open_database
+from querygauge.storage.opening import open_store
 from querygauge.storage.paths import StorePaths
 from querygauge.storage.restore import restore
 from querygauge.storage.spool_sink import SpoolSink
@@ -64,9 +65,9 @@ def _told(paths: StorePaths) -> list[tuple[str, str, str]]:
     return [(alert.finding.rule, alert.status, alert.finding.severity) for alert in tick(paths.root).told]
 
 
-def _alerts(paths: StorePaths) -> list[Alert]:
-    with open_database(paths, read_only=True, timeout_s=1) as connection:
-        return alerts_since(connection, datetime.now(UTC) - timedelta(days=1), None)
+def _alerts(paths: StorePaths) -> tuple[Alert, ...]:
+    now = datetime.now(UTC)
+    return open_store(paths.root).alerts((now - timedelta(days=1), now + timedelta(days=1))).alerts
 
 
 def test_what_lasts_is_told_once_whoever_ticks(paths: StorePaths, later: Pass) -> None:
@@ -103,7 +104,7 @@ def test_what_was_no_alert_is_forgotten(paths: StorePaths, later: Pass) -> None:
     """A pending one is none; nobody reads of it."""
     _fail(paths)
     tick(paths.root)
-    assert _alerts(paths) == []
+    assert _alerts(paths) == ()
     later(timedelta(hours=2))
     tick(paths.root)
     with open_database(paths, read_only=True, timeout_s=1) as connection:

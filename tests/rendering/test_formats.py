@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from querygauge.rendering.formats import age, duration, money, number, percent, size
+from querygauge.rendering.formats import age, counted, duration, money, number, percent, size
 
 
 @pytest.mark.parametrize(
@@ -96,3 +96,8 @@ def test_sizes(count: int, text: str) -> None:
 def test_an_amount_has_two_decimals_or_three_digits(amount: float, expected: str) -> None:
     """A small amount is not rounded to nothing."""
     assert money(amount) == expected
+
+
+def test_a_count_names_what_is_counted() -> None:
+    """One, none or many of it."""
+    assert [counted(n, "line") for n in (0, 1, 2, 1_200)] == ["0 lines", "1 line", "2 lines", "1,200 lines"]

@@ -25,21 +25,27 @@ from querygauge.storage.database import (
 )
 from querygauge.storage.observing import observed
 from querygauge.storage.paths import StorePaths
+from querygauge.storage.ranges import Span
 from querygauge.storage.rows import utc
-from querygauge.values.alerts import Alert, Finding, Silence
+from querygauge.values.alerts import Alert, Alerts, Finding, Silence
 from querygauge.values.observed import Observation
 
-__all__ = ["Watched", "alerts_since", "keep_alerts", "silence", "silences_in_force", "unsilence", "watched"]
+__all__ = ["Watched", "alerts_in", "keep_alerts", "silence", "silences_in_force", "unsilence", "watched"]
 
 _TIMEOUT_S: Final = 10.0
 _ENDED_LATELY: Final = timedelta(hours=1)
 _KNOWN: Final = """
 SELECT * FROM alerts WHERE ended_at IS NULL OR ended_at >= make_timestamp($since) ORDER BY began_at, alert_id
 """
-_SINCE: Final = """
+_FIRING: Final = """
 SELECT * FROM alerts
-WHERE status <> 'pending' AND (ended_at IS NULL OR ended_at >= make_timestamp($since))
-    AND ($service IS NULL OR service = $service)
+WHERE status = 'firing' AND ($service IS NULL OR service = $service)
+ORDER BY fired_at DESC, alert_id
+"""
+_FIRED: Final = """
+SELECT * FROM alerts
+WHERE status <> 'pending' AND fired_at < make_timestamp($until)
+    AND coalesce(ended_at, seen_at) >= make_timestamp($since) AND ($service IS NULL OR service = $service)
 ORDER BY fired_at DESC, alert_id
 """
 _SILENCES: Final = "SELECT * FROM silences WHERE until > make_timestamp($now) ORDER BY until, silence_id"
@@ -83,9 +89,14 @@ def watched(paths: StorePaths, now: datetime) -> Watched:
         raise StoreError(f"store {paths.database_name!r} could not be read: {first_line(error)}") from error
 
 
-def alerts_since(connection: Connection, since: datetime, service: str | None) -> list[Alert]:
-    """Those that fire, or ended since then; the latest first."""
-    return [_alert_of(row) for row in asked(connection, _SINCE, {"since": microseconds(since), "service": service})]
+def alerts_in(connection: Connection, span: Span | None, service: str | None, now: datetime) -> Alerts:
+    """Alerts that fired at some time in a span, or fire now where it is None, from an open store."""
+    if span is None:
+        rows = asked(connection, _FIRING, {"service": service})
+    else:
+        bounds = {"since": microseconds(span.since), "until": microseconds(span.until)}
+        rows = asked(connection, _FIRED, {**bounds, "service": service})
+    return Alerts(tuple(map(_alert_of, rows)), tuple(silences_in_force(connection, now)))
 
 
 def silences_in_force(connection: Connection, now: datetime) -> list[Silence]:

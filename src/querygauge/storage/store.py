@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from querygauge.errors import StoreError
 from querygauge.settings import price_in_force
+from querygauge.storage.alerting import alerts_in, silence, unsilence
 from querygauge.storage.answers.comparison import MIN_CHANGE_PERCENT, compared
 from querygauge.storage.answers.cost import cost_report
 from querygauge.storage.answers.diagnosis import diagnosed, unopened
@@ -26,6 +27,7 @@ from querygauge.storage.marking import mark, unmark
 from querygauge.storage.ranges import Range, Span, span_of
 from querygauge.storage.reader import Reader, query_stats
 from querygauge.values import QueryStats
+from querygauge.values.alerts import Alerts, Silence
 from querygauge.values.answers.comparison import Comparison
 from querygauge.values.answers.cost import CostReport
 from querygauge.values.answers.diagnosis import Diagnosis
@@ -215,6 +217,53 @@ class Store(Reader):
         """What was said of queries and is in force, the latest first, and which have become worse since."""
         with self._open() as connection:
             return marks_in_force(connection, datetime.now(UTC))
+
+    def alerts(self, range_: Range | None = None, *, service: str | None = None) -> Alerts:
+        """
+        What is wrong now, or what was at some time in a range.
+
+        Args:
+            range_: Such as `24h` or `7d`, or two moments; None is what fires now.
+            service: One service; None is all of them, and the store.
+
+        Raises:
+            SettingsError: If the range is none.
+            StoreError: If the store has never heard of the service, or cannot be read.
+        """
+        now = datetime.now(UTC)
+        span = None if range_ is None else span_of(range_, now)
+        self._check(service)
+        with self._open() as connection:
+            return alerts_in(connection, span, service, now)
+
+    def silence(
+        self,
+        until: datetime,
+        *,
+        rule: str | None = None,
+        service: str | None = None,
+        subject: str | None = None,
+        note: str | None = None,
+    ) -> Silence:
+        """
+        Has nobody told of some alerts for a while; what still lasts when it ends is told then.
+
+        Args:
+            until: When it ends; an aware datetime.
+            rule: Name of a rule, `*` standing for any part of it, here and below; None is any.
+            service: Name of an application.
+            subject: Id of a pattern, or name of a pool.
+            note: Why.
+
+        Raises:
+            SettingsError: If `until` is over already.
+            StoreError: If the store cannot be written.
+        """
+        return silence(self.paths, until, rule=rule, service=service, subject=subject, note=note)
+
+    def unsilence(self, silence_id: str) -> None:
+        """Ends a silence; raises StoreError if there is none of that id."""
+        unsilence(self.paths, silence_id)
 
     def _check(self, service: str | None) -> None:
         if service is not None and service not in (known := self.services()):

@@ -24,6 +24,7 @@ from querygauge.rendering.ranking import ORDERS, ranked
 from querygauge.rendering.report import render_report, report_to_csv, report_to_dict
 from querygauge.settings import load_settings
 from querygauge.surfaces import backup_command, mark_command
+from querygauge.surfaces.alerts_command import alerts_app
 from querygauge.surfaces.compare_command import compare
 from querygauge.surfaces.console import log_to_stderr, page_width, show
 from querygauge.surfaces.cost_command import cost
@@ -60,6 +61,7 @@ patterns_app = typer.Typer(help="Single queries: their text, statistics and hist
 app.add_typer(patterns_app, name="patterns")
 store_app = typer.Typer(help="The store itself: what it keeps.", no_args_is_help=True)
 app.add_typer(store_app, name="store")
+app.add_typer(alerts_app, name="alerts")
 app.command()(compare)
 app.command()(cost)
 app.command()(errors)

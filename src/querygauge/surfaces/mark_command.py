@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 
-from querygauge.errors import SettingsError
-from querygauge.storage.ranges import parse_range
 from querygauge.surfaces.answered import AnswerFormat, print_answer
+from querygauge.surfaces.moments import moment_of
 from querygauge.surfaces.options import Format, Store, store_paths
 
 __all__ = ["mark_pattern", "marked_patterns", "unmark_pattern"]
@@ -38,8 +37,7 @@ def mark_pattern(
     from querygauge.rendering.answers.marks import mark_line
     from querygauge.storage.opening import open_store
 
-    now = datetime.now(UTC)
-    moment = None if until is None else _moment(until, now)
+    moment = None if until is None else moment_of(until, datetime.now(UTC))
     marked = open_store(store_paths(store)).mark(pattern_id, kind.value, until=moment, note=note)
     typer.echo(f"{marked.pattern.id}  {marked.pattern.summary}: {mark_line(marked)}")
 
@@ -58,18 +56,3 @@ def marked_patterns(store: Store = None, form: AnswerFormat = Format.text) -> No
 
     answer = open_store(store_paths(store)).marks()
     print_answer(answer, form, lambda width: render_marks(answer, width=width), MARK_COLUMNS, mark_rows(answer))
-
-
-def _moment(text: str, now: datetime) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text.strip())
-    except ValueError:
-        pass
-    else:
-        return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-    try:
-        return now + parse_range(text)
-    except SettingsError:
-        raise SettingsError(
-            f"--until must be a day, a moment or a length, such as 2026-12-31 or 30d; got {text!r}"
-        ) from None

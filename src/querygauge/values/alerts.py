@@ -8,7 +8,7 @@ from typing import ClassVar, Final, Literal
 
 from querygauge.values.base import Value
 
-__all__ = ["ALERT_SEVERITIES", "Alert", "AlertMessage", "AlertSeverity", "AlertStatus", "Finding", "Silence"]
+__all__ = ["ALERT_SEVERITIES", "Alert", "AlertMessage", "AlertSeverity", "AlertStatus", "Alerts", "Finding", "Silence"]
 
 AlertSeverity = Literal["info", "warning", "critical"]
 AlertStatus = Literal["pending", "firing", "resolved"]
@@ -156,3 +156,17 @@ class AlertMessage(Value):
         """The highest in it; `info` in a digest."""
         found = {alert.finding.severity for alert in self.alerts}
         return max(found, key=ALERT_SEVERITIES.index, default="info")
+
+
+@dataclass(frozen=True, slots=True)
+class Alerts(Value):
+    """
+    What is or was wrong, and what nobody wants to be told.
+
+    Attributes:
+        alerts: Alerts, those that began to fire last first.
+        silences: Silences that are in force, the one that ends next first.
+    """
+
+    alerts: tuple[Alert, ...] = ()
+    silences: tuple[Silence, ...] = ()

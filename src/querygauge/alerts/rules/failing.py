@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from querygauge.alerts.thresholds import Thresholds
-from querygauge.rendering.formats import number, percent
+from querygauge.rendering.formats import counted, number, percent
 from querygauge.values.alerts import AlertSeverity, Finding
 from querygauge.values.observed import ObservedService
 from querygauge.values.queries import OutcomeCounts, QueryStats
@@ -107,7 +107,7 @@ def _from(value: float, warning: float, critical: float) -> AlertSeverity | None
 def _mostly(stats: tuple[QueryStats, ...]) -> str:
     """Which pattern fails most; the caller knows that one does."""
     most = max(stats, key=lambda each: (each.outcomes.failed, each.pattern_id))
-    return f"{most.pattern.summary} ({most.pattern_id}) {number(most.outcomes.failed)} times"
+    return f"{most.pattern.summary} ({most.pattern_id}) {counted(most.outcomes.failed, 'time')}"
 
 
 def _errors_of(service: ObservedService) -> str:

@@ -5,7 +5,7 @@ from itertools import takewhile
 from typing import Final
 
 from querygauge.alerts.thresholds import Thresholds
-from querygauge.rendering.formats import age, duration, number, percent
+from querygauge.rendering.formats import age, counted, duration, number, percent
 from querygauge.values.alerts import AlertSeverity, Finding
 from querygauge.values.observed import ObservedService
 from querygauge.values.pools import Holder, PoolWindow
@@ -70,13 +70,13 @@ def pool_pending(service: ObservedService, limits: Thresholds) -> Iterator[Findi
         waiting, size = window.state.waiting_count, window.state.pool_size
         is_critical = waiting > limits.pending_critical
         if is_critical or (size and waiting > size):
+            have = f", and the pool has {number(size)}" if size else ""
             yield _finding(
                 "pool_pending",
                 "critical" if is_critical else "warning",
                 service,
                 window,
-                f"{number(waiting)} callers wait for a connection, and the pool has {number(size) or 'any number of'}"
-                f"{_held_by(window)}",
+                f"{counted(waiting, 'caller')} waiting for a connection{have}{_held_by(window)}",
                 "what holds the connections is the first thing to look at; more requests are let in than can be served",
                 value=float(waiting),
                 threshold=float(limits.pending_critical if is_critical else size),
@@ -126,7 +126,7 @@ def connection_leak(service: ObservedService, limits: Thresholds) -> Iterator[Fi
                 "warning",
                 service,
                 window,
-                f"{number(window.metrics.leaks)} connections were garbage-collected instead of given back in the last "
+                f"{counted(window.metrics.leaks, 'connection')} garbage-collected instead of given back in the last "
                 "five minutes",
                 "take each connection in a with block; the application's own log has the line of each leak "
                 "(an alert handler of the pool gets it too)",
@@ -140,14 +140,14 @@ def lost_to_cancellation(service: ObservedService, limits: Thresholds) -> Iterat
         lost = window.metrics.lost_to_cancellation
         if lost:
             most = max(window.metrics.lost_by_pattern.items(), key=lambda item: item[1], default=None)
-            named = f"; {number(most[1])} during pattern {most[0]}" if most else ""
+            named = f"; {number(most[1])} of them during pattern {most[0]}" if most else ""
             yield _finding(
                 "lost_to_cancellation",
                 "warning",
                 service,
                 window,
-                f"{number(lost)} connections were thrown away in the last five minutes, as a statement was cancelled "
-                f"on each{named}",
+                f"{counted(lost, 'connection')} thrown away in the last five minutes, each as a statement on it was "
+                f"cancelled{named}",
                 "a client that leaves costs a connection each time: shield what is short, or limit it by a statement "
                 "timeout of the server",
                 value=float(lost),
@@ -169,8 +169,8 @@ def long_checkout(service: ObservedService, limits: Thresholds) -> Iterator[Find
                 "warning",
                 service,
                 window,
-                f"{number(len(held))} connections are held for {age(limits.checkout_s)} or longer{within}; the oldest "
-                f"for {age(oldest.age_s)}",
+                f"{counted(len(held), 'connection')} checked out for {age(limits.checkout_s)} or longer{within}; the "
+                f"oldest for {age(oldest.age_s)}",
                 "do what needs no connection before or after; if it has to be, say so with long_hold(reason)",
                 value=oldest.age_s,
                 threshold=limits.checkout_s,

@@ -6,7 +6,7 @@ from typing import Final
 
 from querygauge.alerts.thresholds import Thresholds
 from querygauge.histogram import EMPTY, Histogram
-from querygauge.rendering.formats import duration, number, percent
+from querygauge.rendering.formats import counted, duration, number, percent
 from querygauge.values.alerts import AlertSeverity, Finding
 from querygauge.values.observed import ObservedService
 from querygauge.values.queries import QueryStats, Severity, SlowQuery, severity_of
@@ -28,6 +28,7 @@ _SEVERITIES: Final[dict[Severity, AlertSeverity]] = {
     "high": "warning",
     "critical": "critical",
 }
+_ADVICE: Final = "look at its plan (EXPLAIN), and in its history since when it is slow and which lines send it"
 _MOST: Final = 0.5  # of a statement's time
 
 
@@ -51,7 +52,7 @@ def slow_query(service: ObservedService, limits: Thresholds) -> Iterator[Finding
             "slow_query",
             _SEVERITIES[severity_of(slow.duration_ms, threshold_ms)],
             f"{slow.summary} took {duration(slow.duration_ms)}, {times}",
-            _pattern_page(slow.pattern_id),
+            _ADVICE,
             service.service,
             slow.target,
             slow.pattern_id,
@@ -110,8 +111,7 @@ def p99_latency(service: ObservedService, limits: Thresholds) -> Iterator[Findin
         "warning",
         f"1 % of {number(durations.count)} queries of the last five minutes took {duration(p99_ms)} or more; "
         f"the slowest is {most.pattern.summary} ({most.pattern_id})",
-        f"querygauge report --service {service.service} shows which queries cost most; "
-        f"{_pattern_page(most.pattern_id)}",
+        f"querygauge patterns show {most.pattern_id} has the history of the slowest, and the lines that send it",
         service.service,
         value=p99_ms,
         threshold=limits.p99_ms,
@@ -130,8 +130,9 @@ def slow_rate(service: ObservedService, limits: Thresholds) -> Iterator[Finding]
         "slow_rate",
         "warning",
         f"{rate:,.1f} statements a second were slow in the last five minutes, {number(slow)} together; "
-        f"{most.pattern.summary} ({most.pattern_id}) {number(most.slow_count)} times",
-        f"if everything became slow at once, look at the server; else {_pattern_page(most.pattern_id)}",
+        f"{most.pattern.summary} ({most.pattern_id}) {counted(most.slow_count, 'time')}",
+        "if everything became slow at once, look at the server and at what else runs there; else at that pattern: "
+        f"querygauge patterns show {most.pattern_id}",
         service.service,
         value=rate,
         threshold=limits.slow_per_s,
@@ -192,7 +193,7 @@ def _finding(rule: str, service: ObservedService, stats: QueryStats, limits: Thr
         rule,
         "warning",
         f"{stats.pattern.summary}: {told}",
-        _pattern_page(stats.pattern_id),
+        _ADVICE,
         service.service,
         stats.target,
         stats.pattern_id,
@@ -202,7 +203,3 @@ def _finding(rule: str, service: ObservedService, stats: QueryStats, limits: Thr
         threshold=limits.p95_ms,
         unit="ms",
     )
-
-
-def _pattern_page(pattern_id: str) -> str:
-    return f"querygauge patterns show {pattern_id} has its history, its lines and when it was slow"

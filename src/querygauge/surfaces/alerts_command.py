@@ -1,0 +1,115 @@
+"""`querygauge alerts`: what is wrong and what was, and what nobody wants to be told."""
+
+from dataclasses import fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from querygauge.surfaces.answered import AnswerFormat, print_answer
+from querygauge.surfaces.moments import moment_of
+from querygauge.surfaces.options import Format, Service, Store, store_paths
+
+__all__ = ["alerts_app"]
+
+alerts_app = typer.Typer(help="What is wrong, what was, and who is told.", no_args_is_help=True)
+
+_Limit = Annotated[int, typer.Option(help="Alerts at most.", min=1)]
+
+
+@alerts_app.command("list")
+def list_alerts(
+    store: Store = None, service: Service = None, limit: _Limit = 20, form: AnswerFormat = Format.text
+) -> None:
+    """List what is wrong now."""
+    _show(store, None, service, limit, form, "nothing is wrong; querygauge alerts history tells what was")
+
+
+@alerts_app.command()
+def history(
+    store: Store = None,
+    span: Annotated[
+        str, typer.Option("--range", help="As 24h, 7d or 30d, or two moments: 2026-01-05/2026-01-12.")
+    ] = "7d",
+    service: Service = None,
+    limit: _Limit = 20,
+    form: AnswerFormat = Format.text,
+) -> None:
+    """List what was wrong, and what still is."""
+    _show(store, span, service, limit, form, f"nothing was wrong in {span}")
+
+
+@alerts_app.command()
+def silence(
+    until: Annotated[str, typer.Option(help="A day, a moment, or a length from now: 2026-12-31, 2h.")],
+    rule: Annotated[
+        str | None, typer.Option(help="Name of a rule, * standing for any part of it.", show_default=False)
+    ] = None,
+    service: Annotated[str | None, typer.Option(help="Name of a service, likewise.", show_default=False)] = None,
+    subject: Annotated[
+        str | None, typer.Option(help="Id of a pattern or name of a pool, likewise.", show_default=False)
+    ] = None,
+    note: Annotated[str | None, typer.Option(help="Why, for those who look for it.", show_default=False)] = None,
+    store: Store = None,
+) -> None:
+    """Have nobody told for a while; what lasts longer is told then. Without a choice it is everything."""
+    from querygauge.storage.opening import open_store
+
+    moment = moment_of(until, datetime.now(UTC))
+    made = open_store(store_paths(store)).silence(moment, rule=rule, service=service, subject=subject, note=note)
+    typer.echo(f"silenced until {made.until:%Y-%m-%d %H:%M} UTC; querygauge alerts unsilence {made.id} takes it back")
+
+
+@alerts_app.command()
+def unsilence(
+    silence_id: Annotated[str, typer.Argument(metavar="ID", help="Id of the silence.")], store: Store = None
+) -> None:
+    """End a silence."""
+    from querygauge.storage.opening import open_store
+
+    open_store(store_paths(store)).unsilence(silence_id)
+
+
+@alerts_app.command()
+def silences(store: Store = None, form: AnswerFormat = Format.text) -> None:
+    """List the silences that are in force."""
+    from querygauge.alerts.listing import SILENCE_COLUMNS, render_silences, silence_rows
+    from querygauge.storage.opening import open_store
+
+    answer = open_store(store_paths(store)).alerts()
+    print_answer(
+        answer, form, lambda width: render_silences(answer, width=width), SILENCE_COLUMNS, silence_rows(answer)
+    )
+
+
+@alerts_app.command()
+def check() -> None:
+    """Say which settings of alerts are in force here, and which line of them is wrong."""
+    from querygauge.alerts.configuration import load_alert_settings
+    from querygauge.alerts.thresholds import Thresholds
+
+    settings = load_alert_settings(Path.cwd())
+    usual = Thresholds()
+    typer.echo(f"read from {settings.path}" if settings.path else "nothing is set here; all is as by default")
+    if not settings.enabled:
+        typer.echo("alerts are switched off")
+    typer.echo(f"repeated after {settings.repeat_hours:g} hours")
+    for field in fields(Thresholds):
+        value, default = getattr(settings.thresholds, field.name), getattr(usual, field.name)
+        typer.echo(f"{field.name:<26}{value:>10g}" + (f"  by default {default:g}" if value != default else ""))
+
+
+def _show(store: str | None, span: str | None, service: str | None, limit: int, form: Format, nothing: str) -> None:
+    from querygauge.alerts.listing import ALERT_COLUMNS, alert_rows, render_alerts
+    from querygauge.storage.opening import open_store
+
+    now = datetime.now(UTC)
+    answer = open_store(store_paths(store)).alerts(span, service=service)
+    print_answer(
+        answer,
+        form,
+        lambda width: render_alerts(answer, now=now, limit=limit, width=width, nothing=nothing),
+        ALERT_COLUMNS,
+        alert_rows(answer, now),
+    )
