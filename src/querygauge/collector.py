@@ -101,9 +101,6 @@ def tick(
 def _watch(paths: StorePaths) -> "tuple[Alert, ...]":
     """Looks whether something is wrong, and writes it down; that this cannot be done holds up nothing else."""
     from querygauge.alerts.configuration import AlertSettings, load_alert_settings
-    from querygauge.alerts.lifecycle import look
-    from querygauge.alerts.rules import PATIENCE, findings
-    from querygauge.storage.alerting import keep_alerts, watched
     from querygauge.storage.election import elected
 
     try:
@@ -113,12 +110,17 @@ def _watch(paths: StorePaths) -> "tuple[Alert, ...]":
         settings = AlertSettings()
     if not settings.enabled:
         return ()
+
+    from querygauge.alerts.lifecycle import look
+    from querygauge.alerts.rules import PATIENCE, findings
+    from querygauge.storage.alerting import keep_alerts, watched
+
     now = datetime.now(UTC)
     try:
         with elected(paths, 0.0) as is_elected:
             if not is_elected:
                 return ()
-            observation, known, silences = watched(paths, now)
+            observation, known, silences = watched(paths, now, slow_ms=settings.thresholds.p95_ms)
             found = findings(observation, settings.thresholds)
             seen = look(known, found, now, patience=PATIENCE, silences=silences, repeat=settings.repeat)
             keep_alerts(paths, seen.alerts, seen.dropped)

@@ -68,19 +68,29 @@ def test_a_value_is_pickled_by_where_it_is_made() -> None:
     loaded_by(f"import pickle; pattern, instrument = pickle.loads({pickled!r}); assert pattern.id == '1'")
 
 
-# The rooms of a host, what each of its libraries would cost a minute, and what a fold does without.
-_NOT_FOR_A_TICK = _HEAVY - {"_duckdb"} | _MEASURING | {"dataclasses", "filelock", "logging", "querygauge.values"}
-_NOT_FOR_A_TICK |= {"structlog", "subprocess", "typer"}
+# The rooms of a host, what each of its libraries would cost a minute, and what a fold and a look do without.
+_NOT_FOR_A_TICK = _HEAVY - {"_duckdb"} | _MEASURING | {"filelock", "logging", "structlog", "subprocess", "typer"}
 _TICK = "import sys; from querygauge.collector import main; sys.argv[1:] = [{store!r}]; main()"
 
 
-def test_a_tick_loads_what_it_needs(tmp_path: Path) -> None:
-    """The process that hosts start each minute folds, and loads neither what measures nor what people look at."""
+def test_a_tick_loads_what_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process that hosts start each minute loads neither what measures nor what people look at."""
+    monkeypatch.chdir(tmp_path)
     SpoolSink(tmp_path, 10).write(snapshot(5, ended=datetime.now(UTC)))
     loaded = loaded_by(_TICK.format(store=str(tmp_path)))
     assert (tmp_path / "querygauge.duckdb").exists()
     assert "_duckdb" in loaded
     assert _NOT_FOR_A_TICK & loaded == set()
+
+
+def test_a_tick_that_looks_for_nothing_loads_less(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where alerts are switched off it folds, without the values that people look at."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "querygauge.toml").write_text("[alerts]\nenabled = false\n", encoding="utf-8")
+    SpoolSink(tmp_path, 10).write(snapshot(5, ended=datetime.now(UTC)))
+    loaded = loaded_by(_TICK.format(store=str(tmp_path)))
+    assert (tmp_path / "querygauge.duckdb").exists()
+    assert (_NOT_FOR_A_TICK | {"querygauge.values", "querygauge.alerts.rules"}) & loaded == set()
 
 
 def test_collecting_once_loads_nothing_that_measures(tmp_path: Path) -> None:

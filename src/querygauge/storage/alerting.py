@@ -70,9 +70,14 @@ class Watched(NamedTuple):
     silences: list[Silence]
 
 
-def watched(paths: StorePaths, now: datetime) -> Watched:
+def watched(paths: StorePaths, now: datetime, *, slow_ms: float) -> Watched:
     """
     What a look needs, of a store that was folded just now.
+
+    Args:
+        paths: The store.
+        now: UTC.
+        slow_ms: Patterns with a lower 95th percentile are compared with nothing.
 
     Raises:
         StoreError: If it cannot be read.
@@ -81,7 +86,7 @@ def watched(paths: StorePaths, now: datetime) -> Watched:
         with open_database(paths, read_only=True, timeout_s=_TIMEOUT_S) as connection:
             known = asked(connection, _KNOWN, {"since": microseconds(now - _ENDED_LATELY)})
             return Watched(
-                observed(connection, paths, now),
+                observed(connection, paths, now, slow_ms),
                 [_alert_of(row) for row in known],
                 silences_in_force(connection, now),
             )

@@ -5,9 +5,11 @@ Everything is read in one go, so that it is of one moment. Deliberately not here
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final
 
 from querygauge.storage import queries
@@ -26,6 +28,7 @@ from querygauge.storage.rows import (
 )
 from querygauge.storage.spool import waiting_files
 from querygauge.values import QueryStats
+from querygauge.values.answers.comparison import PatternChange
 from querygauge.values.observed import Observation, ObservedService, ObservedStore
 
 __all__ = ["observed"]
@@ -45,7 +48,7 @@ ORDER BY service
 _NEW: Final = "SELECT pattern_id FROM patterns WHERE first_seen >= make_timestamp($since)"
 
 
-def observed(connection: Connection, paths: StorePaths, now: datetime) -> Observation:
+def observed(connection: Connection, paths: StorePaths, now: datetime, slow_ms: float) -> Observation:
     """
     Every service that reported within eight days, and the store.
 
@@ -53,63 +56,86 @@ def observed(connection: Connection, paths: StorePaths, now: datetime) -> Observ
         connection: To the store.
         paths: Where it is.
         now: UTC.
+        slow_ms: Patterns with a lower 95th percentile are compared with nothing.
     """
-    services = asked(connection, _SERVICES, {"since": microseconds(now - _WEEK - _DAY)})
-    new = {row["pattern_id"] for row in asked(connection, _NEW, {"since": microseconds(now - _DAY)})}
     marks = marks_in_force(connection, now).patterns
     quiet = frozenset(marked.pattern.id for marked in marks if not marked.is_worse)
-    return Observation(now, tuple(_services(connection, services, new, quiet, now)), _store(connection, paths))
+    found = _Lately(connection, now, slow_ms)
+    services = asked(connection, _SERVICES, {"since": microseconds(now - _WEEK - _DAY)})
+    return Observation(now, tuple(found.service(row, quiet) for row in services), _store(connection, paths))
 
 
-def _services(
-    connection: Connection, services: list[dict[str, Any]], new: set[str], quiet: frozenset[str], now: datetime
-) -> Iterator[ObservedService]:
-    for row in services:
-        service = row["service"]
-        hour = _executed(connection, service, now - _HOUR, now)
-        week_before = _executed(connection, service, now - _WEEK - _HOUR, now - _WEEK)
-        usual = week_before or _executed(connection, service, now - _DAY - _HOUR, now - _DAY)
-        since = (now - _RECENT).replace(second=0, microsecond=0)
-        chosen = {"since": microseconds(since), "service": service}
+class _Lately:
+    """What happened of late, of every service."""
+
+    def __init__(self, connection: Connection, now: datetime, slow_ms: float) -> None:
+        self._connection = connection
+        self._now = now
+        self._slow_ms = slow_ms
+        self._since = (now - _RECENT).replace(second=0, microsecond=0)
+        bounds = {"since": now - _HOUR, "recent": self._since, "until": now}
+        rows = asked(connection, queries.STATS_LATELY, {name: microseconds(moment) for name, moment in bounds.items()})
+        self._stats = {name: list(group) for name, group in groupby(rows, key=itemgetter("service"))}
+        new = asked(connection, _NEW, {"since": microseconds(now - _DAY)})
+        self._new = frozenset(row["pattern_id"] for row in new)
+
+    def service(self, row: dict[str, Any], quiet: frozenset[str]) -> ObservedService:
+        name, connection = row["service"], self._connection
+        rows = self._stats.get(name, [])
+        recent = tuple(query_stats_of(each) for each in rows if each["is_recent"])
+        hour = _together((*recent, *(query_stats_of(each) for each in rows if not each["is_recent"])))
+        chosen = {"since": microseconds(self._since), "service": name}
         narrowed = {**chosen, "pattern_id": None, "scope": None}
-        yield ObservedService(
-            service,
-            recent_s=(now - since).total_seconds(),
-            recent=_executed(connection, service, since, now),
+        slow = asked(connection, queries.SLOW_QUERIES, {**narrowed, "limit": _SLOW_AT_MOST})
+        pools = asked(connection, queries.POOLS, chosen)
+        checks = asked(connection, queries.HEALTH_CHECKS, chosen) if pools else []
+        return ObservedService(
+            name,
+            recent_s=(self._now - self._since).total_seconds(),
+            recent=recent,
             hour=hour,
-            usual_count=sum(stats.execution_count for stats in usual) if usual else None,
-            regressed=compared(
-                week_before,
-                hour,
-                named=("a week before", "now"),
-                service=service,
-                min_change_percent=MIN_CHANGE_PERCENT,
-            ).regressed,
-            new_ids=frozenset(new) if utc(row["first_at"]) < now - _DAY else frozenset(),
+            usual_count=None if hour else self._usual_count(name),
+            regressed=self._regressed(name, hour),
+            new_ids=self._new if utc(row["first_at"]) < self._now - _DAY else frozenset(),
             quiet_ids=quiet,
             slow_threshold_ms=row["slow_threshold_ms"],
-            slow_queries=tuple(
-                slow_query_of(slow)
-                for slow in asked(connection, queries.SLOW_QUERIES, {**narrowed, "limit": _SLOW_AT_MOST})
-            ),
-            repetitions=tuple(repetition_of(found) for found in asked(connection, queries.REPETITIONS, narrowed)),
-            pools=tuple(
-                pools_of(asked(connection, queries.POOLS, chosen), asked(connection, queries.HEALTH_CHECKS, chosen))
-            ),
-            processes=tuple(process_window_of(window) for window in asked(connection, queries.PROCESS_WINDOWS, chosen)),
+            slow_queries=tuple(map(slow_query_of, slow)),
+            repetitions=tuple(map(repetition_of, asked(connection, queries.REPETITIONS, narrowed))),
+            pools=tuple(pools_of(pools, checks)),
+            processes=tuple(map(process_window_of, asked(connection, queries.PROCESS_WINDOWS, chosen))),
         )
 
+    def _usual_count(self, service: str) -> int | None:
+        usual = self._same_hour(service, _WEEK) or self._same_hour(service, _DAY)
+        return sum(stats.execution_count for stats in usual) if usual else None
 
-def _executed(connection: Connection, service: str, since: datetime, until: datetime) -> tuple[QueryStats, ...]:
-    parameters = {
-        **span_parameters(since, until),
-        "service": service,
-        "target": None,
-        "pattern_id": None,
-        "scope": None,
-        "hourly": False,
-    }
-    return tuple(query_stats_of(row) for row in asked(connection, queries.QUERY_STATS, parameters))
+    def _regressed(self, service: str, hour: tuple[QueryStats, ...]) -> tuple[PatternChange, ...]:
+        slow = [stats for stats in hour if stats.p95_duration_ms > self._slow_ms]
+        if not slow:
+            return ()
+        before = self._same_hour(service, _WEEK)
+        names = ("a week before", "now")
+        return compared(before, slow, named=names, service=service, min_change_percent=MIN_CHANGE_PERCENT).regressed
+
+    def _same_hour(self, service: str, before: timedelta) -> list[QueryStats]:
+        parameters = {
+            **span_parameters(self._now - before - _HOUR, self._now - before),
+            "service": service,
+            "target": None,
+            "pattern_id": None,
+            "scope": None,
+            "hourly": False,
+        }
+        return [query_stats_of(row) for row in asked(self._connection, queries.QUERY_STATS, parameters)]
+
+
+def _together(stats: Iterable[QueryStats]) -> tuple[QueryStats, ...]:
+    """One for each pattern and target."""
+    merged: dict[tuple[str, str], QueryStats] = {}
+    for each in stats:
+        key = each.target, each.pattern_id
+        merged[key] = merged[key].merged(each) if key in merged else each
+    return tuple(merged.values())
 
 
 def _store(connection: Connection, paths: StorePaths) -> ObservedStore:

@@ -24,6 +24,7 @@ __all__ = [
     "SERVICES",
     "SLOW_QUERIES",
     "SPAN",
+    "STATS_LATELY",
 ]
 
 # Both bounds are whole minutes, as the rows are.
@@ -35,13 +36,12 @@ _CHOSEN: Final = """
         AND ($pattern_id IS NULL OR pattern_id = $pattern_id)
         AND ($scope IS NULL OR scope = $scope)
 """
-QUERY_STATS: Final = f"""
-WITH keyed AS (
-    SELECT
-        *, CASE WHEN $hourly THEN date_trunc('hour', "at") END AS hour,
-        {{'hour': hour, 'target': target, 'pattern_id': pattern_id}} AS key
-    FROM ({_CHOSEN})
-),
+
+
+def _statistics(source: str, key: str, order: str) -> str:
+    """The rows of `source`, which have the scale of their buckets, added up by a key with a target and a pattern_id."""
+    return f"""
+WITH keyed AS (SELECT *, {key} AS key FROM ({source})),
 scales AS (SELECT coalesce(min(scale), 5) AS coarsest FROM keyed),
 -- Buckets are grouped by a number and not by the key it stands for, which takes twice the time.
 places AS MATERIALIZED (SELECT row_number() OVER () AS place, key FROM (SELECT DISTINCT key FROM keyed)),
@@ -74,12 +74,30 @@ lines AS (
     FROM by_line GROUP BY place
 )
 SELECT
-    key.hour, key.target, s.* EXCLUDE (place), coarsest, bucket_k, bucket_n, lines, line_counts,
-    p.pattern_id, p.text, p.summary, p.operation, p.tables, p.dialect, p.category
+    unnest(key), s.* EXCLUDE (place), coarsest, bucket_k, bucket_n, lines, line_counts,
+    p.text, p.summary, p.operation, p.tables, p.dialect, p.category
 FROM places JOIN sums AS s USING (place) LEFT JOIN buckets USING (place) LEFT JOIN lines USING (place)
 JOIN store.patterns AS p ON p.pattern_id = key.pattern_id, scales
-ORDER BY key.hour, s.total_ns DESC, p.pattern_id, key.target
+ORDER BY {order}, s.total_ns DESC, p.pattern_id, key.target
 """  # noqa: S608  # built of constants
+
+
+QUERY_STATS: Final = _statistics(
+    _CHOSEN,
+    """{'hour': CASE WHEN $hourly THEN date_trunc('hour', "at") END, 'target': target, 'pattern_id': pattern_id}""",
+    "key.hour",
+)
+# Of every service, what lies before $recent and what does not; only of minutes.
+STATS_LATELY: Final = _statistics(
+    """
+    SELECT *, 5 AS scale
+    FROM store.query_stats
+    WHERE "minute" >= date_trunc('minute', make_timestamp($since)) AND "minute" < make_timestamp($until)
+    """,
+    """{'service': service, 'is_recent': "minute" >= make_timestamp($recent), 'target': target,
+        'pattern_id': pattern_id}""",
+    "key.service",
+)
 SCOPES: Final = """
 SELECT
     scope, tags, sum(units) AS units, sum(unit_ms ORDER BY "minute", unit_ms) AS unit_ms, sum(ok) AS ok,

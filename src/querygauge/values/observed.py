@@ -23,8 +23,9 @@ class ObservedService(Value):
         recent_s: Seconds that `recent` and everything without a span of its own are of: the last five minutes.
         recent: What was executed then, by pattern and target.
         hour: What was executed in the last hour.
-        usual_count: Executions in the same hour of the week before, or of the day before; None if neither is known.
-        regressed: Patterns that were slower in the last hour than in the same hour of the week before.
+        usual_count: Executions in the same hour of the week before, or of the day before; None if neither is known, or
+            something was executed in this one.
+        regressed: Slow patterns that were slower in the last hour than in the same hour of the week before.
         new_ids: Patterns that were not seen before the last 24 hours, of a service that was.
         quiet_ids: Patterns that somebody marked, and that are no worse since.
         slow_threshold_ms: From here on an execution is slow; None if nobody said.
