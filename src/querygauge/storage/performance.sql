@@ -9,51 +9,61 @@ CREATE OR REPLACE MACRO utc_now() AS make_timestamp(epoch_us(now()));
 -- of any one process.
 CREATE OR REPLACE VIEW pool_performance_hourly AS
 WITH chosen AS (
-    SELECT {'hour': date_trunc('hour', "minute"), 'service': service, 'pool': pool} AS place, s.*
+    SELECT date_trunc('hour', "minute") AS "hour", s.*
     FROM pool_stats AS s
     WHERE "minute" >= date_trunc('hour', utc_now()) - INTERVAL 7 DAY
 ),
+-- Millions of buckets are grouped by a number and not by the names it stands for, which takes twice as long.
+places AS MATERIALIZED (
+    SELECT row_number() OVER () AS number, "hour", service, pool
+    FROM (SELECT DISTINCT "hour", service, pool FROM chosen)
+),
+numbered AS (
+    SELECT number, chosen.* FROM chosen JOIN places USING ("hour", service, pool)
+),
 latest AS (
-    SELECT place, process, max_by(pool_size, state_at) AS pool_size, max(state_at) AS told_at FROM chosen GROUP BY ALL
+    SELECT number, process, max_by(pool_size, state_at) AS pool_size, max(state_at) AS told_at
+    FROM numbered
+    GROUP BY ALL
 ),
 sizes AS (
-    SELECT place, sum(pool_size) AS pool_size
-    FROM (SELECT *, max(told_at) OVER (PARTITION BY place) AS last_at FROM latest)
+    SELECT number, sum(pool_size) AS pool_size
+    FROM (SELECT *, max(told_at) OVER (PARTITION BY number) AS last_at FROM latest)
     WHERE last_at - told_at <= INTERVAL 90 SECOND
-    GROUP BY place
+    GROUP BY number
 ),
 sums AS (
     SELECT
-        place, max_by(pool_class, state_at) AS pool_class, sum(requests)::BIGINT AS checkouts,
+        number, max_by(pool_class, state_at) AS pool_class, sum(requests)::BIGINT AS checkouts,
         sum(checkouts)::BIGINT AS succeeded, sum(timeouts)::BIGINT AS timeouts, sum(errors)::BIGINT AS errors,
         sum(wait_count)::BIGINT AS waits, sum(wait_total_ns) / 1e6 AS waited_ms,
         min(wait_min_ns) FILTER (wait_count > 0) / 1e6 AS min_wait_ms, max(wait_max_ns) / 1e6 AS max_wait_ms,
         sum(use_total_ns) / 1e6 AS used_ms, sum(use_count) AS uses, max(peak_active) AS peak_active
-    FROM chosen
-    GROUP BY place
+    FROM numbered
+    GROUP BY number
 ),
 pairs AS (
-    SELECT place, unnest(wait_k) AS k, unnest(wait_n) AS n FROM chosen
+    SELECT number, unnest(wait_k) AS k, unnest(wait_n) AS n FROM numbered
 ),
 counts AS (
-    SELECT place, k, sum(n) AS n FROM pairs GROUP BY ALL
+    SELECT number, k, sum(n) AS n FROM pairs GROUP BY ALL
 ),
 ranks AS (
-    SELECT place, k, sum(n) OVER (PARTITION BY place ORDER BY k) AS rank FROM counts
+    SELECT number, k, sum(n) OVER (PARTITION BY number ORDER BY k) AS rank FROM counts
 ),
 found AS (
-    SELECT place, min(k) FILTER (rank >= greatest(1, ceil(0.95 * waits))) AS k95
-    FROM ranks JOIN sums USING (place)
-    GROUP BY place
+    SELECT number, min(k) FILTER (rank >= greatest(1, ceil(0.95 * waits))) AS k95
+    FROM ranks JOIN sums USING (number)
+    GROUP BY number
 )
 SELECT
-    place."hour" AS "hour", place.service AS service, place.pool AS pool, pool_class, checkouts, succeeded, timeouts, errors,
+    "hour", service, pool, pool_class, checkouts, succeeded, timeouts, errors,
     CASE WHEN waits > 0 THEN waited_ms / waits END AS avg_wait_ms,
     CASE WHEN waits > 0 THEN bucket_ms(k95, 5, 0.95, waits, min_wait_ms, max_wait_ms) END AS p95_wait_ms,
     CASE WHEN uses > 0 THEN used_ms / uses END AS avg_use_ms, peak_active, pool_size,
     CASE WHEN succeeded + timeouts + errors > 0
         THEN 100.0 * succeeded / (succeeded + timeouts + errors) END AS success_rate
-FROM sums JOIN sizes USING (place) LEFT JOIN found USING (place)
+FROM places JOIN sums USING (number) JOIN sizes USING (number) LEFT JOIN found USING (number)
 ORDER BY "hour", service, pool;
 
 -- What repeated by day, over ninety days: `times_found` units of work, in which `avoidable` statements came after the first
