@@ -39,11 +39,20 @@ class WebReceiver:
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b"ok"
     received: list[Received] = field(default_factory=list)
+    _came: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    async def wait_for(self, count: int) -> list[Received]:
+        """The first so many requests, as soon as they have come."""
+        async with self._came:
+            await self._came.wait_for(lambda: len(self.received) >= count)
+        return self.received[:count]
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Keeps a request, and answers."""
         body = await request.read()
-        self.received.append(Received(request.method, request.path_qs, dict(request.headers), body))
+        async with self._came:
+            self.received.append(Received(request.method, request.path_qs, dict(request.headers), body))
+            self._came.notify_all()
         return web.Response(status=self.status, headers=self.headers, body=self.body)
 
 

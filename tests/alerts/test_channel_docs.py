@@ -8,13 +8,22 @@ import pytest
 
 from alerts.samples import MESSAGE
 from project import ROOT
+from querygauge.alerts.channels.alertmanager import AlertmanagerChannel
 from querygauge.alerts.channels.email import EmailChannel
 from querygauge.alerts.channels.log import LogChannel
+from querygauge.alerts.channels.pagerduty import PagerDutyChannel
 from querygauge.alerts.channels.slack import SlackChannel
 from querygauge.alerts.channels.webhook import WebhookChannel, body_of
 
 PAGE = (ROOT / "docs" / "alerting.md").read_text(encoding="utf-8")
-CHANNELS = {"Log": LogChannel, "Webhook": WebhookChannel, "Slack": SlackChannel, "Email": EmailChannel}
+CHANNELS = {
+    "Log": LogChannel,
+    "Webhook": WebhookChannel,
+    "Slack": SlackChannel,
+    "Email": EmailChannel,
+    "PagerDuty": PagerDutyChannel,
+    "Alertmanager": AlertmanagerChannel,
+}
 
 
 @pytest.mark.parametrize("heading", CHANNELS)
