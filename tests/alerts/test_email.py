@@ -256,6 +256,29 @@ async def test_a_server_that_nobody_vouches_for(tls: ssl.SSLContext, security: A
     assert (box.envelopes, box.logins) == ([], [])
 
 
+async def test_certificates_that_are_gone(ca_file: Path) -> None:
+    """Somebody may be replacing them."""
+    channel = EmailChannel(host="localhost", ca_file=ca_file, **FROM_TO)
+    ca_file.unlink()  # noqa: ASYNC240  # nothing else runs on this loop
+    with pytest.raises(DeliveryError, match=r"^email\.ca_file must be a file of PEM certificates") as caught:
+        await channel.send(MESSAGE)
+    assert not caught.value.is_final
+
+
+async def test_a_login_beyond_ascii(monkeypatch: pytest.MonkeyPatch, tls: ssl.SSLContext, ca_file: Path) -> None:
+    """Is sent as UTF-8."""
+    monkeypatch.setenv("MAIL_PASSWORD", "pässword-漢")
+    box = Mailbox()
+    async with mail_server(box, tls_context=tls, authenticator=box.authenticate):
+        error = await failure(
+            EmailChannel(
+                host="localhost", port=box.port, username="shöp", password=PASSWORD, ca_file=ca_file, **FROM_TO
+            )
+        )
+    assert "refuses the login: 535" in str(error)
+    assert box.logins[0] == ("shöp".encode(), "pässword-漢".encode())
+
+
 async def test_a_certificate_of_another_name(authority: trustme.CA, ca_file: Path) -> None:
     """Is as good as none."""
     other = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -291,6 +291,16 @@ async def test_a_server_is_trusted_if_somebody_vouches_for_it(tmp_path: Path) ->
     assert len(receiver.received) == 1
 
 
+async def test_certificates_that_are_gone(tmp_path: Path) -> None:
+    """Somebody may be replacing them."""
+    _, file = _authority(tmp_path)
+    channel = WebhookChannel(url="https://localhost", ca_file=file)
+    file.unlink()
+    with pytest.raises(DeliveryError, match=r"^webhook\.ca_file must be a file of PEM certificates") as caught:
+        await channel.send(MESSAGE)
+    assert not caught.value.is_final
+
+
 async def test_a_server_without_tls_is_not_spoken_to() -> None:
     """There is no falling back."""
     async with web_receiver() as receiver:

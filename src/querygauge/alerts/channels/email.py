@@ -27,6 +27,7 @@ from querygauge.alerts.channels.fields import (
     check_runbooks,
     check_timeout,
     is_loopback,
+    tls_context,
 )
 from querygauge.alerts.secret import Secret
 from querygauge.alerts.wording import RUNBOOKS, Line, headline, held_back, lines, shortened, text
@@ -136,6 +137,7 @@ class EmailChannel:
         """What is wrong, and whether to try again would not help."""
         import aiosmtplib
 
+        tls = None if self.ca_file is None else tls_context("email.ca_file", self.ca_file)
         client = aiosmtplib.SMTP(
             hostname=self.host,
             port=self._port,
@@ -144,7 +146,7 @@ class EmailChannel:
             timeout=self.timeout_s,
             use_tls=self.security == "tls",
             start_tls=False,
-            tls_context=ssl.create_default_context(cafile=self.ca_file),
+            tls_context=tls,
         )
         try:
             async with timeout(self.timeout_s):

@@ -10,11 +10,14 @@ import re
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, urlsplit
 
 from querygauge.alerts.secret import Secret
-from querygauge.errors import MissingExtraError, SettingsError
+from querygauge.errors import DeliveryError, MissingExtraError, SettingsError
+
+if TYPE_CHECKING:
+    import ssl
 
 __all__ = [
     "check_ca_file",
@@ -27,6 +30,7 @@ __all__ = [
     "is_loopback",
     "is_private",
     "split_url",
+    "tls_context",
 ]
 
 _LONGEST_TIMEOUT_S: Final = 300.0
@@ -92,12 +96,25 @@ def check_ca_file(field: str, path: Path | None) -> None:
     """
     if path is None:
         return
+    try:
+        tls_context(field, path)
+    except DeliveryError as error:
+        raise SettingsError(str(error)) from error
+
+
+def tls_context(field: str, ca_file: Path) -> "ssl.SSLContext":
+    """
+    What trusts the certificates of a file, for whoever sends.
+
+    Raises:
+        DeliveryError: If they cannot be read now, as while somebody replaces it.
+    """
     import ssl
 
     try:
-        ssl.create_default_context(cafile=path)
+        return ssl.create_default_context(cafile=ca_file)
     except OSError as error:
-        raise SettingsError(f"{field} must be a file of PEM certificates; got {str(path)!r}: {error}") from error
+        raise DeliveryError(f"{field} must be a file of PEM certificates; got {str(ca_file)!r}: {error}") from error
 
 
 def check_url(field: str, url: str, *, is_encrypted: bool = False, is_bare: bool = False) -> None:

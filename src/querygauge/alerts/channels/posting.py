@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urljoin
 
 from querygauge.alerts.channels.faults import PIECE, excerpt, reason
-from querygauge.alerts.channels.fields import is_private, split_url
+from querygauge.alerts.channels.fields import is_private, split_url, tls_context
 from querygauge.alerts.secret import Secret
 from querygauge.errors import DeliveryError
 
@@ -69,7 +69,8 @@ async def post(
     hidden = [*secrets, *(sent[name] for name, value in (headers or {}).items() if isinstance(value, Secret))]
     # What is written out in a configuration, too, may be an address that only those who know it can send to.
     hidden += [part for part in (parts.path, parts.query, unquote(parts.path)) if len(part) >= PIECE]
-    fault = await _exchange(address, body, sent, hidden, method, timeout_s, ca_file)
+    tls = None if ca_file is None else tls_context(f"{channel}.ca_file", ca_file)
+    fault = await _exchange(address, body, sent, hidden, method, timeout_s, tls)
     # Raised here, and not where it was caught, so that no error behind it has the URL.
     if fault is not None:
         what, retry_after_s, is_final = fault
@@ -86,14 +87,14 @@ async def _exchange(
     hidden: Sequence[str],
     method: str,
     timeout_s: float,
-    ca_file: Path | None,
+    tls: ssl.SSLContext | None,
 ) -> _Fault | None:
     """What is wrong: its sentence, when to try again, and whether not to."""
     import aiohttp
 
     session = aiohttp.ClientSession(
         timeout=aiohttp.ClientTimeout(total=timeout_s),
-        connector=aiohttp.TCPConnector(ssl=True if ca_file is None else ssl.create_default_context(cafile=ca_file)),
+        connector=aiohttp.TCPConnector(ssl=True if tls is None else tls),
         cookie_jar=aiohttp.DummyCookieJar(),
         # A few bytes can become any number of them.
         auto_decompress=False,
