@@ -419,10 +419,27 @@ async def test_servers_that_do_not_take_it(
     assert error.is_final is is_final
 
 
+@pytest.mark.timeout(60)
 async def test_what_was_taken_is_not_sent_again() -> None:
-    """Whatever becomes of the goodbye."""
+    """Whatever becomes of the goodbye, which is not waited for either."""
     async with raw_receiver(_takes_it_and_hangs) as port:
-        await EmailChannel(host="127.0.0.1", port=port, security="none", **FROM_TO).send(MESSAGE)
+        await EmailChannel(host="127.0.0.1", port=port, security="none", timeout_s=300, **FROM_TO).send(MESSAGE)
+
+
+async def test_a_server_that_is_slow_again_and_again() -> None:
+    """Has so many seconds for all of it, not for each of its answers."""
+
+    async def _is_slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        answer = b"220 localhost\r\n"
+        while True:
+            await asyncio.sleep(0.2)
+            writer.write(answer)
+            await reader.readline()
+            answer = b"250 OK\r\n"
+
+    async with raw_receiver(_is_slow) as port:
+        error = await failure(EmailChannel(host="127.0.0.1", port=port, security="none", timeout_s=0.5, **FROM_TO))
+    assert str(error).endswith("gave no answer within 0.5 s")
 
 
 async def test_nobody_there() -> None:

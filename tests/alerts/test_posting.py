@@ -172,6 +172,13 @@ async def test_an_endless_answer_is_not_read_to_its_end() -> None:
         await WebhookChannel(url=f"http://127.0.0.1:{port}", timeout_s=30).send(MESSAGE)
 
 
+async def test_an_answer_is_not_unpacked() -> None:
+    """A few bytes could become any number of them; the status says enough."""
+    async with web_receiver(headers={"Content-Encoding": "gzip"}, body=b"not packed") as receiver:
+        await WebhookChannel(url=receiver.url).send(MESSAGE)
+    assert len(receiver.received) == 1
+
+
 async def test_nobody_there() -> None:
     """Somebody may come back."""
     async with raw_receiver(_cuts) as port:

@@ -85,6 +85,22 @@ def test_a_test_says_that_it_is_one() -> None:
     assert marked.startswith("[TEST] Slow Query Alert: 1500ms (shop)\n\nThis is a test. Nothing is wrong.\n\nWhat: ")
 
 
+@pytest.mark.parametrize(
+    ("trend", "chart"),
+    [
+        ((1.0, float("nan"), float("inf"), 2.0), ["▄··█ up to 2ms"]),
+        ((-1.0, 1.0), ["·█ up to 1ms"]),
+        (tuple(range(1, 100)), ["▅" * 2 + "▆" * 13 + "▇" * 12 + "█" * 13 + " up to 99ms"]),
+        ((0.0, 0.0), []),
+        ((float("nan"),), []),
+    ],
+)
+def test_a_trend_is_a_small_chart(trend: tuple[float, ...], chart: list[str]) -> None:
+    """Of its last forty values; what is not known is a gap, and nothing at all is no chart."""
+    said = lines(replace(ALERT, finding=replace(SLOW, trend=trend)))
+    assert [line.text for line in said if line.label == "Trend"] == chart
+
+
 def test_runbooks_may_be_elsewhere() -> None:
     """The name of a rule is one part of an address, whatever is in it."""
     assert runbook_url("slow_query") == "docs/runbooks/slow_query.md"
