@@ -26,7 +26,7 @@ from querygauge.errors import SettingsError, StoreError
 from querygauge.remote import RemoteStore
 from querygauge.settings import load_settings
 from querygauge.storage.backup import back_up
-from querygauge.storage.database import DatabaseError, attached, scratch_connection, transaction
+from querygauge.storage.database import DatabaseError, attached, scratch_connection, statements, transaction
 from querygauge.storage.election import elected
 from querygauge.storage.folding import fold
 from querygauge.storage.limits import Limits
@@ -221,6 +221,59 @@ def test_a_catalog_that_is_away_only_delays(mortal_postgres: OwnServer, tmp_path
     tick(paths.root, remote=remote)
     assert total(open_store(paths).query_stats()) == 7
     assert list(paths.rejected.iterdir()) == []
+
+
+def test_a_catalog_that_goes_away_half_way_only_delays(
+    mortal_postgres: OwnServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within a fold, which holds the lock, or while it is read: an error without the password, and no process ends."""
+    with psycopg.connect(connection_string(mortal_postgres.url), autocommit=True) as connection:
+        connection.execute("CREATE DATABASE half_way")
+    url = mortal_postgres.url.set(database="half_way")
+    catalog = connection_string(url, password="se-cret", options="-c synchronous_commit=on")
+    paths = StorePaths(tmp_path / "web", RemoteStore.of(f"ducklake:postgres:{catalog}", str(tmp_path / "data")))
+    _flush(paths, snapshot(3))
+    fold(paths)
+    store = open_store(paths)
+
+    def statements_of(name: str) -> str:
+        if name in {"insert.sql", "answers/merged.sql"}:
+            mortal_postgres.kill()
+        return statements(name)
+
+    for ask in (lambda: fold(paths), store.execution_statistics):
+        _flush(paths, snapshot(4))
+        with monkeypatch.context() as patch:
+            for module in ("folding", "answers.measured"):
+                patch.setattr(f"querygauge.storage.{module}.statements", statements_of)
+            with pytest.raises(StoreError, match=r"could not be (written|read)") as raised:
+                ask()
+        assert "se-cret" not in _all_of(raised.value)
+        mortal_postgres.start()
+        fold(paths)
+    assert total(store.query_stats()) == 11
+
+
+def test_a_fold_whose_lock_was_lost_goes_on(
+    machine: Machine, postgres_url: URL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody ended its connection; what two of them would write at once meets in a row of `meta`."""
+    _flush(machine("web"), snapshot(3))
+    fold(machine("web"))
+
+    def statements_of(name: str) -> str:
+        if name == "insert.sql":
+            with psycopg.connect(connection_string(postgres_url), autocommit=True) as connection:
+                ended = connection.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
+                ).fetchall()
+            assert ended == [(True,)]
+        return statements(name)
+
+    _flush(machine("web"), snapshot(4))
+    monkeypatch.setattr("querygauge.storage.folding.statements", statements_of)
+    assert fold(machine("web")).files == 1
+    assert total(open_store(machine("web")).query_stats()) == 7
 
 
 def _all_of(error: BaseException | None) -> str:

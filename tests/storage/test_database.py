@@ -1,5 +1,6 @@
 """Opening the database: only ours, one process at a time, and never for long."""
 
+import ast
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+import querygauge
 from querygauge.errors import StoreError
 from querygauge.storage.creation import create_database
 from querygauge.storage.database import (
@@ -173,6 +175,15 @@ def test_what_a_killed_writer_committed_is_there(paths: StorePaths) -> None:
     )
     subprocess.run([sys.executable, "-c", code, str(paths.root)], check=False)
     assert total(open_store(paths).query_stats()) == 5
+
+
+def test_no_error_of_the_database_is_the_cause_of_ours() -> None:
+    """It may have the password of a catalog, and a traceback shows the cause."""
+    for path in Path(querygauge.__file__).parent.rglob("*.py"):
+        for handler in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(handler, ast.ExceptHandler) and handler.type and "DatabaseError" in ast.dump(handler.type):
+                raised = [each for each in ast.walk(handler) if isinstance(each, ast.Raise) and each.exc is not None]
+                assert all(isinstance(each.cause, ast.Constant) for each in raised), (path.name, handler.lineno)
 
 
 def _held(paths: StorePaths, mode: str) -> "subprocess.Popen[str]":

@@ -55,6 +55,6 @@ def agree(paths: StorePaths, known: Kept, limits: Limits, now: datetime) -> None
             ):
                 connection.execute(_AGREE, [*limits.agreed, now])
         except DatabaseError as error:
-            raise StoreError(f"store {paths.database_name!r} could not be written: {first_line(error)}") from error
+            raise StoreError(f"store {paths.database_name!r} could not be written: {first_line(error)}") from None
     if known.agreed is not None:
         log.info("agreed_anew", store=paths.name, before=known.agreed._asdict(), after=limits.agreed._asdict())

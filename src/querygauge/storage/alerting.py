@@ -91,7 +91,7 @@ def watched(paths: StorePaths, now: datetime, *, slow_ms: float) -> Watched:
                 silences_in_force(connection, now),
             )
     except DatabaseError as error:
-        raise StoreError(f"store {paths.database_name!r} could not be read: {first_line(error)}") from error
+        raise StoreError(f"store {paths.database_name!r} could not be read: {first_line(error)}") from None
 
 
 def alerts_in(connection: Connection, span: Span | None, service: str | None, now: datetime) -> Alerts:
@@ -129,7 +129,7 @@ def keep_alerts(paths: StorePaths, changed: Sequence[Alert], dropped: Iterable[A
             for alert in changed:
                 connection.execute(_INSERT, _row_of(alert))
     except DatabaseError as error:
-        raise StoreError(f"store {paths.database_name!r} could not be written: {first_line(error)}") from error
+        raise StoreError(f"store {paths.database_name!r} could not be written: {first_line(error)}") from None
 
 
 def silence(

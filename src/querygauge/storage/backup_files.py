@@ -183,7 +183,7 @@ def told_as_ours(what: str) -> Iterator[None]:
     except OSError as error:
         raise StoreError(f"{what}: {error.strerror or error}") from error
     except DatabaseError as error:
-        raise StoreError(f"{what}: {first_line(error)}") from error
+        raise StoreError(f"{what}: {first_line(error)}") from None
 
 
 def duckdb_version(connection: Connection) -> str:

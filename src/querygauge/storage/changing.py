@@ -44,4 +44,4 @@ def changing(paths: StorePaths) -> Iterator[Connection]:
             ):
                 yield connection
         except DatabaseError as error:
-            raise StoreError(f"store {paths.database_name!r} could not be written: {first_line(error)}") from error
+            raise StoreError(f"store {paths.database_name!r} could not be written: {first_line(error)}") from None

@@ -49,7 +49,7 @@ def create_database(paths: StorePaths) -> None:
             with scratch_connection(paths) as connection, made_remote(connection, paths):
                 return
         except DatabaseError as error:
-            raise StoreError(f"store {paths.name!r} could not be made: {first_line(error)}") from error
+            raise StoreError(f"store {paths.name!r} could not be made: {first_line(error)}") from None
     if paths.database.exists():
         return
     try:
@@ -62,7 +62,7 @@ def create_database(paths: StorePaths) -> None:
     except OSError as error:
         raise StoreError(f"store {paths.database_name!r} could not be made: {error.strerror or error}") from error
     except DatabaseError as error:
-        raise StoreError(f"store {paths.database_name!r} could not be made: {first_line(error)}") from error
+        raise StoreError(f"store {paths.database_name!r} could not be made: {first_line(error)}") from None
 
 
 @contextmanager

@@ -140,6 +140,9 @@ def scratch_connection(paths: StorePaths | None, *, threads: int = 1) -> Iterato
     try:
         yield connection
     finally:
+        # To close one whose catalog has gone away in the midst of a transaction would end the whole process.
+        with suppress(DatabaseError):
+            connection.execute("ROLLBACK")
         connection.close()
 
 
@@ -234,7 +237,12 @@ def _one_snapshot(connection: Connection, paths: StorePaths) -> Iterator[None]:
         yield
         return
     connection.execute("BEGIN")
-    yield
+    try:
+        yield
+    except BaseException:
+        with suppress(DatabaseError):
+            connection.execute("ROLLBACK")
+        raise
     connection.execute("COMMIT")
 
 
@@ -245,7 +253,9 @@ def used(connection: Connection) -> Iterator[None]:
     try:
         yield
     finally:
-        connection.execute("USE memory")
+        # In a transaction that has failed nothing can be done, and its error is the one to be told.
+        with suppress(DatabaseError):
+            connection.execute("USE memory")
 
 
 def remove_database(path: Path) -> None:
@@ -265,7 +275,12 @@ def log_of(path: Path) -> Path:
 
 
 def first_line(error: BaseException) -> str:
-    """What an error of DuckDB says, without the statement it quotes, and without secrets."""
+    """
+    What an error of DuckDB says, without the statement it quotes, and without secrets.
+
+    Whoever raises it as ours does so `from None`: the error itself may have the password of a catalog, and a traceback
+    shows the cause.
+    """
     told = str(error).strip().partition("\n")[0]
     for remote in _reached:
         told = remote.without_secrets(told)
@@ -341,9 +356,9 @@ def _attach_file(connection: Connection, path: Path, *, read_only: bool, deadlin
         except DatabaseError as error:
             reason = first_line(error)
             if not any(words in reason for words in _BUSY):
-                raise _unusable(path, reason) from error
+                raise _unusable(path, reason) from None
             if time.monotonic() >= deadline:
-                raise StoreBusyError(f"store {str(path)!r} is held by somebody else: {reason}") from error
+                raise StoreBusyError(f"store {str(path)!r} is held by somebody else: {reason}") from None
         else:
             return
         # Waiters that woke together would collide together.
@@ -375,7 +390,7 @@ def _version_of_ours(connection: Connection, paths: StorePaths) -> int:
     try:
         row = connection.execute("SELECT max(schema_version) FROM store.meta").fetchone()
     except DatabaseError as error:
-        raise _unreadable(connection, paths, error) from error
+        raise _unreadable(connection, paths, error) from None
     version = row[0] if row else None
     if not isinstance(version, int) or version > SCHEMA_VERSION:
         raise StoreVersionError(

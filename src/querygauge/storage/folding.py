@@ -124,7 +124,7 @@ class _Fold:
             except DatabaseError as error:
                 raise StoreError(
                     f"store {self._paths.database_name!r} could not be written: {first_line(error)}"
-                ) from error
+                ) from None
         return FoldResult(self._files, self._rows, tuple(self._rejected), is_busy, None if is_busy else self._kept)
 
     def _fold_all(self, connection: Connection, waiting: list[Path]) -> None:
@@ -239,7 +239,7 @@ class _Fold:
         except CONTENT_ERRORS as error:
             if self._paths.remote is None:
                 raise
-            raise StoreError(f"store {self._paths.name!r} could not be written: {first_line(error)}") from error
+            raise StoreError(f"store {self._paths.name!r} could not be written: {first_line(error)}") from None
 
     def _reject(self, path: Path, reason: str) -> None:
         aside = self._paths.rejected / path.name

@@ -259,4 +259,4 @@ class Reader:
             with open_database(self.paths, read_only=True, timeout_s=self._timeout_s) as connection:
                 yield connection
         except DatabaseError as error:
-            raise StoreError(f"store {self.paths.database_name!r} could not be read: {first_line(error)}") from error
+            raise StoreError(f"store {self.paths.database_name!r} could not be read: {first_line(error)}") from None

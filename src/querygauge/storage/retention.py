@@ -148,7 +148,7 @@ def retain(
                     retained = retained.and_then(retention.run(limits, now))
                 return retained
         except DatabaseError as error:
-            raise StoreError(f"store {paths.database_name!r} could not be written: {first_line(error)}") from error
+            raise StoreError(f"store {paths.database_name!r} could not be written: {first_line(error)}") from None
 
 
 class _Retention:

@@ -173,7 +173,7 @@ def roll_up(
                     with attached(connection, paths, read_only=False, timeout_s=database_timeout_s):
                         tidy(connection, paths)
         except DatabaseError as error:
-            raise StoreError(f"store {paths.database_name!r} could not be written: {first_line(error)}") from error
+            raise StoreError(f"store {paths.database_name!r} could not be written: {first_line(error)}") from None
     return count
 
 

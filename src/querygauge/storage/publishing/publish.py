@@ -120,7 +120,7 @@ def publish(
                     with suppress(OSError):
                         publication.unfinished.unlink(missing_ok=True)
         except DatabaseError as error:
-            raise StoreError(f"store {str(paths.root)!r} could not be published: {first_line(error)}") from error
+            raise StoreError(f"store {str(paths.root)!r} could not be published: {first_line(error)}") from None
         except OSError as error:
             raise StoreError(
                 f"{str(paths.published)!r} could not be written: {error.strerror or error}; "

@@ -78,7 +78,7 @@ def weekly_report(paths: StorePaths, monday: date | None, now: datetime) -> Week
         with scratch_connection(paths) as connection:
             return _report(connection, paths, monday, is_over=monday < this_week)
     except DatabaseError as error:
-        raise StoreError(f"{str(week_file(paths, monday))!r} could not be read: {first_line(error)}") from error
+        raise StoreError(f"{str(week_file(paths, monday))!r} could not be read: {first_line(error)}") from None
 
 
 def _report(connection: Connection, paths: StorePaths, monday: date, *, is_over: bool) -> WeeklyReport:
