@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from querygauge.errors import SettingsError, StoreError
+from querygauge.errors import StoreError
 from querygauge.logs import get_logger
 from querygauge.remote import RemoteStore
 from querygauge.storage.limits import Limits
@@ -68,6 +68,7 @@ def tick(
     *,
     remote: RemoteStore | None = None,
     lock_timeout_s: float = 0.0,
+    sends: bool = True,
 ) -> TickResult:
     """
     Folds what waits, looks for what is wrong, rolls up hours and days that are over, and publishes files.
@@ -79,12 +80,14 @@ def tick(
         limits: For how long what is kept, and whether files are published.
         remote: The store of many machines, if it is one; the directory is that of what is kept here of it.
         lock_timeout_s: How long to wait for another tick; if it takes longer, nothing is done.
+        sends: Whether alerts are sent; else they wait for a tick that does.
 
     Raises:
         StoreError: If the store cannot be written; everything that waits is kept. That what lies beside it cannot be
             is told by the result.
     """
     from querygauge.storage.folding import fold
+    from querygauge.watching import watching
 
     started = time.perf_counter()
     paths = StorePaths(root, remote)
@@ -92,42 +95,10 @@ def tick(
     told: tuple[Alert, ...] = ()
     failures: tuple[str, ...] = ()
     if folded.known is not None:
-        told = _watch(paths)
-        _keep_up(paths, folded.known, limits)
-        failures = tuple(_failures_beside(paths, folded.known, limits))
+        with watching(paths, sends=sends) as told:
+            _keep_up(paths, folded.known, limits)
+            failures = tuple(_failures_beside(paths, folded.known, limits))
     return TickResult(folded, 1e3 * (time.perf_counter() - started), told, failures)
-
-
-def _watch(paths: StorePaths) -> "tuple[Alert, ...]":
-    """Looks whether something is wrong, and writes it down; that this cannot be done holds up nothing else."""
-    from querygauge.alerts.configuration import AlertSettings, load_alert_settings
-    from querygauge.storage.election import elected
-
-    try:
-        settings = load_alert_settings(Path.cwd())
-    except (SettingsError, OSError) as error:
-        log.warning("alert_settings_not_used", error=str(error), remedy="querygauge alerts check")
-        settings = AlertSettings()
-    if not settings.enabled:
-        return ()
-
-    from querygauge.alerts.lifecycle import look
-    from querygauge.alerts.rules import PATIENCE, findings
-    from querygauge.storage.alerting import keep_alerts, watched
-
-    now = datetime.now(UTC)
-    try:
-        with elected(paths, 0.0) as is_elected:
-            if not is_elected:
-                return ()
-            observation, known, silences = watched(paths, now, slow_ms=settings.thresholds.p95_ms)
-            found = findings(observation, settings.thresholds)
-            seen = look(known, found, now, patience=PATIENCE, silences=silences, repeat=settings.repeat)
-            keep_alerts(paths, seen.alerts, seen.dropped)
-    except StoreError as error:
-        log.warning("alerts_not_looked_at", store=paths.name, error=str(error))
-        return ()
-    return seen.told
 
 
 def _keep_up(paths: StorePaths, known: "Kept", limits: Limits) -> None:
@@ -176,6 +147,7 @@ def run(
     *,
     remote: RemoteStore | None = None,
     once: bool = False,
+    sends: bool = True,
     interval_s: float = 2.0,
     fold_interval_s: float = 60.0,
     stop: threading.Event | None = None,
@@ -189,6 +161,7 @@ def run(
         limits: For how long what is kept.
         remote: As for `tick`.
         once: Tick once and return.
+        sends: As for `tick`.
         interval_s: Seconds between two looks at the spool.
         fold_interval_s: Seconds between two ticks, at most.
         stop: Ends the loop between two ticks; whoever handles signals sets it.
@@ -201,7 +174,7 @@ def run(
     stop = stop or threading.Event()
     paths = StorePaths(root, remote)
     if once:
-        result = tick(root, limits, remote=remote)
+        result = tick(root, limits, remote=remote, sends=sends)
         _report(result, on_tick)
         _raise_failures(result)
         return
@@ -209,7 +182,7 @@ def run(
     due = time.monotonic()
     while not stop.is_set():
         if time.monotonic() >= due or _waiting_bytes(paths) >= _EARLY_BYTES:
-            failure = _tick_logged(paths.name, lambda: tick(root, limits, remote=remote), on_tick, failure)
+            failure = _tick_logged(paths.name, lambda: tick(root, limits, remote=remote, sends=sends), on_tick, failure)
             due = time.monotonic() + fold_interval_s
         stop.wait(interval_s)
 

@@ -44,7 +44,7 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Pass:
         def now(cls, tz: tzinfo | None = None) -> Self:
             return super().now(tz) + ahead
 
-    monkeypatch.setattr("querygauge.collector.datetime", Ahead)
+    monkeypatch.setattr("querygauge.watching.datetime", Ahead)
 
     def let_pass(span: timedelta) -> datetime:
         nonlocal ahead
@@ -144,7 +144,7 @@ def test_settings_are_read_at_each_tick(paths: StorePaths, later: Pass) -> None:
     with capture_logs() as logs:
         told = [message for _ in range(8) if later(MINUTE) for message in _told(paths)]
     assert told == [("error_rate", "firing", "critical")]
-    assert {entry["event"] for entry in logs} == {"alert_settings_not_used"}
+    assert {entry["event"] for entry in logs} == {"alert_settings_not_used", "alert"}
     assert "errors_warning_percent in " in logs[0]["error"]
     settings.write_text("[alerts]\nenabled = false\n")
     later(timedelta(hours=3))

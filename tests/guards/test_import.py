@@ -83,16 +83,6 @@ def test_a_tick_loads_what_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert _NOT_FOR_A_TICK & loaded == set()
 
 
-def test_a_tick_that_looks_for_nothing_loads_less(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where alerts are switched off it folds, without the values that people look at."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "querygauge.toml").write_text("[alerts]\nenabled = false\n", encoding="utf-8")
-    SpoolSink(tmp_path, 10).write(snapshot(5, ended=datetime.now(UTC)))
-    loaded = loaded_by(_TICK.format(store=str(tmp_path)))
-    assert (tmp_path / "querygauge.duckdb").exists()
-    assert (_NOT_FOR_A_TICK | {"querygauge.values", "querygauge.alerts.rules"}) & loaded == set()
-
-
 def test_collecting_once_loads_nothing_that_measures(tmp_path: Path) -> None:
     """Neither does the command for those who start it themselves, but for the names of the dialects that it knows."""
     SpoolSink(tmp_path, 10).write(snapshot(5))

@@ -29,8 +29,10 @@ from querygauge.surfaces.cli import app
 from storage.making import NOON, snapshot, total
 
 _REASON = f"must have schema version {SCHEMA_VERSION} or older; got 99; a newer querygauge made it: upgrade this one"
-# They start an application, read what was published or is in a backup, put the database aside, or find out about it.
+# They start an application, read what was published or is in a backup, put the database aside, find out about it, or
+# are about the settings.
 _OTHERS = {"demo", "run", "normalize", "weekly", "store verify", "store restore", "doctor"}
+_OTHERS |= {"alerts check", "alerts test"}
 _ARGUMENTS = {
     "top": ["--once"],
     "collect": ["--once"],
@@ -38,6 +40,8 @@ _ARGUMENTS = {
     "similar": ["0000"],
     "patterns mark": ["0000", "accepted"],
     "patterns unmark": ["0000"],
+    "alerts silence": ["--until", "2h"],
+    "alerts unsilence": ["0000"],
 }
 
 

@@ -124,3 +124,28 @@ def test_settings_are_checked(run: Command, tmp_path: Path) -> None:
     wrong = run("alerts", "check")
     assert (wrong.returncode, wrong.stdout) == (2, "")
     assert f"p95_ms in {settings}, line 2, must be >= 0; got -3" in wrong.stderr
+
+
+def test_channels_are_checked_and_tried(run: Command, tmp_path: Path) -> None:
+    """Each is made; a test says of each whether it arrived."""
+    settings = tmp_path / "querygauge.toml"
+    settings.write_text(
+        '[alerts.channels.journal]\ntype = "log"\nrules = ["pool_*"]\n'
+        '[alerts.channels.web]\ntype = "webhook"\nurl = "http://127.0.0.1:1/"\nseverity = "critical"\n'
+    )
+    told = run("alerts", "check").stdout
+    assert "channel journal: log, warning and worse, rules pool_*, all services, at most 20 messages" in told
+    assert "channel web: webhook, critical and worse, all rules" in told
+    tried = run("alerts", "test")
+    assert tried.returncode == 2
+    assert tried.stdout.splitlines()[0] == "journal: arrived"
+    assert tried.stdout.splitlines()[1].startswith("web: ")
+    assert run("alerts", "test", "--channel", "journal").returncode == 0
+    assert (
+        "there is no channel 'pager'; the settings here have journal, web"
+        in run("alerts", "test", "--channel", "pager").stderr
+    )
+    settings.write_text('[alerts.channels.web]\ntype = "webhook"\ncolour = "red"\n')
+    wrong = run("alerts", "check")
+    assert (wrong.returncode, "[alerts.channels.web]" in wrong.stderr) == (2, True)
+    assert "colour is no setting of a channel of type webhook" in wrong.stderr

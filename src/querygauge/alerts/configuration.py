@@ -15,6 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, get_type_hints
 
+from querygauge.alerts.routes import Route, route_of
 from querygauge.alerts.thresholds import Thresholds
 from querygauge.errors import SettingsError
 
@@ -24,6 +25,7 @@ _OWN_FILE: Final = "querygauge.toml"
 _FILES: Final = ((_OWN_FILE, ("alerts",)), ("pyproject.toml", ("tool", "querygauge", "alerts")))
 _TYPES: Final = get_type_hints(Thresholds)
 _LONGEST_HOURS: Final = 24.0 * 3_650
+_LOG_ONLY: Final = (Route(name="log", kind="log"),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,12 +37,14 @@ class AlertSettings:
         enabled: Whether it does.
         repeat_hours: After so many hours of the same somebody is told again.
         thresholds: From where on something is wrong.
+        routes: Who is told of what; the log of the collector alone if nobody is named.
         path: The file that says so; None if nothing is set.
     """
 
     enabled: bool = True
     repeat_hours: float = 12.0
     thresholds: Thresholds = field(default_factory=Thresholds)
+    routes: tuple[Route, ...] = _LOG_ONLY
     path: Path | None = None
 
     @property
@@ -87,7 +91,7 @@ class _Reading:
     def settings(self, table: Any) -> AlertSettings:
         if not isinstance(table, dict):
             raise SettingsError(f"[{self._table}] of {self._path} must be a table; got {table!r}")
-        self._check_names(table, ("enabled", "repeat_hours", "thresholds"), self._table)
+        self._check_names(table, ("enabled", "repeat_hours", "thresholds", "channels"), self._table)
         thresholds = table.get("thresholds", {})
         if not isinstance(thresholds, dict):
             raise SettingsError(f"{self._where('thresholds')} must be a table; got {thresholds!r}")
@@ -100,10 +104,26 @@ class _Reading:
             raise SettingsError(
                 f"{self._where('repeat_hours')} must be > 0 and at most ten years; got {repeat_hours!r}"
             )
+        channels = table.get("channels", {})
+        if not isinstance(channels, dict):
+            raise SettingsError(f"{self._where('channels')} must be a table; got {channels!r}")
         numbers = {name: self._threshold(name, value) for name, value in thresholds.items()}
         return AlertSettings(
-            enabled=enabled, repeat_hours=repeat_hours, thresholds=Thresholds(**numbers), path=self._path
+            enabled=enabled,
+            repeat_hours=repeat_hours,
+            thresholds=Thresholds(**numbers),
+            path=self._path,
+            routes=tuple(self._route(name, channel) for name, channel in channels.items()) or _LOG_ONLY,
         )
+
+    def _route(self, name: str, table: Any) -> Route:
+        where = f"[{self._table}.channels.{name}] of {self._path}"
+        if not isinstance(table, dict):
+            raise SettingsError(f"{where} must be a table; got a {type(table).__name__}")
+        try:
+            return route_of(name, table)
+        except SettingsError as error:
+            raise SettingsError(f"{where}: {error}") from None
 
     def _check_names(self, table: dict[str, Any], known: tuple[str, ...], where: str) -> None:
         for name in table:

@@ -24,10 +24,11 @@ from querygauge.storage.database import (
     transaction,
 )
 from querygauge.storage.observing import observed
+from querygauge.storage.outbox import finding_of, put_message
 from querygauge.storage.paths import StorePaths
 from querygauge.storage.ranges import Span
 from querygauge.storage.rows import utc
-from querygauge.values.alerts import Alert, Alerts, Finding, Silence
+from querygauge.values.alerts import Alert, AlertMessage, Alerts, Silence
 from querygauge.values.observed import Observation
 
 __all__ = ["Watched", "alerts_in", "keep_alerts", "silence", "silences_in_force", "unsilence", "watched"]
@@ -109,15 +110,26 @@ def silences_in_force(connection: Connection, now: datetime) -> list[Silence]:
     return [_silence_of(row) for row in asked(connection, _SILENCES, {"now": microseconds_of(now)})]
 
 
-def keep_alerts(paths: StorePaths, changed: Sequence[Alert], dropped: Iterable[Alert]) -> None:
+def keep_alerts(
+    paths: StorePaths,
+    changed: Sequence[Alert],
+    dropped: Iterable[Alert],
+    messages: Sequence[tuple[str, AlertMessage]] = (),
+) -> None:
     """
-    Writes alerts as they are now, and forgets others, all or nothing; the caller holds the election lock.
+    Writes alerts as they are now, with what is to be sent of them, and forgets others: all or nothing.
+
+    Args:
+        paths: The store, whose election lock the caller holds.
+        changed: Alerts that are new, or not as they were.
+        dropped: Those that were none.
+        messages: What is to be sent, each by the name of the channel.
 
     Raises:
         StoreError: If the store cannot be written; it is as it was.
     """
     gone = [alert.id for alert in (*changed, *dropped)]
-    if not gone:
+    if not gone and not messages:
         return
     try:
         with (
@@ -128,6 +140,8 @@ def keep_alerts(paths: StorePaths, changed: Sequence[Alert], dropped: Iterable[A
             connection.execute("DELETE FROM store.alerts WHERE alert_id IN (SELECT unnest(?))", [gone])
             for alert in changed:
                 connection.execute(_INSERT, _row_of(alert))
+            for channel, message in messages:
+                put_message(connection, channel, message)
     except DatabaseError as error:
         raise StoreError(f"store {paths.database_name!r} could not be written: {first_line(error)}") from None
 
@@ -213,10 +227,9 @@ def _row_of(alert: Alert) -> dict[str, Any]:
 
 
 def _alert_of(row: dict[str, Any]) -> Alert:
-    found = json.loads(row["finding"])
     return Alert(
         row["alert_id"],
-        Finding(**{**found, "trend": tuple(found["trend"])}),
+        finding_of(json.loads(row["finding"])),
         row["status"],
         utc(row["began_at"]),
         utc(row["seen_at"]),

@@ -53,6 +53,7 @@ _DETAIL: Final = (
     ("repetitions", "found_at"),
     ("process_stats", "minute"),
     ("alerts", "ended_at"),  # what has not ended has none, and stays
+    ("alert_messages", "made_at"),
     ("silences", "until"),
 )
 

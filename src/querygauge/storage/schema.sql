@@ -315,6 +315,20 @@ CREATE TABLE alerts (
     finding VARCHAR NOT NULL            -- what was last found, as JSON: sentence, advice, value, threshold and so on
 );
 
+-- Messages about alerts, one for each channel that they go to.
+CREATE TABLE alert_messages (
+    message_key VARCHAR NOT NULL,       -- the same for every attempt, so that a receiver can tell a second one
+    channel VARCHAR NOT NULL,           -- name of the channel in the settings
+    made_at TIMESTAMP NOT NULL,         -- when it was made
+    due_at TIMESTAMP NOT NULL,          -- when it is to be tried next
+    attempts INTEGER NOT NULL,          -- how often it was tried
+    status VARCHAR NOT NULL,            -- waiting, sent, failed; held back, then told in a digest: held, told
+    sent_at TIMESTAMP,                  -- when it had arrived
+    error VARCHAR,                      -- why the last attempt failed
+    severity VARCHAR NOT NULL,          -- the highest in it
+    message VARCHAR NOT NULL            -- what is sent, as JSON
+);
+
 -- What nobody wants to be told for a while.
 CREATE TABLE silences (
     silence_id VARCHAR NOT NULL,        -- 8 hex digits

@@ -1,17 +1,24 @@
 """`querygauge alerts`: what is wrong and what was, and what nobody wants to be told."""
 
+import os
 from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from querygauge.errors import SettingsError
 from querygauge.surfaces.answered import AnswerFormat, print_answer
 from querygauge.surfaces.moments import moment_of
 from querygauge.surfaces.options import Format, Service, Store, store_paths
 
+if TYPE_CHECKING:
+    from querygauge.alerts.routes import Route
+
 __all__ = ["alerts_app"]
+
+_FAILED: Final = 2
 
 alerts_app = typer.Typer(help="What is wrong, what was, and who is told.", no_args_is_help=True)
 
@@ -95,9 +102,45 @@ def check() -> None:
     if not settings.enabled:
         typer.echo("alerts are switched off")
     typer.echo(f"repeated after {settings.repeat_hours:g} hours")
+    for route in settings.routes:
+        try:
+            route.channel()
+        except SettingsError as error:
+            raise SettingsError(f"[alerts.channels.{route.name}] of {settings.path}: {error}") from None
+        typer.echo(f"channel {route.name}: {route.kind}, {route.severity} and worse, {_told(route)}")
     for field in fields(Thresholds):
         value, default = getattr(settings.thresholds, field.name), getattr(usual, field.name)
         typer.echo(f"{field.name:<26}{value:>10g}" + (f"  by default {default:g}" if value != default else ""))
+
+
+@alerts_app.command("test")
+def send_test(
+    channel: Annotated[
+        str | None, typer.Option(help="Only this one, by its name; by default all of them.", show_default=False)
+    ] = None,
+) -> None:
+    """Send a message that is marked as a test; the exit status is 2 if one did not arrive."""
+    from querygauge.alerts.configuration import load_alert_settings
+    from querygauge.alerts.delivery import send_all
+    from querygauge.values.alerts import AlertMessage
+
+    routes = {route.name: route for route in load_alert_settings(Path.cwd()).routes}
+    if channel is not None and channel not in routes:
+        raise SettingsError(f"there is no channel {channel!r}; the settings here have {', '.join(routes)}")
+    names = list(routes) if channel is None else [channel]
+    message = AlertMessage(os.urandom(8).hex(), datetime.now(UTC), is_test=True)
+    outcomes = send_all([(name, message) for name in names], routes)
+    for name, outcome in zip(names, outcomes, strict=True):
+        typer.echo(f"{name}: {outcome.error or 'arrived'}")
+    if any(outcome.error for outcome in outcomes):
+        raise typer.Exit(_FAILED)
+
+
+def _told(route: "Route") -> str:
+    """What of all alerts goes there."""
+    rules = "all rules" if route.rules == ("*",) else f"rules {', '.join(route.rules)}"
+    services = "all services" if route.services == ("*",) else f"services {', '.join(route.services)}"
+    return f"{rules}, {services}, at most {route.max_messages} messages in ten minutes"
 
 
 def _show(store: str | None, span: str | None, service: str | None, limit: int, form: Format, nothing: str) -> None:

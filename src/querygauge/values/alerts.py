@@ -1,5 +1,6 @@
 """Values about what is wrong: what a rule found, the alert that it became, and what a channel is given to send."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -145,6 +146,10 @@ class AlertMessage(Value):
     held_back: Mapping[str, int] = field(default_factory=dict)
     is_test: bool = False
     _derived: ClassVar[tuple[str, ...]] = ("status", "severity")
+
+    def by_rule(self) -> dict[str, int]:
+        """The number of its alerts by their rule, those held back included."""
+        return dict(Counter(alert.finding.rule for alert in self.alerts) + Counter(self.held_back))
 
     @property
     def status(self) -> AlertStatus:

@@ -75,3 +75,15 @@ CREATE TABLE silences (
     subject VARCHAR,
     note VARCHAR
 );
+CREATE TABLE alert_messages (
+    message_key VARCHAR NOT NULL,
+    channel VARCHAR NOT NULL,
+    made_at TIMESTAMP NOT NULL,
+    due_at TIMESTAMP NOT NULL,
+    attempts INTEGER NOT NULL,
+    status VARCHAR NOT NULL,
+    sent_at TIMESTAMP,
+    error VARCHAR,
+    severity VARCHAR NOT NULL,
+    message VARCHAR NOT NULL
+);

@@ -1,0 +1,153 @@
+"""
+What a tick does about alerts: it looks, writes down what became of what it finds, and has it sent.
+
+What is to be sent is claimed, sent by a thread without the store, and written down when that is over; meanwhile the
+tick goes on. Nothing here holds up a fold: what cannot be done is logged, and done by a later tick.
+
+Deliberately not here: what is wrong, who is told, and how.
+"""
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from querygauge.alerts.configuration import AlertSettings, load_alert_settings
+from querygauge.errors import SettingsError, StoreError
+from querygauge.logs import get_logger
+from querygauge.storage.election import elected
+from querygauge.storage.paths import StorePaths
+
+if TYPE_CHECKING:
+    from querygauge.alerts.delivery import Outcome
+    from querygauge.alerts.routes import Route
+    from querygauge.storage.outbox import Claimed
+    from querygauge.values.alerts import Alert
+
+__all__ = ["watching"]
+
+log = get_logger(__name__)
+
+_LONGEST_S: Final = 35.0  # a little more than sending takes
+_LOCK_TIMEOUT_S: Final = 10.0
+
+
+@contextmanager
+def watching(paths: StorePaths, *, sends: bool) -> Iterator["tuple[Alert, ...]"]:
+    """
+    Looks whether something is wrong, and sends while the block runs; gives what somebody is to be told of.
+
+    Args:
+        paths: The store, folded just now.
+        sends: Whether anything is sent; else it waits for a tick that does.
+    """
+    settings = _settings()
+    if not settings.enabled:
+        yield ()
+        return
+    told = _looked(paths, settings)
+    sending = _begun(paths, {route.name: route for route in settings.routes}) if sends else None
+    try:
+        yield told
+    finally:
+        if sending is not None:
+            sending.end(paths)
+
+
+def _settings() -> AlertSettings:
+    try:
+        return load_alert_settings(Path.cwd())
+    except (SettingsError, OSError) as error:
+        log.warning("alert_settings_not_used", error=str(error), remedy="querygauge alerts check")
+        return AlertSettings()
+
+
+def _looked(paths: StorePaths, settings: AlertSettings) -> "tuple[Alert, ...]":
+    from querygauge.alerts.lifecycle import look, messages
+    from querygauge.alerts.rules import PATIENCE, findings
+    from querygauge.storage.alerting import keep_alerts, watched
+
+    now = datetime.now(UTC)
+    try:
+        with elected(paths, 0.0) as is_elected:
+            if not is_elected:
+                return ()
+            observation, known, silences = watched(paths, now, slow_ms=settings.thresholds.p95_ms)
+            found = findings(observation, settings.thresholds)
+            seen = look(known, found, now, patience=PATIENCE, silences=silences, repeat=settings.repeat)
+            parts = [
+                (route.name, part)
+                for message in messages(seen.told, now)
+                for route in settings.routes
+                if (part := route.part_of(message)) is not None
+            ]
+            keep_alerts(paths, seen.alerts, seen.dropped, parts)
+    except StoreError as error:
+        log.warning("alerts_not_looked_at", store=paths.name, error=str(error))
+        return ()
+    return seen.told
+
+
+def _begun(paths: StorePaths, routes: "Mapping[str, Route]") -> "_Sending | None":
+    """Sends what is due; None if nothing is."""
+    from querygauge.storage.outbox import claim_messages, has_messages
+
+    now = datetime.now(UTC)
+    try:
+        if not has_messages(paths, now):
+            return None
+        with elected(paths, 0.0) as is_elected:
+            most = {name: route.max_messages for name, route in routes.items()}
+            claimed = claim_messages(paths, now, most) if is_elected else []
+    except StoreError as error:
+        log.warning("alerts_not_sent", store=paths.name, error=str(error))
+        return None
+    return _Sending(claimed, routes) if claimed else None
+
+
+class _Sending:
+    """Messages on their way, in a thread that touches nothing but the network."""
+
+    def __init__(self, claimed: "list[Claimed]", routes: "Mapping[str, Route]") -> None:
+        self._claimed = claimed
+        self._routes = routes
+        self._outcomes: list[Outcome] = []
+        self._thread = threading.Thread(target=self._send, name="querygauge-alerts", daemon=True)
+        self._thread.start()
+
+    def _send(self) -> None:
+        from querygauge.alerts.delivery import send_all
+
+        self._outcomes = send_all([(each.channel, each.message) for each in self._claimed], self._routes)
+
+    def end(self, paths: StorePaths) -> None:
+        """Waits for the last answer, and writes down what became of each."""
+        from querygauge.alerts.delivery import Outcome, again_after
+        from querygauge.storage.outbox import Sent, note_sent
+
+        self._thread.join(_LONGEST_S)
+        outcomes = self._outcomes or [Outcome("nothing came of it in time")] * len(self._claimed)
+        now = datetime.now(UTC)
+        sent = []
+        for claimed, outcome in zip(self._claimed, outcomes, strict=True):
+            pause = again_after(outcome, claimed.attempts)
+            sent.append(Sent(claimed, outcome.error, None if pause is None else now + pause))
+            if outcome.error is not None:
+                log.warning(
+                    "alert_not_sent",
+                    channel=claimed.channel,
+                    error=outcome.error,
+                    attempts=claimed.attempts,
+                    is_given_up=pause is None,
+                )
+        try:
+            with elected(paths, _LOCK_TIMEOUT_S) as is_elected:
+                if is_elected:
+                    note_sent(paths, sent, now)
+                    return
+        except StoreError as error:
+            log.warning("alerts_not_noted", store=paths.name, error=str(error))
+            return
+        log.warning("alerts_not_noted", store=paths.name, error="somebody else changes the store; they are sent again")

@@ -1,0 +1,348 @@
+"""From a tick to a receiver: what arrives, how often, and what is written down."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, tzinfo
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+from structlog.testing import capture_logs
+
+from alerts.samples import ALERT
+from querygauge.alerts.delivery import MOST_ATTEMPTS, Outcome, again_after
+from querygauge.collector import tick
+from querygauge.errors import StoreError
+from querygauge.storage.alerting import keep_alerts
+from querygauge.storage.database import open_database
+from querygauge.storage.folding import fold
+from querygauge.storage.paths import StorePaths
+from querygauge.values.alerts import AlertMessage, AlertSeverity
+
+MINUTE = timedelta(minutes=1)
+
+
+class Receiver:
+    """A web server that keeps the key of each request, and answers with a status and headers."""
+
+    def __init__(self) -> None:
+        self.keys: list[str] = []
+        self.bodies: list[bytes] = []
+        self.status = 200
+        self.headers: dict[str, str] = {}
+        self.hangs_until = threading.Event()
+        self.hangs_until.set()
+        self.url = ""
+
+    @contextmanager
+    def serving(self) -> Iterator["Receiver"]:
+        """The server, on a port of its own."""
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                receiver.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+                receiver.keys.append(self.headers["Idempotency-Key"])
+                receiver.hangs_until.wait(20)
+                self.send_response(receiver.status)
+                for name, value in receiver.headers.items():
+                    self.send_header(name, value)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                """Nothing is logged."""
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{server.server_address[1]}/"
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield self
+        finally:
+            self.hangs_until.set()
+            server.shutdown()
+            thread.join()
+            server.server_close()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """One that takes everything."""
+    with Receiver().serving() as made:
+        yield made
+
+
+@pytest.fixture
+def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, receiver: Receiver) -> StorePaths:
+    """An empty store, in a directory whose settings name the receiver."""
+    monkeypatch.chdir(tmp_path)
+    _set(receiver)
+    made = StorePaths(tmp_path / "store")
+    fold(made)
+    return made
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[timedelta], datetime]:
+    """Lets so much time go by for whoever sends, and gives what he takes for now."""
+    ahead = timedelta(0)
+
+    class Ahead(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return super().now(tz) + ahead
+
+    monkeypatch.setattr("querygauge.watching.datetime", Ahead)
+
+    def let_pass(span: timedelta) -> datetime:
+        nonlocal ahead
+        ahead += span
+        return datetime.now(UTC) + ahead
+
+    return let_pass
+
+
+def _set(receiver: Receiver, more: str = "") -> None:
+    # The disk of whoever runs this may be full.
+    Path("querygauge.toml").write_text(
+        "[alerts.thresholds]\ndisk_free_percent = 0\ndisk_critical_percent = 0\n"
+        f'[alerts.channels.web]\ntype = "webhook"\nurl = "{receiver.url}"\n{more}'
+    )
+
+
+def _put(
+    paths: StorePaths,
+    count: int = 1,
+    *,
+    severity: AlertSeverity = "warning",
+    channel: str = "web",
+    rule: str = "a_rule",
+) -> list[str]:
+    """So many messages wait; gives their keys."""
+    now = datetime.now(UTC)
+    finding = replace(ALERT.finding, severity=severity, rule=rule)
+    made = [
+        AlertMessage(f"{rule}{severity}{number:04}", now, (replace(ALERT, finding=finding),)) for number in range(count)
+    ]
+    keep_alerts(paths, [], (), [(channel, message) for message in made])
+    return [message.key for message in made]
+
+
+def _rows(paths: StorePaths) -> list[tuple[Any, ...]]:
+    with open_database(paths, read_only=True, timeout_s=1) as connection:
+        return connection.execute(
+            "SELECT status, attempts, error FROM alert_messages ORDER BY made_at, message_key"
+        ).fetchall()
+
+
+def test_a_message_is_sent_once(paths: StorePaths, receiver: Receiver) -> None:
+    """And then no more."""
+    keys = _put(paths, 3)
+    tick(paths.root)
+    assert sorted(receiver.keys) == keys
+    assert b'"rule":"a_rule"' in receiver.bodies[0].replace(b" ", b"")
+    tick(paths.root)
+    assert len(receiver.keys) == 3
+    assert _rows(paths) == [("sent", 1, None)] * 3
+
+
+def test_what_did_not_arrive_is_tried_again_with_the_same_key(
+    paths: StorePaths, receiver: Receiver, later: Callable[[timedelta], datetime]
+) -> None:
+    """Not at once, and until it arrives."""
+    (key,) = _put(paths)
+    receiver.status = 500
+    with capture_logs() as logs:
+        tick(paths.root)
+    tick(paths.root)
+    assert receiver.keys == [key]
+    ((status, attempts, error),) = _rows(paths)
+    assert (status, attempts) == ("waiting", 1)
+    assert "500" in error
+    assert [(entry["event"], entry["channel"], entry["is_given_up"]) for entry in logs] == [
+        ("alert_not_sent", "web", False)
+    ]
+    later(MINUTE)
+    tick(paths.root)
+    receiver.status = 200
+    later(MINUTE)
+    tick(paths.root)
+    later(MINUTE)
+    tick(paths.root)
+    assert receiver.keys == [key] * 3
+    assert _rows(paths) == [("sent", 3, None)]
+
+
+def test_a_receiver_may_ask_for_a_pause(
+    paths: StorePaths, receiver: Receiver, later: Callable[[timedelta], datetime]
+) -> None:
+    """It gets one."""
+    _put(paths)
+    receiver.status, receiver.headers = 429, {"Retry-After": "600"}
+    tick(paths.root)
+    later(9 * MINUTE)
+    tick(paths.root)
+    assert len(receiver.keys) == 1
+    later(2 * MINUTE)
+    tick(paths.root)
+    assert len(receiver.keys) == 2
+
+
+def test_what_will_never_arrive_is_given_up(
+    paths: StorePaths, receiver: Receiver, later: Callable[[timedelta], datetime]
+) -> None:
+    """At once if the receiver says so, else after some hours; it stays in the store with its error."""
+    _put(paths)
+    receiver.status = 404
+    with capture_logs() as logs:
+        tick(paths.root)
+    assert [entry["is_given_up"] for entry in logs] == [True]
+    later(timedelta(days=1))
+    tick(paths.root)
+    assert len(receiver.keys) == 1
+    ((status, attempts, error),) = _rows(paths)
+    assert (status, attempts, "404" in error) == ("failed", 1, True)
+
+
+def test_pauses_grow() -> None:
+    """From a quarter of a minute to an hour, for about four hours."""
+    failed = Outcome("no")
+    pauses = [again_after(failed, attempts) for attempts in range(1, MOST_ATTEMPTS + 1)]
+    assert pauses[-1] is None
+    known = [pause for pause in pauses if pause is not None]
+    assert len(known) == MOST_ATTEMPTS - 1
+    assert timedelta(seconds=11) < known[0] < timedelta(seconds=19)
+    assert timedelta(minutes=45) <= known[-1] <= timedelta(minutes=75)
+    assert timedelta(hours=3) < sum(known, timedelta()) < timedelta(hours=6)
+    assert again_after(Outcome("no", is_final=True), 1) is None
+    assert again_after(Outcome(), 1) is None
+    assert again_after(Outcome("no", 7_200.0), 1) == timedelta(hours=2)
+    assert again_after(Outcome("no", 1e9), 1) == timedelta(days=1)
+
+
+def test_killed_between_sending_and_noting(
+    paths: StorePaths, receiver: Receiver, later: Callable[[timedelta], datetime], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is sent twice, with the same key, once nobody can be sending it any more."""
+    (key,) = _put(paths)
+
+    def fail(*_: object) -> None:
+        raise StoreError("it is gone")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("querygauge.storage.outbox.note_sent", fail)
+        tick(paths.root)
+    later(MINUTE)
+    tick(paths.root)
+    assert receiver.keys == [key]
+    later(2 * MINUTE)
+    tick(paths.root)
+    assert receiver.keys == [key, key]
+    assert _rows(paths) == [("sent", 2, None)]
+
+
+def test_a_storm_is_told_in_numbers(
+    paths: StorePaths, receiver: Receiver, later: Callable[[timedelta], datetime]
+) -> None:
+    """At most so many messages in ten minutes, the critical first, and one for all the others."""
+    _set(receiver, "max_messages = 5\n")
+    _put(paths, 30, rule="slow_query")
+    _put(paths, 10, rule="error_rate")
+    critical = _put(paths, 4, severity="critical", rule="pool_timeout")
+    for _ in range(3):
+        tick(paths.root)
+        later(MINUTE)
+    assert len(receiver.keys) == 5
+    assert set(critical) < set(receiver.keys)
+    later(10 * MINUTE)
+    tick(paths.root)
+    assert len(receiver.keys) == 6
+    digest = receiver.bodies[-1].decode()
+    sent = {"error_rate": 0, "slow_query": 0} | {
+        rule: sum(key.startswith(rule) for key in receiver.keys) for rule in ("error_rate", "slow_query")
+    }
+    assert f'"slow_query": {30 - sent["slow_query"]}' in digest
+    assert f'"error_rate": {10 - sent["error_rate"]}' in digest
+    assert sum(sent.values()) == 1
+    assert sorted({row[0] for row in _rows(paths)}) == ["sent", "told"]
+
+
+def test_what_is_critical_waits_for_room(
+    paths: StorePaths, receiver: Receiver, later: Callable[[timedelta], datetime]
+) -> None:
+    """It is never only a number."""
+    _set(receiver, "max_messages = 2\n")
+    keys = _put(paths, 5, severity="critical")
+    for _ in range(4):
+        tick(paths.root)
+        later(11 * MINUTE)
+    assert sorted(receiver.keys) == keys
+
+
+def test_a_receiver_that_hangs_holds_up_nothing_but_its_message(
+    paths: StorePaths, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fold is over by then, what can be sent is, and the tick ends in time."""
+    with Receiver().serving() as other:
+        Path("querygauge.toml").write_text(
+            f'[alerts.channels.web]\ntype = "webhook"\nurl = "{receiver.url}"\n'
+            f'[alerts.channels.other]\ntype = "webhook"\nurl = "{other.url}"\n'
+        )
+        monkeypatch.setattr("querygauge.alerts.delivery._LONGEST_S", 0.5)
+        receiver.hangs_until.clear()
+        _put(paths, rule="first")
+        (key,) = _put(paths, channel="other", rule="second")
+        tick(paths.root)
+        assert other.keys == [key]
+        assert _rows(paths) == [
+            ("waiting", 1, "channel 'web' did not answer within 0.5 s"),
+            ("sent", 1, None),
+        ]
+
+
+def test_no_host_sends(paths: StorePaths, receiver: Receiver) -> None:
+    """Whoever folds in his own process leaves it to others."""
+    _put(paths)
+    tick(paths.root, sends=False)
+    assert receiver.keys == []
+    assert _rows(paths) == [("waiting", 0, None)]
+
+
+def test_a_channel_that_is_no_more_fails(paths: StorePaths, receiver: Receiver) -> None:
+    """With the reason."""
+    _put(paths, channel="pager")
+    tick(paths.root)
+    assert receiver.keys == []
+    assert _rows(paths) == [("failed", 0, "there is no channel 'pager' in the settings any more")]
+
+
+def test_a_channel_that_is_not_set_up_is_tried_again(
+    paths: StorePaths, receiver: Receiver, later: Callable[[timedelta], datetime]
+) -> None:
+    """Somebody may set it up meanwhile; no secret is in the error."""
+    Path("querygauge.toml").write_text('[alerts.channels.web]\ntype = "webhook"\nurl = "http://user:pw@[nowhere"\n')
+    (key,) = _put(paths)
+    tick(paths.root)
+    ((status, attempts, error),) = _rows(paths)
+    assert (status, attempts, "pw" in error) == ("waiting", 1, False)
+    _set(receiver)
+    later(MINUTE)
+    tick(paths.root)
+    assert receiver.keys == [key]
+
+
+def test_a_clock_set_back_sends_all_the_same(
+    paths: StorePaths, receiver: Receiver, later: Callable[[timedelta], datetime]
+) -> None:
+    """What was put off under one that was a year ahead is due."""
+    later(timedelta(days=365))
+    receiver.status = 500
+    _put(paths)
+    tick(paths.root)
+    receiver.status = 200
+    later(timedelta(days=-365))
+    tick(paths.root)
+    assert [row[0] for row in _rows(paths)] == ["sent"]
