@@ -104,7 +104,7 @@ class WebhookChannel:
             headers["Authorization"] = f"Bearer {bearer}"
             hidden.append(bearer)
         if self.signing_key is not None:
-            signed_at = f"{time.time():.0f}"
+            signed_at = str(int(time.time()))
             key = self.signing_key.reveal("webhook.signing_key")
             headers |= {_SIGNED_AT: signed_at, _SIGNED: signature(key, signed_at, body)}
             hidden.append(key)
