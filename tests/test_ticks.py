@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from conftest import FakeClock
+from querygauge.collector import run
 from querygauge.errors import StoreError
+from querygauge.settings import load_settings
 from querygauge.storage.opening import open_store
 from querygauge.storage.paths import StorePaths
 from querygauge.storage.spool import waiting_files
 from querygauge.storage.spool_sink import SpoolSink
-from querygauge.ticks import claim_tick, start_child
+from querygauge.ticks import Ticks, claim_tick, start_child
 from storage.making import snapshot, total
 
 NOW_US = 1_767_225_600_000_000
@@ -95,3 +98,62 @@ def test_a_python_that_cannot_be_started_is_an_error(tmp_path: Path, monkeypatch
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     with pytest.raises(StoreError, match=r"could not be started with '.*python': No such file or directory"):
         start_child(tmp_path)
+
+
+def _ticks(store: Path, clock: FakeClock, collector: str) -> Ticks:
+    StorePaths(store).create()
+    return Ticks(store, load_settings({"store": store, "collector": collector}, environment={}), clock)
+
+
+def test_what_is_urgent_is_folded_within_seconds(tmp_path: Path, clock: FakeClock) -> None:
+    """Not more often than every five, and the same thing hurries nobody twice in a minute."""
+    ticks = _ticks(tmp_path, clock, "inline")
+    sink = SpoolSink(tmp_path, 10)
+    folded = []
+    for urgent in ([], [], ["a"], ["b"], ["a"], [], ["c"], [], [], [], ["a"], []):
+        sink.write(snapshot(1))
+        ticks.after_flush(urgent)
+        folded.append(not waiting_files(StorePaths(tmp_path)))
+        clock.advance(4 if urgent == ["a"] and len(folded) == 3 else 10)
+    assert folded == [
+        True,  # the first tick
+        False,
+        True,  # something new
+        False,  # something else, four seconds later
+        False,  # the same again
+        False,
+        True,  # something else
+        False,
+        False,
+        False,
+        True,  # a minute later it is news again
+        False,
+    ]
+
+
+def test_a_collector_that_runs_by_itself_is_called(tmp_path: Path, clock: FakeClock) -> None:
+    """It looks every two seconds; who folds nothing calls nobody."""
+    for collector, is_called in (("external", True), ("off", False)):
+        paths = StorePaths(tmp_path / collector)
+        ticks = _ticks(paths.root, clock, collector)
+        ticks.after_flush()
+        assert not paths.urgent.exists()
+        ticks.after_flush(["a"])
+        assert paths.urgent.exists() is is_called
+    paths = StorePaths(tmp_path / "external")
+    SpoolSink(paths.root, 10).write(snapshot(5))
+    stop = threading.Event()
+    ticked: list[object] = []
+
+    def stop_after_two(result: object) -> None:
+        ticked.append(result)
+        if len(ticked) == 1:
+            SpoolSink(paths.root, 10).write(snapshot(5))
+            paths.urgent.touch()
+        else:
+            stop.set()
+
+    run(paths.root, stop=stop, interval_s=0.01, fold_interval_s=3_600, on_tick=stop_after_two)
+    assert len(ticked) == 2
+    assert not paths.urgent.exists()
+    assert total(open_store(paths.root).query_stats()) == 10

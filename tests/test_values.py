@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import FrozenInstanceError, is_dataclass
+from dataclasses import FrozenInstanceError, is_dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,7 +18,9 @@ from querygauge.values import (
     OutcomeCounts,
     PoolMetrics,
     PoolSnapshot,
+    PoolWindow,
     SelfMetrics,
+    SlowQuery,
     SlowQueryAlert,
     Snapshot,
     severity_of,
@@ -179,3 +181,19 @@ def test_of_several_processes_counts_add_up_and_times_do_not() -> None:
     combined = SelfMetrics.of_all([SelfMetrics(added_us=2.0, hook_errors=3), SelfMetrics(1.5, 0.5, 9.0, hook_errors=4)])
     assert combined == SelfMetrics(2.0, 0.5, 9.0, hook_errors=7)
     assert SelfMetrics.of_all([]) == SelfMetrics()
+
+
+def test_what_is_urgent_is_named() -> None:
+    """A timeout, a failed health check, an execution of ten times the threshold; each by its pool or pattern."""
+    state = PoolSnapshot(NOON, 5, 1, 4, 0, 0, 15, 0.5)
+    pools = (
+        PoolWindow("a", state, PoolMetrics(total_timeouts=1)),
+        PoolWindow("b", state, PoolMetrics(health_checks=2, health_checks_failed=1)),
+        PoolWindow("c", state, PoolMetrics(total_errors=9)),
+    )
+    slow = tuple(
+        SlowQuery("SELECT", name, "SELECT", "main", ms, NOON) for name, ms in (("d", 10_000.0), ("e", 9_999.0))
+    )
+    urgent = Snapshot("shop", "web:1", NOON, NOON, pools=pools, slow_queries=slow, slow_threshold_ms=1_000.0)
+    assert urgent.urgent() == {("timeout", "a"), ("health", "b"), ("slow", "d")}
+    assert replace(urgent, pools=(), slow_threshold_ms=None).urgent() == frozenset()

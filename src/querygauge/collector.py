@@ -154,7 +154,7 @@ def run(
     on_tick: Callable[[TickResult], None] | None = None,
 ) -> None:
     """
-    Ticks until `stop` is set: every `fold_interval_s`, or as soon as much waits.
+    Ticks until `stop` is set: every `fold_interval_s`, or as soon as much waits, or something urgent.
 
     Args:
         root: Directory of the store.
@@ -181,7 +181,7 @@ def run(
     failure: str | None = None
     due = time.monotonic()
     while not stop.is_set():
-        if time.monotonic() >= due or _waiting_bytes(paths) >= _EARLY_BYTES:
+        if time.monotonic() >= due or _is_called(paths) or _waiting_bytes(paths) >= _EARLY_BYTES:
             failure = _tick_logged(paths.name, lambda: tick(root, limits, remote=remote, sends=sends), on_tick, failure)
             due = time.monotonic() + fold_interval_s
         stop.wait(interval_s)
@@ -213,6 +213,15 @@ def _raise_failures(result: TickResult) -> None:
 def _report(result: TickResult, on_tick: Callable[[TickResult], None] | None) -> None:
     if on_tick is not None:
         on_tick(result)
+
+
+def _is_called(paths: StorePaths) -> bool:
+    """Whether a host has flushed something urgent since it was last asked."""
+    try:
+        paths.urgent.unlink()
+    except OSError:
+        return False
+    return True
 
 
 def _waiting_bytes(paths: StorePaths) -> int:

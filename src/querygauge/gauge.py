@@ -105,6 +105,7 @@ class Instrumentation:
         self._flushing = FoldLock()
         self._closing = FoldLock()
         self._has_told_running = False  # in the last snapshot
+        self._urgent: frozenset[tuple[str, str]] = frozenset()  # of the last snapshot
         self._is_unfinished = False  # closed by a signal handler that interrupted the counting
         self._is_done = False
         self._started_us = self._window_us = clock.now_us()
@@ -274,7 +275,7 @@ class Instrumentation:
         if self._take():
             self._lag.written()
             if self._ticks is not None:
-                self._ticks.after_flush()
+                self._ticks.after_flush(self._urgent)
 
     def finish(self) -> bool:
         """
@@ -293,6 +294,7 @@ class Instrumentation:
         try:
             snapshot = self._drain(is_last=is_last)
             is_kept = self._outbox is None or self._outbox.send(snapshot)
+            self._urgent = frozenset() if snapshot is None else snapshot.urgent()
             if snapshot is not None:
                 _write_further(snapshot)
             return is_kept

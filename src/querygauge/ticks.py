@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -30,6 +31,8 @@ __all__ = ["Ticks", "claim_tick", "limits_of", "start_child"]
 log = get_logger(__name__)
 
 _FINISH_S: Final = 1.0  # a tick takes some 0.3 s
+_URGENT_S: Final = 5.0  # between two ticks, however urgent
+_MOST_CHILDREN: Final = 2  # one may wait for a receiver that does not answer
 _FOLDING: Final = frozenset({"auto", "inline"})
 _US_PER_S: Final = 1_000_000
 _DEFAULT_LIMITS: Final = Limits()
@@ -46,7 +49,8 @@ class Ticks:
         self._interval_s = settings.tick_interval_s
         self._limits = limits_of(settings)
         self._clock = clock
-        self._child: subprocess.Popen[bytes] | None = None
+        self._children: list[subprocess.Popen[bytes]] = []
+        self._told_us: dict[object, int] = {}
         self._has_failed = False
         if self._mode == "inline":
             # By the time the flush thread needs it, the host may have given up the right to read it.
@@ -63,41 +67,66 @@ class Ticks:
             for module in (*(f"storage.{room}" for room in rooms), "alerts.rules", "watching"):
                 import_module(f"querygauge.{module}")
 
-    def after_flush(self) -> None:
-        """Starts a tick if one is due; never raises, and returns at once unless the mode is `inline`."""
+    def after_flush(self, urgent: Iterable[object] = ()) -> None:
+        """
+        Starts a tick if one is due; never raises, and returns at once unless the mode is `inline`.
+
+        Args:
+            urgent: What was flushed that should not wait for a minute; each such thing hurries a tick once a minute.
+        """
         self.reap()
-        if self._mode not in _FOLDING or self._child is not None:
+        if self._mode == "off":
             return
+        now_us = self._clock.now_us()
+        is_urgent = self._is_news(urgent, now_us)
         try:
-            if claim_tick(self._store, self._interval_s, self._clock.now_us()):
-                self._tick()
+            if self._mode not in _FOLDING:
+                if is_urgent:
+                    self._call()
+            elif len(self._children) < _MOST_CHILDREN:
+                interval_s = min(_URGENT_S, self._interval_s) if is_urgent else self._interval_s
+                if claim_tick(self._store, interval_s, now_us):
+                    self._tick()
         except StoreError as error:
             self._note(str(error))
 
+    def _is_news(self, urgent: Iterable[object], now_us: int) -> bool:
+        interval_us = self._interval_s * _US_PER_S
+        self._told_us = {each: at for each, at in self._told_us.items() if abs(now_us - at) < interval_us}
+        new = [each for each in urgent if each not in self._told_us]
+        self._told_us |= dict.fromkeys(new, now_us)
+        return bool(new)
+
+    def _call(self) -> None:
+        """Has the collector that runs by itself see to it; one that does not run finds it when it does."""
+        with suppress(OSError):  # it ticks in a minute anyway
+            StorePaths(self._store).urgent.touch()
+
     def reap(self) -> None:
-        """Takes note of a child that ended, so that no zombie stays."""
-        status = None if self._child is None else self._child.poll()
-        if status is None:
-            return
-        self._child = None
-        if status:
-            self._note(f"the process ended with status {status}")
-        else:
-            self._has_failed = False
+        """Takes note of children that ended, so that no zombie stays."""
+        for child in self._children[:]:
+            status = child.poll()
+            if status is None:
+                continue
+            self._children.remove(child)
+            if status:
+                self._note(f"the process ended with status {status}")
+            else:
+                self._has_failed = False
 
     def finish(self) -> None:
-        """Waits a moment for a child under way, and lets go of it; it folds on without us."""
-        if self._child is not None:
+        """Waits a moment for children under way, and lets go of them; they fold on without us."""
+        for child in self._children:
             with suppress(subprocess.TimeoutExpired):
-                self._child.wait(_FINISH_S)
-            self.reap()
-            self.forget()
+                child.wait(_FINISH_S)
+        self.reap()
+        self.forget()
 
     def forget(self) -> None:
-        """Lets go of the parent's child, in a forked process."""
-        if self._child is not None:
-            self._child.returncode = 0  # or it would be waited for, and complained about, as a child of ours
-            self._child = None
+        """Lets go of the parent's children, in a forked process."""
+        for child in self._children:
+            child.returncode = 0  # or it would be waited for, and complained about, as a child of ours
+        self._children = []
 
     def _tick(self) -> None:
         if self._mode == "inline":
@@ -105,7 +134,7 @@ class Ticks:
             collector.run(self._store, self._limits, remote=self._remote, once=True, sends=False)
             self._has_failed = False
         else:
-            self._child = start_child(self._store, self._limits, self._remote)
+            self._children.append(start_child(self._store, self._limits, self._remote))
 
     def _note(self, error: str) -> None:
         if not self._has_failed:

@@ -78,6 +78,11 @@ class StorePaths:
         return self.root / "tick.stamp"
 
     @property
+    def urgent(self) -> Path:
+        """There if something was flushed for which no tick that is due in a minute should be waited for."""
+        return self.root / "urgent"
+
+    @property
     def archive(self) -> Path:
         """Directory of what was dropped for its age and is kept in files."""
         return self.root / "archive"

@@ -8,7 +8,7 @@ from typing import Final, Self
 from querygauge.values.base import Value
 from querygauge.values.pools import PoolWindow
 from querygauge.values.processes import NO_USAGE, ProcessUsage
-from querygauge.values.queries import QueryStats, SlowQuery
+from querygauge.values.queries import QueryStats, SlowQuery, severity_of
 from querygauge.values.query_errors import QueryErrors
 from querygauge.values.repetitions import Repetition
 from querygauge.values.running import RunningState
@@ -99,3 +99,16 @@ class Snapshot(Value):
     flush_interval_s: float | None = None
     scopes: tuple[ScopeStats, ...] = ()
     errors: tuple[QueryErrors, ...] = ()
+
+    def urgent(self) -> frozenset[tuple[str, str]]:
+        """What of it nobody should be told of a minute later: kinds of trouble, and the pool or pattern of each."""
+        found = {("timeout", window.pool) for window in self.pools if window.metrics.total_timeouts}
+        found |= {("health", window.pool) for window in self.pools if window.metrics.health_checks_failed}
+        threshold_ms = self.slow_threshold_ms
+        if threshold_ms:
+            found |= {
+                ("slow", slow.pattern_id)
+                for slow in self.slow_queries
+                if severity_of(slow.duration_ms, threshold_ms) == "critical"
+            }
+        return frozenset(found)
