@@ -310,13 +310,13 @@ async def test_recipients_that_are_all_refused(second: str, is_final: bool) -> N
     assert error.is_final is is_final
 
 
-async def test_a_recipient_that_is_refused(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_recipient_that_is_refused(plain_log: pytest.LogCaptureFixture) -> None:
     """Is written to the log; the others got it, and would get it again if it was sent again."""
     async with mail_server(Mailbox(refuses={"ops@shop.example": "550 unknown"})) as box:
-        with caplog.at_level(logging.WARNING):
+        with plain_log.at_level(logging.WARNING):
             await plain_channel(box).send(MESSAGE)
     assert box.envelopes[0].rcpt_tos == ["dba@shop.example"]
-    assert [record.getMessage() for record in caplog.records] == [
+    assert [record.getMessage() for record in plain_log.records] == [
         "alert recipient refused recipient='ops@shop.example' code=550"
     ]
 

@@ -1,29 +1,14 @@
 """Alerts in the log."""
 
 import logging
-from collections.abc import Iterator
 
 import pytest
-import structlog
 from hypothesis import given, settings
 from structlog.testing import LogCapture
 
 from alerts.samples import DIGEST, MESSAGE, RESOLVED, SLOW, TEST, message_of, messages
 from querygauge.alerts.channels.log import LogChannel
 from querygauge.values.alerts import AlertMessage
-
-
-@pytest.fixture
-def events() -> Iterator[LogCapture]:
-    """What structlog is given, as in an application that has configured it."""
-    before = structlog.get_config()
-    was_configured = structlog.is_configured()
-    capture = LogCapture()
-    structlog.configure(processors=[capture])
-    yield capture
-    structlog.configure(**before)
-    if not was_configured:
-        structlog.reset_defaults()
 
 
 async def test_an_alert_is_an_event(events: LogCapture) -> None:
@@ -78,12 +63,11 @@ async def test_a_digest_and_a_test(events: LogCapture) -> None:
     assert (test["event"], test["headline"]) == ("alert_test", "[TEST] querygauge reaches this channel")
 
 
-async def test_it_goes_to_logging_without_structlog(caplog: pytest.LogCaptureFixture) -> None:
+async def test_it_goes_to_logging_without_structlog(plain_log: pytest.LogCaptureFixture) -> None:
     """The same keys in one line, and as values of the record."""
-    structlog.reset_defaults()
-    with caplog.at_level(logging.INFO):
+    with plain_log.at_level(logging.INFO):
         await LogChannel().send(MESSAGE)
-    [record] = caplog.records
+    [record] = plain_log.records
     assert record.levelname == "CRITICAL"
     assert record.getMessage().startswith("alert alert_id='0123456789abcdef' status='firing' severity='critical'")
 

@@ -1,0 +1,34 @@
+"""Where the log goes in tests of what is written to it, whatever other tests left behind."""
+
+from collections.abc import Iterator
+
+import pytest
+import structlog
+from structlog.testing import LogCapture
+
+__all__ = ["events", "plain_log"]
+
+
+@pytest.fixture
+def _structlog_as_it_was() -> Iterator[None]:
+    before = structlog.get_config() if structlog.is_configured() else None
+    yield
+    structlog.reset_defaults()
+    if before is not None:
+        structlog.configure(**before)
+
+
+@pytest.fixture
+def events(_structlog_as_it_was: None) -> LogCapture:
+    """What structlog is given, as in an application that has configured it."""
+    capture = LogCapture()
+    structlog.reset_defaults()
+    structlog.configure(processors=[capture])
+    return capture
+
+
+@pytest.fixture
+def plain_log(_structlog_as_it_was: None, caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    """What `logging` is given, as in an application that has not."""
+    structlog.reset_defaults()
+    return caplog
