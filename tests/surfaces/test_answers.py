@@ -14,6 +14,7 @@ import pytest
 from querygauge.storage.spool_sink import SpoolSink
 from querygauge.values import QueryErrors, Snapshot
 from rendering.making import Make
+from storage.making import snapshot
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -99,6 +100,13 @@ def test_scores_are_told_to_people(run: Command, store: Path) -> None:
     week = text[text.index("BY HOUR OF THE WEEK") :].splitlines()[2:9]
     assert sum("░░" in day for day in week) == 1
     assert "no executions in this span" in run("quality", "--store", store, "--range", "2020-01-01/2020-01-02").stdout
+
+
+def test_a_page_is_no_wider_for_a_long_name(run: Command, store: Path) -> None:
+    """Of a service, which anybody may call what they like."""
+    SpoolSink(store, 10).write(snapshot(service="s" * 5_000, ended=datetime.now(UTC)))
+    for command in ("quality", "stats", "cost", "metrics", "errors"):
+        assert max(map(len, run(command, "--store", store).stdout.splitlines())) < 150
 
 
 def test_errors_are_told_to_people(run: Command, tmp_path: Path, make: Make) -> None:

@@ -107,3 +107,11 @@ def test_whoever_asks_goes_by_what_the_collector_does(run: Command, store: Path)
     assert told.startswith("nothing has changed since")
     assert "SLOW PATTERNS (95th percentile over 5 ms)" in run("weekly", str(THIS_WEEK), "--store", store).stdout
     assert sorted(store.glob("published/*/*.parquet")) == files
+
+
+def test_a_week_in_which_nothing_was_executed(run: Command, tmp_path: Path) -> None:
+    """It says so, in any form."""
+    run("collect", "--once", "--store", tmp_path / "store")
+    told = [run("weekly", "--store", tmp_path / "store", "--format", form) for form in ("text", "json", "csv")]
+    assert [each.returncode for each in told] == [0, 0, 0]
+    assert "no queries in this week" in told[0].stdout

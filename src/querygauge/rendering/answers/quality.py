@@ -7,7 +7,7 @@ from querygauge.rendering.answers.execution import render_heading
 from querygauge.rendering.charts import share_bar
 from querygauge.rendering.formats import duration, number
 from querygauge.rendering.names import named
-from querygauge.rendering.tables import Column, render_table, visible
+from querygauge.rendering.tables import Column, render_table, shortened, visible
 from querygauge.values.answers.quality import Grade, HourQuality, Quality, QualityReport
 
 __all__ = ["QUALITY_COLUMNS", "quality_rows", "render_quality"]
@@ -37,7 +37,7 @@ def render_quality(report: QualityReport, *, limit: int, width: int) -> str:
         f"  Satisfied   {number(overall.satisfied_count)}, up to a quarter of the slow threshold",
         f"  Tolerating  {number(overall.tolerating_count)}, up to the threshold",
         f"  Frustrated  {number(overall.frustrated_count)}, longer or failed",
-        *([f"  Threshold   {named_thresholds}"] if named_thresholds else []),
+        *([shortened(f"  Threshold   {named_thresholds}", width)] if named_thresholds else []),
     ]
     tables = {
         "BY PATTERN, LOWEST FIRST": (

@@ -104,8 +104,9 @@ def _slow(patterns: Sequence[WeeklyPattern], slow_ms: float | None, limit: int, 
         name = visible(named(pattern.pattern_id, pattern.summary))
         lines.append(shortened(f"{place:>3}  {duration(pattern.p95_ms):>8}  {name}", width))
         lines += [shortened(f"     from  {visible(site)}", width) for site in pattern.call_sites]
-    title = f"SLOW PATTERNS (95th percentile over {slow_ms:g} ms)"
-    return [title, *lines, *_more(len(patterns) - limit)] if lines else []
+    if not lines:
+        return []
+    return [f"SLOW PATTERNS (95th percentile over {slow_ms:g} ms)", *lines, *_more(len(patterns) - limit)]
 
 
 def _more(left: int) -> list[str]:
