@@ -8,7 +8,9 @@ CREATE OR REPLACE MACRO utc_now() AS make_timestamp(epoch_us(now()));
 -- that still told then: one that ended a minute and a half before took its connections along. `peak_active` is the most
 -- of any one process.
 CREATE OR REPLACE VIEW pool_performance_hourly AS
-WITH chosen AS (
+WITH
+-- Not materialized: lists are copied in more time than they are read again.
+chosen AS NOT MATERIALIZED (
     SELECT date_trunc('hour', "minute") AS "hour", s.*
     FROM pool_stats AS s
     WHERE "minute" >= date_trunc('hour', utc_now()) - INTERVAL 7 DAY
@@ -18,7 +20,7 @@ places AS MATERIALIZED (
     SELECT row_number() OVER () AS number, "hour", service, pool
     FROM (SELECT DISTINCT "hour", service, pool FROM chosen)
 ),
-numbered AS (
+numbered AS NOT MATERIALIZED (
     SELECT number, chosen.* FROM chosen JOIN places USING ("hour", service, pool)
 ),
 latest AS (

@@ -39,7 +39,8 @@ scales AS (
 places AS MATERIALIZED (
     SELECT row_number() OVER () AS number, place FROM (SELECT DISTINCT place FROM chosen)
 ),
-numbered AS (
+-- Not materialized: lists are copied in more time than they are read again.
+numbered AS NOT MATERIALIZED (
     SELECT number, chosen.* EXCLUDE (place) FROM chosen JOIN places USING (place)
 ),
 sums AS (

@@ -37,7 +37,9 @@ ORDER BY found_count DESC, call_site
 LIMIT $limit
 """
 _POOLS: Final = """
-WITH chosen AS (
+WITH
+-- Not materialized: lists are copied in more time than they are read again.
+chosen AS NOT MATERIALIZED (
     FROM pool_stats
     WHERE "minute" >= date_trunc('minute', make_timestamp($since)) AND "minute" < make_timestamp($until)
         AND ($service IS NULL OR service = $service)
@@ -46,7 +48,7 @@ WITH chosen AS (
 pools AS MATERIALIZED (
     SELECT row_number() OVER () AS number, service, pool FROM (SELECT DISTINCT service, pool FROM chosen)
 ),
-numbered AS (
+numbered AS NOT MATERIALIZED (
     SELECT number, chosen.* FROM chosen JOIN pools USING (service, pool)
 ),
 sums AS (

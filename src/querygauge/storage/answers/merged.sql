@@ -9,7 +9,8 @@ WITH chosen AS (
 places AS MATERIALIZED (
     SELECT row_number() OVER () AS place, * FROM (SELECT DISTINCT service, pattern_id, tags, scale FROM chosen)
 ),
-numbered AS (
+-- Not materialized: lists are copied in more time than they are read again.
+numbered AS NOT MATERIALIZED (
     SELECT place, chosen.* FROM chosen JOIN places USING (service, pattern_id, tags, scale)
 ),
 sums AS (
