@@ -132,6 +132,8 @@ def test_what_cannot_be_marked_is_named(paths: StorePaths) -> None:
         store.mark(ID, "ignored")  # type: ignore[arg-type]
     with pytest.raises(SettingsError, match="until must be in the future; got 2020-01-01"):
         store.mark(ID, "fixed", until=datetime(2020, 1, 1, tzinfo=UTC))
+    with pytest.raises(SettingsError, match="until must have a zone; got 2120-01-01"):
+        store.mark(ID, "fixed", until=datetime(2120, 1, 1))  # noqa: DTZ001  # which is what it is about
     assert store.marks().patterns == ()
 
 

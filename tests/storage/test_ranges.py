@@ -52,9 +52,18 @@ def test_two_moments_make_a_range() -> None:
         ("monday/tuesday", "a moment must be in ISO 8601.*got 'monday'"),
         ("2026-01-06/2026-01-05", "a range must begin before it ends"),
         ((datetime(2026, 1, 5), datetime(2026, 1, 6, tzinfo=UTC)), "the moments of a range must have a zone"),  # noqa: DTZ001
+        ("1969-12-31/2026-01-01", "a range must lie between 1970 and 9999; got 1969-12-31"),
+        ("0001-01-01T00:00+14:00/2026-01-01", "a range must lie between 1970 and 9999"),
+        ("2026-01-01/9999-12-31T23:59-12:00", "a range must lie between 1970 and 9999"),
     ],
 )
 def test_what_is_no_range_is_an_error(range_: str, rule: str) -> None:
     """The rule is said, and what was given."""
     with pytest.raises(SettingsError, match=rule):
         span_of(range_, datetime(2026, 1, 7, tzinfo=UTC))
+
+
+def test_what_is_before_a_very_long_range_begins_with_the_calendar() -> None:
+    """A range may end when time does, and as long a one before it has no place."""
+    span = span_of("2026-01-01/9999-12-31", datetime(2026, 1, 7, tzinfo=UTC))
+    assert span.before() == Span(datetime(1970, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC))

@@ -42,12 +42,14 @@ def mark(
         now: UTC.
 
     Raises:
-        SettingsError: If there is no such kind, or `until` is over already.
+        SettingsError: If there is no such kind, or `until` has no zone or is over already.
         StoreError: If the prefix is not that of one query, or the store cannot be written.
     """
     moment = (now or datetime.now(UTC)).astimezone(UTC)
     if kind not in MARK_KINDS:
         raise SettingsError(f"a mark must be one of {', '.join(MARK_KINDS)}; got {kind!r}")
+    if until is not None and until.tzinfo is None:
+        raise SettingsError(f"until must have a zone; got {until}")
     if until is not None and until <= moment:
         raise SettingsError(f"until must be in the future; got {until:%Y-%m-%d %H:%M} UTC")
     with changing(paths) as connection:

@@ -15,6 +15,7 @@ _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w":
 _EXAMPLES: Final = "15m, 1h, 24h, 7d, 30d, 90d"
 # Ten years: longer than anything is kept, and far from what a timedelta cannot hold.
 _LONGEST: Final = timedelta(days=3660)
+_EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def parse_range(text: str) -> timedelta:
@@ -45,8 +46,9 @@ class Span(NamedTuple):
         return self.until - self.since
 
     def before(self) -> "Span":
-        """The span of the same length that ends where this one begins, which is at the begin of a minute."""
-        return Span(self.since - self.length, self.since.replace(second=0, microsecond=0))
+        """The span of the same length, from 1970 on, that ends at the begin of the minute where this one begins."""
+        since = self.since - min(self.length, self.since - _EARLIEST)
+        return Span(since, self.since.replace(second=0, microsecond=0))
 
     def __str__(self) -> str:
         return f"{self.since:%Y-%m-%d %H:%M} to {self.until:%Y-%m-%d %H:%M} UTC"
@@ -62,7 +64,7 @@ def span_of(range_: Range, now: datetime) -> Span:
         now: The moment at which a length ends.
 
     Raises:
-        SettingsError: If it names none, or ends before it begins.
+        SettingsError: If it names none, ends before it begins, or begins before 1970.
     """
     if isinstance(range_, str) and "/" not in range_:
         return Span(now - parse_range(range_), now)
@@ -71,7 +73,13 @@ def span_of(range_: Range, now: datetime) -> Span:
         raise SettingsError(f"the moments of a range must have a zone; got {since} and {until}")
     if since >= until:
         raise SettingsError(f"a range must begin before it ends; got {since} and {until}")
-    return Span(since.astimezone(UTC), until.astimezone(UTC))
+    try:
+        span = Span(since.astimezone(UTC), until.astimezone(UTC))
+    except OverflowError:  # in UTC, it is another year than any calendar has
+        span = None
+    if span is None or span.since < _EARLIEST:
+        raise SettingsError(f"a range must lie between 1970 and 9999; got {since} and {until}")
+    return span
 
 
 def _moment(text: str) -> datetime:
