@@ -95,7 +95,7 @@ def pool_timeout(service: ObservedService, limits: Thresholds) -> Iterator[Findi
                 window,
                 f"{number(timeouts)} of {number(window.metrics.total_requests)} requests for a connection timed out in "
                 f"the last five minutes{_held_by(window)}",
-                "querygauge report says how many connections would do; the lines above hold them for long",
+                "querygauge report says how many connections would do; look first at what held them for long",
                 value=float(timeouts),
             )
 
