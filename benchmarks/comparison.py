@@ -4,13 +4,15 @@ How often `compare` calls something changed that is not, and how often it sees w
 Durations are drawn from a log-normal distribution of sigma 0.6, one in twenty ten times as long, as if it had missed a
 cache. False alarms: 100 patterns whose two sides are drawn alike, compared again and again. With `wobble` the whole
 machine is slower or faster for each of sixty minutes by a factor drawn from a log-normal distribution, which all
-executions of that minute share: samples of real databases are not independent. Found: one of 100 patterns has changed;
-how often it is named with the right sign.
+executions of that minute share: samples of real databases are not independent. With `drift` nine tenths of that last
+into the next minute, so that an hour is three samples rather than sixty. Found: one of 100 patterns has changed; how
+often it is named with the right sign.
 
-Run with `make bench SCRIPT=comparison.py`, three minutes; `--rounds` says how many comparisons each figure is of.
+Run with `make bench SCRIPT=comparison.py`, five minutes; `--rounds` says how many comparisons each figure is of.
 """
 
 import argparse
+import math
 import random
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -28,6 +30,7 @@ _PATTERNS: Final = 100
 _MINUTES: Final = 60
 _COUNTS: Final = (30, 100, 1_000)
 _WOBBLES: Final = (0.0, 0.05, 0.1, 0.2)
+_LASTING: Final = {"wobble": 0.0, "drift": 0.9}  # the share of a minute's factor that the next one has, in logarithms
 _CHANGES: Final = {"+10 %": 1.1, "+20 %": 1.2, "+50 %": 1.5, "twice": 2.0}
 _NOW: Final = datetime(2026, 1, 1, tzinfo=UTC)
 _MS: Final = 1e6
@@ -45,9 +48,18 @@ def _stats(number: int, draws: list[float]) -> QueryStats:
     return QueryStats(pattern, "main", OutcomeCounts(ok=durations.count), 0, 0, 0, durations, _NOW, _NOW)
 
 
-def _side(dice: random.Random, count: int, wobble: float) -> Iterator[QueryStats]:
+def _minutes(dice: random.Random, wobble: float, lasting: float) -> Iterator[float]:
+    """By which factor each minute of an hour is slower."""
+    level = None
+    for _ in range(_MINUTES):
+        fresh = dice.normalvariate(0, wobble) if wobble else 0.0
+        level = fresh if level is None else lasting * level + math.sqrt(1 - lasting**2) * fresh
+        yield math.exp(level)
+
+
+def _side(dice: random.Random, count: int, wobble: float, lasting: float = 0.0) -> Iterator[QueryStats]:
     """A hundred patterns of `count` executions each, spread over the minutes of an hour that are not all alike."""
-    minutes = [dice.lognormvariate(0, wobble) if wobble else 1.0 for _ in range(_MINUTES)]
+    minutes = list(_minutes(dice, wobble, lasting))
     for number in range(_PATTERNS):
         yield _stats(number, [_duration(dice) * minutes[place % _MINUTES] for place in range(count)])
 
@@ -58,12 +70,12 @@ def _compared(before: list[QueryStats], after: list[QueryStats]) -> Comparison:
     )  # fmt: skip
 
 
-def false_alarms(count: int, wobble: float, rounds: int) -> tuple[int, int]:
+def false_alarms(count: int, wobble: float, lasting: float, rounds: int) -> tuple[int, int]:
     """Of so many comparisons of nothing new: how many named anything, and how many patterns they named."""
     dice = random.Random(count)
     named = []
     for _ in range(rounds):
-        found = _compared(list(_side(dice, count, wobble)), list(_side(dice, count, wobble)))
+        found = _compared(*(list(_side(dice, count, wobble, lasting)) for _ in range(2)))
         named.append(len(found.regressed) + len(found.improved))
     return sum(each > 0 for each in named), sum(named)
 
@@ -94,13 +106,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=100, help="comparisons for each figure")
     rounds = parser.parse_args().rounds
     counts = [f"{count:,}" for count in _COUNTS]
-    alarms = Table(
-        "wobble", *counts, title=f"false alarms of {rounds} comparisons: any, patterns named of {_PATTERNS} each"
-    )
-    for wobble in _WOBBLES:
-        cells = (false_alarms(count, wobble, rounds) for count in _COUNTS)
-        alarms.add_row(f"{wobble:g}", *(f"{some}, {patterns}" for some, patterns in cells))
-    Console().print(alarms)
+    for name, lasting in _LASTING.items():
+        alarms = Table(
+            name, *counts, title=f"false alarms of {rounds} comparisons: any, patterns named of {_PATTERNS} each"
+        )
+        for wobble in _WOBBLES:
+            cells = (false_alarms(count, wobble, lasting, rounds) for count in _COUNTS)
+            alarms.add_row(f"{wobble:g}", *(f"{some}, {patterns}" for some, patterns in cells))
+        Console().print(alarms)
     seen = Table("one pattern became", *counts, title="found in so many percent, by executions on each side")
     changes = {**{name: _slower(factor) for name, factor in _CHANGES.items()}, "15 % misses for 5 %": _more_misses}
     for name, change in changes.items():
