@@ -53,7 +53,7 @@ class TickResult(NamedTuple):
         folded: What it folded.
         duration_ms: How long it took.
         told: Whom it has to tell of what.
-        failures: Why a backup or published files could not be written.
+        failures: Why nothing was dropped for its age, or why a backup or published files could not be written.
     """
 
     folded: "FoldResult"
@@ -83,8 +83,8 @@ def tick(
         sends: Whether alerts are sent; else they wait for a tick that does.
 
     Raises:
-        StoreError: If the store cannot be written; everything that waits is kept. That what lies beside it cannot be
-            is told by the result.
+        StoreError: If the store cannot be written; everything that waits is kept. What else could not be done is told
+            by the result.
     """
     from querygauge.storage.folding import fold
     from querygauge.watching import watching
@@ -96,14 +96,13 @@ def tick(
     failures: tuple[str, ...] = ()
     if folded.known is not None:
         with watching(paths, sends=sends) as told:
-            _keep_up(paths, folded.known, limits)
-            failures = tuple(_failures_beside(paths, folded.known, limits))
+            _roll_up(paths, folded.known, limits)
+            failures = tuple(_failures(paths, folded.known, limits))
     return TickResult(folded, 1e3 * (time.perf_counter() - started), told, failures)
 
 
-def _keep_up(paths: StorePaths, known: "Kept", limits: Limits) -> None:
+def _roll_up(paths: StorePaths, known: "Kept", limits: Limits) -> None:
     from querygauge.storage.agreeing import agree
-    from querygauge.storage.retention import is_due, retain
     from querygauge.storage.rollups import roll_up
 
     now = datetime.now(UTC)
@@ -111,34 +110,46 @@ def _keep_up(paths: StorePaths, known: "Kept", limits: Limits) -> None:
     agree(paths, known, limits, moment)
     if known.due(moment) is not None:
         roll_up(paths, now, most=_PERIODS_AT_ONCE)
-    believed = known.believed(moment)
+
+
+def _failures(paths: StorePaths, known: "Kept", limits: Limits) -> Iterator[str]:
+    """Does what may wait for a later tick, and tells why it has to: none of it holds up the others."""
+    # A lake's files may be read by anybody already, and its catalog is backed up as databases are.
+    steps = (_retain, _back_up, _publish) if paths.remote is None else (_retain,)
+    for step in steps:
+        try:
+            step(paths, known, limits)
+        except StoreError as error:
+            yield str(error)
+
+
+def _retain(paths: StorePaths, known: "Kept", limits: Limits) -> None:
+    from querygauge.storage.retention import is_due, retain
+
+    believed = known.believed(datetime.now(UTC).replace(tzinfo=None))
     if is_due(paths, known, believed):
         retained = retain(paths, limits, believed.replace(tzinfo=UTC))
         if retained.deleted_count:
             log.info("store_retained", store=paths.name, **retained._asdict())
 
 
-def _failures_beside(paths: StorePaths, known: "Kept", limits: Limits) -> Iterator[str]:
-    """Writes backups and published files, and tells why one could not be: the store is as good without."""
+def _back_up(paths: StorePaths, known: "Kept", limits: Limits) -> None:
     from querygauge.storage.backup import back_up, is_backup_due
+
+    now = datetime.now(UTC)
+    if limits.backups and is_backup_due(paths, known, now):
+        back_up(paths, keep=limits.backups, now=now, lock_timeout_s=0.0)
+
+
+def _publish(paths: StorePaths, known: "Kept", limits: Limits) -> None:
     from querygauge.storage.publishing.manifest import is_publication_due
 
     now = datetime.now(UTC)
-    if paths.remote is not None:
-        return  # its files are a lake already, which anybody may read, and its catalog is backed up as databases are
-    if limits.backups and is_backup_due(paths, known, now):
-        try:
-            back_up(paths, keep=limits.backups, now=now, lock_timeout_s=0.0)
-        except StoreError as error:
-            yield str(error)
     if limits.publishes and is_publication_due(paths, now):
         from querygauge.storage.publishing.publish import publish
 
         believed = known.believed(now.replace(tzinfo=None)).replace(tzinfo=UTC)
-        try:
-            publish(paths, limits, now, believed=believed, most=_FILES_AT_ONCE, is_hourly=True)
-        except StoreError as error:
-            yield str(error)
+        publish(paths, limits, now, believed=believed, most=_FILES_AT_ONCE, is_hourly=True)
 
 
 def run(

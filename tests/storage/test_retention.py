@@ -7,9 +7,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from querygauge.collector import tick
+from querygauge.collector import TickResult, tick
 from querygauge.errors import SettingsError, StoreError
 from querygauge.settings import Settings
+from querygauge.storage.backup_files import backups_in
 from querygauge.storage.database import open_database
 from querygauge.storage.election import elected
 from querygauge.storage.folding import fold
@@ -249,14 +250,30 @@ def test_few_days_are_never_old(paths: StorePaths, monkeypatch: pytest.MonkeyPat
     assert _counts(paths) == before
 
 
-def _tick_at(moment: datetime, paths: StorePaths, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_archive_that_cannot_be_written_stops_nothing_else(
+    paths: StorePaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it was to have stays in the store, and the tick tells why; backups and files for everybody are written."""
+    _fill(paths, 0, 1, 118, 119, 120)
+    before = _counts(paths)
+    paths.archive.write_text("in the way")
+    (failure,) = _tick_at(NOON + 121 * DAY, paths, monkeypatch, Limits(has_archive=True)).failures
+    assert "the archive" in failure
+    assert _counts(paths) == before
+    assert len(backups_in(paths.backups)) == 1
+    assert paths.views.exists()
+
+
+def _tick_at(
+    moment: datetime, paths: StorePaths, monkeypatch: pytest.MonkeyPatch, limits: Limits = LIMITS
+) -> TickResult:
     class Clock(datetime):
         @classmethod
         def now(cls, tz: tzinfo | None = None) -> "Clock":
             return cls.fromtimestamp(moment.timestamp(), tz)
 
     monkeypatch.setattr("querygauge.collector.datetime", Clock)
-    tick(paths.root, LIMITS)
+    return tick(paths.root, limits)
 
 
 @pytest.mark.parametrize(
