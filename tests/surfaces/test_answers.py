@@ -102,6 +102,12 @@ def test_scores_are_told_to_people(run: Command, store: Path) -> None:
     assert "no executions in this span" in run("quality", "--store", store, "--range", "2020-01-01/2020-01-02").stdout
 
 
+def test_an_error_steers_no_terminal(run: Command, tmp_path: Path) -> None:
+    """Whatever the names are that it tells."""
+    SpoolSink(tmp_path, 10).write(snapshot(service="\x1b[2Jshop"))
+    assert run("stats", "--store", tmp_path, "--service", "mail").stderr.endswith("it knows \\x1b[2Jshop\n")
+
+
 def test_a_page_is_no_wider_for_a_long_name(run: Command, store: Path) -> None:
     """Of a service, which anybody may call what they like."""
     SpoolSink(store, 10).write(snapshot(service="s" * 5_000, ended=datetime.now(UTC)))

@@ -22,6 +22,7 @@ from querygauge.errors import QueryGaugeError
 from querygauge.rendering.formats import counted, duration, number
 from querygauge.rendering.ranking import ORDERS, ranked
 from querygauge.rendering.report import render_report, report_to_csv, report_to_dict
+from querygauge.rendering.tables import visible
 from querygauge.settings import load_settings
 from querygauge.surfaces import backup_command, mark_command
 from querygauge.surfaces.alerts_command import alerts_app
@@ -80,7 +81,7 @@ def main() -> None:
     try:
         app()
     except QueryGaugeError as error:
-        typer.echo(f"querygauge: {error}", err=True)
+        typer.echo(f"querygauge: {visible(str(error))}", err=True)
         sys.exit(_FAILED)
 
 
