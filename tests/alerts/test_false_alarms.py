@@ -24,7 +24,7 @@ from querygauge.values.observed import Observation, ObservedService, ObservedSto
 MIDNIGHT = datetime(2026, 3, 4, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 A_DAY = 24 * 60
-PER_MINUTE = 200.0  # executions at the busiest hour; at the quietest a tenth of it
+PER_MINUTE = 120.0  # executions at the busiest hour; at the quietest a tenth of it
 
 Window = dict[str, Counter[int]]
 """Executions by pattern and bucket."""
@@ -99,7 +99,7 @@ def test_a_quiet_day_raises_nothing(real: tuple[QueryStats, ...], seed: int) -> 
     """Not one alert in a day of looks, a minute apart, with the default thresholds."""
     day = Day(real, seed)
     known: dict[str, Alert] = {}
-    fired = []
+    fired: list[Alert] = []
     for number, recent, hour in _windows(day, 60):
         now = MIDNIGHT + number * MINUTE
         service = ObservedService(
@@ -107,7 +107,9 @@ def test_a_quiet_day_raises_nothing(real: tuple[QueryStats, ...], seed: int) -> 
         )
         found = findings(Observation(now, (service,), ObservedStore(50.0, 1, 0.1, 50.0)), Thresholds())
         seen = look(known.values(), found, now, patience=PATIENCE)
-        known = {alert.id: alert for alert in seen.alerts}
+        known |= {alert.id: alert for alert in seen.alerts}
+        for alert in seen.dropped:
+            del known[alert.id]
         fired += seen.told
     assert fired == []
 
@@ -146,7 +148,5 @@ def test_an_hour_that_is_slower_is_found(real: tuple[QueryStats, ...]) -> None:
     assert [change.pattern.id for change in regressed] == [worst.pattern_id]
     service = ObservedService("optuna", hour=day.stats(now), regressed=regressed)
     least = Thresholds(p95_ms=0.0)
-    told = [
-        finding.rule for finding in findings(Observation(MIDNIGHT, (service,)), least) if finding.rule == "regression"
-    ]
-    assert told == ["regression"]
+    told = [finding.rule for finding in findings(Observation(MIDNIGHT, (service,)), least)]
+    assert told.count("regression") == 1
