@@ -297,6 +297,18 @@ def test_who_holds_the_connections_is_told() -> None:
     assert finding.call_site == "shop/orders.py:12 in show"
 
 
+def test_a_line_that_holds_a_connection_is_not_told_of_what_others_did() -> None:
+    """Who holds one now neither lost nor forgot the others, and where a leak came from the handlers alone know."""
+    service = with_pool(leaks=1, lost_to_cancellation=1, checks=["refused"], holders=(_HOLDER,))
+    assert [(finding.rule, finding.call_site) for finding in found(service)] == [
+        ("health_check_failed", None),
+        ("connection_leak", None),
+        ("lost_to_cancellation", None),
+    ]
+    assert "alert handler" in found(service)[1].advice
+    assert " log" not in found(service)[1].advice
+
+
 def test_idle_in_a_transaction_is_told() -> None:
     """It holds locks, too."""
     holder = Holder(90.0, "shop/orders.py:12 in show", activity="idle in transaction")

@@ -42,6 +42,7 @@ def pool_saturation(service: ObservedService, limits: Thresholds) -> Iterator[Fi
                 value=used,
                 threshold=limits.pool_critical_percent if is_critical else limits.pool_warning_percent,
                 unit="%",
+                call_site=_oldest_line(window),
             )
 
 
@@ -61,6 +62,7 @@ def pool_wait(service: ObservedService, limits: Thresholds) -> Iterator[Finding]
                 value=p95_ms,
                 threshold=limits.pool_wait_ms,
                 unit="ms",
+                call_site=_oldest_line(window),
             )
 
 
@@ -80,6 +82,7 @@ def pool_pending(service: ObservedService, limits: Thresholds) -> Iterator[Findi
                 "what holds the connections is the first thing to look at; more requests are let in than can be served",
                 value=float(waiting),
                 threshold=float(limits.pending_critical if is_critical else size),
+                call_site=_oldest_line(window),
             )
 
 
@@ -97,6 +100,7 @@ def pool_timeout(service: ObservedService, limits: Thresholds) -> Iterator[Findi
                 f"the last five minutes{_held_by(window)}",
                 "querygauge report says how many connections would do; look first at what held them for long",
                 value=float(timeouts),
+                call_site=_oldest_line(window),
             )
 
 
@@ -128,8 +132,7 @@ def connection_leak(service: ObservedService, limits: Thresholds) -> Iterator[Fi
                 window,
                 f"{counted(window.metrics.leaks, 'connection')} garbage-collected instead of given back in the last "
                 "five minutes",
-                "take each connection in a with block; the application's own log has the line of each leak "
-                "(an alert handler of the pool gets it too)",
+                "take each connection in a with block; an alert handler of the pool is told the line of each leak",
                 value=float(window.metrics.leaks),
             )
 
@@ -192,8 +195,6 @@ def _finding(
     unit: str = "",
     call_site: str | None = None,
 ) -> Finding:
-    if call_site is None:
-        call_site = next((holder.call_site for holder in window.state.holders), None)
     return Finding(
         rule,
         severity,
@@ -206,6 +207,11 @@ def _finding(
         threshold=threshold,
         unit=unit,
     )
+
+
+def _oldest_line(window: PoolWindow) -> str | None:
+    """The line that has held a connection for longest."""
+    return next((holder.call_site for holder in window.state.holders), None)
 
 
 def _held_by(window: PoolWindow) -> str:
