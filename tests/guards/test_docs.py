@@ -2,7 +2,7 @@
 The documentation runs as it stands.
 
 The Python blocks of a file run first, as one program in an empty directory; then its `querygauge` commands, in order,
-in the same directory. `DATABASE_URL` names an empty PostgreSQL database meanwhile.
+in the same directory. `DATABASE_URL` names an empty PostgreSQL database meanwhile. Runbooks have `test_runbooks.py`.
 """
 
 import os
@@ -16,7 +16,8 @@ from sqlalchemy import URL
 from guards.snippets import blocks_of
 from project import ROOT
 
-_FILES = [path for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))) if blocks_of(path)]
+_PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+_FILES = [path for path in _PAGES if path.parent.name != "runbooks" and blocks_of(path)]
 _PROGRAM = Path(__file__).with_name("snippets.py")
 _LIMIT_S = 90.0
 
