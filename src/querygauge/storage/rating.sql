@@ -104,8 +104,12 @@ shown AS (
     FROM days WHERE "day" >= date_trunc('day', utc_now()) - INTERVAL 30 DAY
 ),
 -- The median of several days lies between the least and the greatest of their medians, so no other bucket need be counted.
+-- The last day is among those before no other one.
 candidates AS (
-    SELECT service, pattern_id, unnest(range(min(k50), max(k50) + 1)) AS k FROM days GROUP BY service, pattern_id
+    SELECT service, pattern_id, unnest(range(min(k50), max(k50) + 1)) AS k
+    FROM (SELECT *, max("day") OVER (PARTITION BY service, pattern_id) AS last_day FROM days)
+    WHERE "day" < last_day
+    GROUP BY service, pattern_id
 ),
 ranks AS (
     SELECT
