@@ -11,6 +11,8 @@ from querygauge.remote import RemoteStore
         ("postgres:dbname=x password=a&b?c' host=h", "postgres:dbname=x password=*** host=h"),
         (r"postgres:password=it\ is\'secret host=h", "postgres:password=*** host=h"),
         (r"postgres:password = 'it is \' secret' host=h", "postgres:password = '***' host=h"),
+        ("postgres:host=h password='it is secret", "postgres:host=h password='***"),
+        ("postgres:passwrod=secret sslpassword=other host=h", "postgres:passwrod=*** sslpassword=*** host=h"),
         ("postgres:postgresql://me:a&b/c@h/x", "postgres:postgresql://me:***@h/x"),
         ("postgres:postgres://h/x?password=a%26b&user=me", "postgres:postgres://h/x?password=***&user=me"),
         ("postgres:postgresql://me:one@two@h/x", "postgres:postgresql://me:***@h/x"),

@@ -15,13 +15,17 @@ __all__ = ["RemoteStore", "is_remote"]
 _LAKE: Final = "ducklake:"
 _POSTGRES: Final = "ducklake:postgres:"
 _MOTHERDUCK: Final = "md:"
-_NAMED: Final = r"(?:password|passfile|token)\s*=\s*"
+# However it is spelled: who mistypes a name is told of all of it in an error.
+_NAMED: Final = r"(?:pass\w*|pwd|token|secret)\s*=\s*"
 # In `?password=secret&…` and `motherduck_token=secret`.
 _SECRETS_OF_URL: Final = re.compile(rf"{_NAMED}([^\s&'?]+)", re.IGNORECASE)
 # In `//user:sec@ret@host`: whoever forgets to escape an @ is told of it in an error, which has what comes after it.
 _SECRET_OF_USER: Final = re.compile(r"//[^:/@]*:(.+)@", re.DOTALL)
-# In `password=sec&ret\ ` and `password = 'it is \' secret'`: there only a blank ends one, and a backslash saves it.
-_SECRETS_OF_PAIRS: Final = re.compile(rf"{_NAMED}(?:'((?:[^'\\]|\\.)*)'|((?:[^\s\\]|\\.)+))", re.IGNORECASE | re.DOTALL)
+# In `password=sec&ret\ ` and `password = 'it is \' secret'`: there only a blank ends one, and a backslash saves it. One
+# whose quote is not closed has all that follows.
+_SECRETS_OF_PAIRS: Final = re.compile(
+    rf"{_NAMED}(?:'((?:[^'\\]|\\.)*)(?:'|$)|((?:[^\s\\]|\\.)+))", re.IGNORECASE | re.DOTALL
+)
 _URL: Final = re.compile("postgres(?:ql)?://")
 _HIDDEN: Final = "***"
 

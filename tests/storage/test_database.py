@@ -12,15 +12,18 @@ import pytest
 
 import querygauge
 from querygauge.errors import StoreError
+from querygauge.remote import RemoteStore
 from querygauge.storage.creation import create_database
 from querygauge.storage.database import (
     SCHEMA_VERSION,
     StoreBusyError,
     _gate,
     open_database,
+    scratch_connection,
     statements,
 )
 from querygauge.storage.folding import fold
+from querygauge.storage.lakehouse import attach_remote
 from querygauge.storage.opening import open_store
 from querygauge.storage.paths import StorePaths
 from querygauge.storage.spool import waiting_files
@@ -175,6 +178,18 @@ def test_what_a_killed_writer_committed_is_there(paths: StorePaths) -> None:
     )
     subprocess.run([sys.executable, "-c", code, str(paths.root)], check=False)
     assert total(open_store(paths).query_stats()) == 5
+
+
+def test_an_extension_that_is_missing_is_told_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what to type to have it; DuckDB takes four for it."""
+    monkeypatch.setattr("querygauge.storage.lakehouse._LAKE_EXTENSIONS", ("nonesuch",))
+    remote = RemoteStore.of("ducklake:postgres:dbname=x")
+    with (
+        scratch_connection(None) as connection,
+        pytest.raises(StoreError, match=r"extension nonesuch must be installed; .*'INSTALL nonesuch'") as raised,
+    ):
+        attach_remote(connection, remote, read_only=True)
+    assert "\n" not in str(raised.value)
 
 
 def test_no_error_of_the_database_is_the_cause_of_ours() -> None:

@@ -139,9 +139,10 @@ def _load(connection: "Connection", name: str) -> None:
     try:
         connection.execute(f"LOAD {_quoted(str(found)) if found else name}")
     except Exception as error:
+        reason = str(error).partition("\n")[0]
         raise StoreError(
             f"DuckDB's extension {name} must be installed; install querygauge[lake], or run "
-            f"python -c \"import duckdb; duckdb.sql('INSTALL {name}')\" once, on each machine: {error}"
+            f"python -c \"import duckdb; duckdb.sql('INSTALL {name}')\" once, on each machine: {reason}"
         ) from error
 
 

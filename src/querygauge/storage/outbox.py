@@ -117,7 +117,7 @@ def has_messages(paths: StorePaths, now: datetime) -> bool:
         with open_database(paths, read_only=True, timeout_s=_TIMEOUT_S) as connection:
             return bool(connection.execute(_HAS_DUE, _bounds(now)).fetchall()[0][0])
     except DatabaseError as error:
-        raise StoreError(f"store {paths.database_name!r} could not be read: {first_line(error)}") from error
+        raise StoreError(f"store {paths.database_name!r} could not be read: {first_line(error)}") from None
 
 
 def claim_messages(paths: StorePaths, now: datetime, most: Mapping[str, int]) -> list[Claimed]:
@@ -143,7 +143,7 @@ def claim_messages(paths: StorePaths, now: datetime, most: Mapping[str, int]) ->
         ):
             return _Claiming(connection, now, most).run()
     except DatabaseError as error:
-        raise StoreError(f"store {paths.database_name!r} could not be written: {first_line(error)}") from error
+        raise StoreError(f"store {paths.database_name!r} could not be written: {first_line(error)}") from None
 
 
 class _Claiming:
@@ -220,7 +220,7 @@ def note_sent(paths: StorePaths, sent: Iterable[Sent], now: datetime) -> None:
                     },
                 )
     except DatabaseError as error:
-        raise StoreError(f"store {paths.database_name!r} could not be written: {first_line(error)}") from error
+        raise StoreError(f"store {paths.database_name!r} could not be written: {first_line(error)}") from None
 
 
 def finding_of(told: dict[str, Any]) -> Finding:
