@@ -5,11 +5,12 @@ In go a range and what to choose, out comes one frozen value. Deliberately not h
 which are the files of `answers`, and how values are shown.
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from querygauge.errors import StoreError
+from querygauge.errors import SettingsError, StoreError
 from querygauge.settings import price_in_force
 from querygauge.storage.alerting import alerts_in, silence, unsilence
 from querygauge.storage.answers.comparison import MIN_CHANGE_PERCENT, compared
@@ -118,9 +119,11 @@ class Store(Reader):
             min_change_percent: A median or 95th percentile that changed by less is left alone.
 
         Raises:
-            SettingsError: If a range is none.
+            SettingsError: If a range is none, or `min_change_percent` no percentage.
             StoreError: If a store has never heard of the service, or cannot be read.
         """
+        if not 0 <= min_change_percent < math.inf:
+            raise SettingsError(f"min_change_percent must be a finite number >= 0; got {min_change_percent:g}")
         earlier, later = _spans(before, after, has_baseline=baseline is not None)
         if baseline is None:
             sides = self._sides(service, earlier, later)

@@ -109,6 +109,9 @@ def test_an_empty_store_and_impossible_questions(paths: StorePaths) -> None:
         store.compare(service="nobody")
     with pytest.raises(SettingsError, match="a range must be"):
         store.compare("yesterday")
+    for percent in (float("nan"), float("inf"), -1.0):
+        with pytest.raises(SettingsError, match="min_change_percent must be a finite number >= 0; got"):
+            store.compare(min_change_percent=percent)
 
 
 @pytest.mark.parametrize("draw", [random.Random.random, lambda dice: dice.lognormvariate(0, 1)])
