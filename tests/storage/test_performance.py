@@ -11,6 +11,7 @@ import pytest
 from querygauge.histogram import Histogram
 from querygauge.storage.database import open_database
 from querygauge.storage.folding import fold
+from querygauge.storage.opening import open_store
 from querygauge.storage.paths import StorePaths
 from querygauge.storage.spool_sink import SpoolSink
 from querygauge.values import PoolMetrics, PoolSnapshot, PoolWindow, Repetition, Snapshot
@@ -50,11 +51,11 @@ def test_pools_by_hour(paths: StorePaths) -> None:
     given = [_pool(dice, ended, dice.choice(["web:1", "web:2"])) for ended in ends]
     old = _pool(dice, NOW - 8 * DAY, "web:1")
     expected: dict[datetime, PoolMetrics] = defaultdict(PoolMetrics)
-    told: dict[datetime, dict[str, datetime]] = defaultdict(dict)
+    told: dict[datetime, dict[str, set[datetime]]] = defaultdict(lambda: defaultdict(set))
     for each in given:
         hour = each.ended.replace(minute=0, second=0)
         expected[hour] = expected[hour].merged(each.pools[0].metrics)
-        told[hour][each.process] = max(each.ended, told[hour].get(each.process, each.ended))
+        told[hour][each.process].add(each.ended)
     rows = _rows(paths, "pool_performance_hourly", *given, old)
     assert [row["hour"].replace(tzinfo=UTC) for row in rows] == sorted(expected)
     for row in rows:
@@ -66,11 +67,34 @@ def test_pools_by_hour(paths: StorePaths) -> None:
         assert row["p95_wait_ms"] == pytest.approx(metrics.p95_wait_time_ms)
         assert row["avg_use_ms"] == pytest.approx(metrics.avg_use_time_ms)
         assert row["peak_active"] == metrics.peak_active
-        latest = told[hour].values()
-        assert row["pool_size"] == 5 * sum(max(latest) - at <= timedelta(seconds=90) for at in latest)
+        assert row["pool_size"] == 5 * _present(told[hour])
         assert (row["service"], row["pool"], row["pool_class"]) == ("shop", "main", "QueuePool")
         ended = metrics.total_checkouts + metrics.total_timeouts + metrics.total_errors
         assert row["success_rate"] == pytest.approx(100 * metrics.total_checkouts / ended)
+
+
+def _present(told: dict[str, set[datetime]]) -> int:
+    """How many processes had not ended, by the moments in different minutes at which each told."""
+    newest = max(max(moments) for moments in told.values())
+    count = 0
+    for moments in told.values():
+        every_s = (max(moments) - min(moments)).total_seconds() / max(1, len(moments) - 1)
+        count += (newest - max(moments)).total_seconds() <= max(90, 2 * every_s)
+    return count
+
+
+def test_processes_that_flush_seldom_are_there_between_two_flushes(paths: StorePaths) -> None:
+    """Four workers that flush every five minutes, one after the other."""
+    dice = random.Random(3)
+    given = [
+        _pool(dice, NOW - timedelta(minutes=5 * place + number), f"web:{number}")
+        for place in range(3)
+        for number in range(4)
+    ]
+    (row,) = _rows(paths, "pool_performance_hourly", *given)
+    assert row["pool_size"] == 4 * 5
+    (pool,) = open_store(paths).pools()
+    assert pool.state.pool_size == 4 * 5
 
 
 def test_processes_that_took_the_place_of_others_have_their_connections(paths: StorePaths) -> None:

@@ -5,8 +5,8 @@ CREATE OR REPLACE MACRO utc_now() AS make_timestamp(epoch_us(now()));
 
 -- What each pool did by hour, processes together, over seven days. `checkouts` were asked for and `succeeded` were had;
 -- `p95_wait_ms` is by nearest rank of buckets that were added up. `pool_size` is that at the end of the hour, of the processes
--- that still told then: one that ended a minute and a half before took its connections along. `peak_active` is the most
--- of any one process.
+-- that still told then: one that has not for a minute and a half, nor for twice as long as it usually takes, has ended and
+-- took its connections along. `peak_active` is the most of any one process.
 CREATE OR REPLACE VIEW pool_performance_hourly AS
 WITH
 -- Not materialized: lists are copied in more time than they are read again.
@@ -24,14 +24,16 @@ numbered AS NOT MATERIALIZED (
     SELECT number, chosen.* FROM chosen JOIN places USING ("hour", service, pool)
 ),
 latest AS (
-    SELECT number, process, max_by(pool_size, state_at) AS pool_size, max(state_at) AS told_at
+    SELECT
+        number, process, max_by(pool_size, state_at) AS pool_size, max(state_at) AS told_at,
+        (epoch(told_at) - epoch(min(state_at))) / greatest(1, count(*) - 1) AS every_s
     FROM numbered
     GROUP BY ALL
 ),
 sizes AS (
     SELECT number, sum(pool_size) AS pool_size
     FROM (SELECT *, max(told_at) OVER (PARTITION BY number) AS last_at FROM latest)
-    WHERE last_at - told_at <= INTERVAL 90 SECOND
+    WHERE epoch(last_at) - epoch(told_at) <= greatest(90, 2 * every_s)
     GROUP BY number
 ),
 sums AS (

@@ -53,7 +53,8 @@ __all__ = [
 _Name = TypeVar("_Name", str, int)
 Row = Mapping[str, Any]
 
-# A process whose pool was last seen so long before the others' has ended: its connections are gone with it.
+# A process whose pool was last seen so long before the others', and twice as long as it takes between two flushes, has
+# ended: its connections are gone with it.
 _PRESENT: Final = timedelta(seconds=90)
 _MOST_HOLDERS: Final = 20
 
@@ -236,18 +237,24 @@ def _pool_of(rows: list[Row], checks: list[Row]) -> PoolWindow:
     moment: four workers with a pool of five have twenty connections.
     """
     metrics = PoolMetrics()
-    latest: dict[str, Row] = {}
+    by_process: dict[str, list[Row]] = {}
     for row in sorted(rows, key=lambda row: row["state_at"]):
         metrics = metrics.merged(_metrics_of(row))
-        latest[row["process"]] = row
-    newest = max(row["state_at"] for row in latest.values())
-    present = [row for row in latest.values() if newest - row["state_at"] <= _PRESENT]
+        by_process.setdefault(row["process"], []).append(row)
+    newest = max(row["state_at"] for row in rows)
+    present = [told[-1] for told in by_process.values() if newest - told[-1]["state_at"] <= _patience(told)]
     return PoolWindow(
         rows[0]["pool"],
         _state_of(present, newest),
         metrics,
         tuple(HealthCheck(utc(row["checked_at"]), row["duration_ms"], row["error"]) for row in checks),
     )
+
+
+def _patience(told: list[Row]) -> timedelta:
+    """For how long a process that told these, in their order, may be silent."""
+    every: timedelta = (told[-1]["state_at"] - told[0]["state_at"]) / max(1, len(told) - 1)
+    return max(_PRESENT, 2 * every)
 
 
 def _metrics_of(row: Row) -> PoolMetrics:
