@@ -17,7 +17,6 @@ from querygauge.storage.backup_files import PREFIX, backups_in
 from querygauge.storage.database import Connection, StoreVersionError, bytes_of, statements
 from querygauge.storage.paths import StorePaths
 from querygauge.storage.publishing.manifest import overdue_since
-from querygauge.storage.rollups import kept
 from querygauge.storage.spool import waiting_files
 from querygauge.values.answers.diagnosis import Diagnosis, Finding, Growth
 
@@ -63,7 +62,7 @@ def diagnosed(connection: Connection, paths: StorePaths, now: datetime, warn_mb:
         _losses(processes),
         _set_aside(paths),
         _size(growth, warn_mb),
-        _published(overdue_since(paths, kept(connection), processes[0]["last_at"] if processes else None)),
+        _published(overdue_since(connection, paths, processes[0]["last_at"] if processes else None)),
         _backups(paths, now),
     )
     return Diagnosis(paths.name, findings, growth)

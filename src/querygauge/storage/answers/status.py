@@ -14,7 +14,6 @@ from querygauge.storage.asking import asked, span_parameters
 from querygauge.storage.database import Connection, bytes_of
 from querygauge.storage.paths import StorePaths
 from querygauge.storage.publishing.manifest import overdue_since
-from querygauge.storage.rollups import kept
 from querygauge.storage.spool import waiting_files
 from querygauge.values.answers.status import DatabaseSize, ExecutionCounts, RecentPerformance, StoreStatus
 
@@ -54,7 +53,7 @@ def store_status(
     )
     size_mb = bytes_of(connection, paths) / 1e6
     ((latest,),) = connection.execute("SELECT max(last_at) FROM processes").fetchall()
-    overdue = overdue_since(paths, kept(connection), latest)
+    overdue = overdue_since(connection, paths, latest)
     return StoreStatus(
         DatabaseSize(paths.database_name, size_mb),
         executions,

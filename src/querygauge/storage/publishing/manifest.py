@@ -9,8 +9,9 @@ from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
+from querygauge.storage.database import Connection
 from querygauge.storage.paths import StorePaths
-from querygauge.storage.rollups import Kept
+from querygauge.storage.rollups import kept
 
 __all__ = ["Manifest", "Totals", "is_publication_due", "overdue_since"]
 
@@ -72,16 +73,19 @@ def is_publication_due(paths: StorePaths, now: datetime) -> bool:
     return abs(now.timestamp() - Manifest(paths).written_at) >= _EVERY_S
 
 
-def overdue_since(paths: StorePaths, known: Kept, latest: datetime | None) -> datetime | None:
+def overdue_since(connection: Connection, paths: StorePaths, latest: datetime | None) -> datetime | None:
     """
     When files were published last, if collectors are to and have not for an hour in which something came.
 
     Args:
-        paths: The store.
-        known: What it says.
+        connection: To the store.
+        paths: Where it is.
         latest: When something came last; None if nothing did. As what is given, it is naive UTC.
     """
-    if latest is None or paths.remote is not None or known.agreed is None or not known.agreed.published_days:
+    if latest is None or paths.remote is not None:
+        return None
+    known = kept(connection)
+    if known.agreed is None or not known.agreed.published_days:
         return None
     published_at = known.agreed_at
     with suppress(OSError):
