@@ -265,7 +265,8 @@ def test_a_fold_whose_lock_was_lost_goes_on(
         if name == "insert.sql":
             with psycopg.connect(connection_string(postgres_url), autocommit=True) as connection:
                 ended = connection.execute(
-                    "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
+                    "SELECT pg_terminate_backend(l.pid) FROM pg_locks AS l JOIN pg_database AS d ON d.oid = l.database "
+                    "WHERE l.locktype = 'advisory' AND d.datname = current_database()"
                 ).fetchall()
             assert ended == [(True,)]
         return statements(name)
