@@ -8,7 +8,6 @@ from typing import Any
 from querygauge.histogram import Histogram
 from querygauge.values import (
     Category,
-    HealthCheck,
     Holder,
     OutcomeCounts,
     Pattern,
@@ -81,14 +80,10 @@ def pool(
     waiting: int = 0,
     waits_ms: Sequence[float] = (),
     holders: tuple[Holder, ...] = (),
-    checks: Sequence[str | None] = (),
     limit: int = 10,
     **metrics: Any,
 ) -> PoolWindow:
     """A pool of five with an overflow of five, in which so many connections are in use."""
     state = PoolSnapshot(NOON, 5, active, 0, waiting, 0, limit, 0.0, holders)
     waited = Histogram.of(int(ms * 1e6) for ms in waits_ms)
-    checked = tuple(
-        HealthCheck(NOON - timedelta(minutes=len(checks) - place), 1.0, error) for place, error in enumerate(checks)
-    )
-    return PoolWindow("main", state, replace(PoolMetrics(wait=waited), **metrics), checked)
+    return PoolWindow("main", state, replace(PoolMetrics(wait=waited), **metrics))

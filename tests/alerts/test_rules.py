@@ -16,7 +16,7 @@ from querygauge.values import Holder, ProcessWindow, Repetition
 from querygauge.values.alerts import Finding
 from querygauge.values.answers.comparison import Measure, PatternChange
 from querygauge.values.answers.execution import Performance
-from querygauge.values.observed import Observation, ObservedService, ObservedStore
+from querygauge.values.observed import FailedChecks, Observation, ObservedService, ObservedStore
 
 FAST = [1.0] * 1_000
 SLOW = [200.0] * 1_000
@@ -36,6 +36,11 @@ def named(service: ObservedService | None = None, store: ObservedStore | None = 
 def with_pool(*args: Any, **members: Any) -> ObservedService:
     """A service that did nothing but have such a pool."""
     return replace(QUIET, pools=(pool(*args, **members),))
+
+
+def with_failed_checks(in_row: int) -> ObservedService:
+    """A service in one of whose processes so many health checks failed."""
+    return replace(QUIET, failed_checks=(FailedChecks("main", "web:1", in_row, "refused"),))
 
 
 def changed(measures: tuple[Measure, ...] = ("median", "p95"), text: str = ORDERS) -> PatternChange:
@@ -74,7 +79,7 @@ def test_a_quiet_service_has_nothing_wrong() -> None:
         hour=(executed(FAST),),
         usual_count=1_000,
         slow_threshold_ms=1_000.0,
-        pools=(pool(3, waits_ms=[1.0] * 100, checks=[None, None]),),
+        pools=(pool(3, waits_ms=[1.0] * 100),),
         processes=(ProcessWindow("shop", "web:1", NOON, NOON, 50, 100),),
     )
     assert found(service, ObservedStore(40.0, 3, 0.5, 60.0)) == []
@@ -262,10 +267,9 @@ _HOLDER = Holder(3.0, "shop/orders.py:12 in show")
         (with_pool(waits_ms=[1_100.0] * 19), {}),
         (with_pool(waits_ms=[900.0] * 20), {}),
         (with_pool(total_requests=9, total_timeouts=1), {"pool_timeout": "critical"}),
-        (with_pool(checks=["refused", None]), {}),
-        (with_pool(checks=[None, "refused"]), {"health_check_failed": "warning"}),
-        (with_pool(checks=[None, "refused", "refused"]), {"health_check_failed": "warning"}),
-        (with_pool(checks=["refused", "refused", "refused"]), {"health_check_failed": "critical"}),
+        (with_failed_checks(1), {"health_check_failed": "warning"}),
+        (with_failed_checks(2), {"health_check_failed": "warning"}),
+        (with_failed_checks(3), {"health_check_failed": "critical"}),
         (with_pool(leaks=1), {"connection_leak": "warning"}),
         (with_pool(lost_to_cancellation=2), {"lost_to_cancellation": "warning"}),
         (with_pool(lost_to_cancellation=2, lost_by_pattern={"feed": 2}), {"lost_to_cancellation": "warning"}),
@@ -299,7 +303,8 @@ def test_who_holds_the_connections_is_told() -> None:
 
 def test_a_line_that_holds_a_connection_is_not_told_of_what_others_did() -> None:
     """Who holds one now neither lost nor forgot the others, and where a leak came from the handlers alone know."""
-    service = with_pool(leaks=1, lost_to_cancellation=1, checks=["refused"], holders=(_HOLDER,))
+    checks = with_failed_checks(1).failed_checks
+    service = replace(with_pool(leaks=1, lost_to_cancellation=1, holders=(_HOLDER,)), failed_checks=checks)
     assert [(finding.rule, finding.call_site) for finding in found(service)] == [
         ("health_check_failed", None),
         ("connection_leak", None),

@@ -14,7 +14,7 @@ from querygauge.storage.paths import StorePaths
 from querygauge.storage.rollups import roll_up
 from querygauge.storage.spool_sink import SpoolSink
 from querygauge.values import HealthCheck, OutcomeCounts, PoolMetrics, PoolSnapshot, PoolWindow, QueryStats, Snapshot
-from querygauge.values.observed import Observation, ObservedService
+from querygauge.values.observed import FailedChecks, Observation, ObservedService
 from storage.making import NOON as HALF_PAST
 from storage.making import pattern
 
@@ -125,10 +125,32 @@ def test_a_marked_pattern_is_quiet_until_it_is_worse(paths: StorePaths) -> None:
     assert _service(paths, NOON + HOUR).quiet_ids == frozenset()
 
 
-def test_pools_and_their_checks(paths: StorePaths) -> None:
-    """Those of the last five minutes."""
-    state = PoolSnapshot(NOON, 5, 1, 4, 0, 0, 15, 0.5)
-    window = PoolWindow("main", state, PoolMetrics(total_checkouts=3), (HealthCheck(NOON, 1.0, "refused"),))
+def test_pools_of_the_last_five_minutes(paths: StorePaths) -> None:
+    """What they did, and their state."""
+    window = PoolWindow("main", PoolSnapshot(NOON, 5, 1, 4, 0, 0, 15, 0.5), PoolMetrics(total_checkouts=3))
     _store(paths, Snapshot("shop", "web:1", NOON - MINUTE, NOON, pools=(window,)))
     assert _service(paths, NOON + MINUTE).pools == (window,)
     assert _service(paths, NOON + 7 * MINUTE).pools == ()
+
+
+def test_checks_that_failed_are_those_of_one_process(paths: StorePaths) -> None:
+    """Of each pool the process that is worst; one whose last check was good has none."""
+    state = PoolSnapshot(NOON, 5, 1, 4, 0, 0, 15, 0.5)
+
+    def checked(process: str, pool: str, *errors: str | None) -> Snapshot:
+        checks = tuple(HealthCheck(NOON + number * MINUTE, 1.0, error) for number, error in enumerate(errors))
+        window = PoolWindow(pool, state, PoolMetrics(), checks)
+        return Snapshot("shop", process, NOON - MINUTE, NOON, pools=(window,))
+
+    _store(
+        paths,
+        checked("web:1", "main", None, "refused", "timeout"),
+        checked("web:2", "main", "refused", "refused", "refused"),
+        checked("web:3", "main", "refused", "refused", None),
+        checked("web:1", "replica", None, "refused", None),
+        checked("web:2", "replica", None, None, "refused"),
+    )
+    assert _service(paths, NOON + 3 * MINUTE).failed_checks == (
+        FailedChecks("main", "web:2", 3, "refused"),
+        FailedChecks("replica", "web:2", 1, "refused"),
+    )

@@ -5,11 +5,11 @@ Everything is read in one go, so that it is of one moment. Deliberately not here
 """
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import groupby
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any, Final
 
 from querygauge.storage import queries
@@ -29,7 +29,7 @@ from querygauge.storage.rows import (
 from querygauge.storage.spool import waiting_files
 from querygauge.values import QueryStats
 from querygauge.values.answers.comparison import PatternChange
-from querygauge.values.observed import Observation, ObservedService, ObservedStore
+from querygauge.values.observed import FailedChecks, Observation, ObservedService, ObservedStore
 
 __all__ = ["observed"]
 
@@ -101,7 +101,8 @@ class _Lately:
             slow_threshold_ms=row["slow_threshold_ms"],
             slow_queries=tuple(map(slow_query_of, slow)),
             repetitions=tuple(map(repetition_of, asked(connection, queries.REPETITIONS, narrowed))),
-            pools=tuple(pools_of(pools, checks)),
+            pools=tuple(pools_of(pools, [])),
+            failed_checks=tuple(_failed(checks)),
             processes=tuple(map(process_window_of, asked(connection, queries.PROCESS_WINDOWS, chosen))),
         )
 
@@ -127,6 +128,18 @@ class _Lately:
             "hourly": False,
         }
         return [query_stats_of(row) for row in asked(self._connection, queries.QUERY_STATS, parameters)]
+
+
+def _failed(checks: Iterable[Mapping[str, Any]]) -> Iterator[FailedChecks]:
+    """Of checks in their order: a process that is cut off must not be hidden by others that are not."""
+    failed: dict[tuple[str, str], FailedChecks] = {}
+    for check in checks:
+        place = check["pool"], check["process"]
+        before = failed.pop(place, None)
+        if check["error"] is not None:
+            failed[place] = FailedChecks(*place, 1 + (before.in_row if before else 0), check["error"])
+    for _, group in groupby(sorted(failed.values(), key=attrgetter("pool", "in_row")), key=attrgetter("pool")):
+        yield [*group][-1]
 
 
 def _together(stats: Iterable[QueryStats]) -> tuple[QueryStats, ...]:

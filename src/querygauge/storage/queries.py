@@ -153,7 +153,7 @@ WHERE ($since IS NULL OR "minute" >= date_trunc('minute', make_timestamp($since)
 ORDER BY service, pool
 """
 HEALTH_CHECKS: Final = """
-SELECT service, pool, checked_at, duration_ms, error FROM store.health_checks
+SELECT service, process, pool, checked_at, duration_ms, error FROM store.health_checks
 WHERE ($since IS NULL OR checked_at >= date_trunc('minute', make_timestamp($since)))
     AND ($service IS NULL OR service = $service)
 QUALIFY row_number() OVER (PARTITION BY service, pool ORDER BY checked_at DESC) <= 100

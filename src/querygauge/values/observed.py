@@ -10,7 +10,17 @@ from querygauge.values.processes import ProcessWindow
 from querygauge.values.queries import QueryStats, SlowQuery
 from querygauge.values.repetitions import Repetition
 
-__all__ = ["Observation", "ObservedService", "ObservedStore"]
+__all__ = ["FailedChecks", "Observation", "ObservedService", "ObservedStore"]
+
+
+@dataclass(frozen=True, slots=True)
+class FailedChecks(Value):
+    """How many health checks of a pool in one process failed one after the other, up to the last, and why that did."""
+
+    pool: str
+    process: str
+    in_row: int
+    error: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +41,8 @@ class ObservedService(Value):
         slow_threshold_ms: From here on an execution is slow; None if nobody said.
         slow_queries: Executions that were slow, the latest first.
         repetitions: What was repeated within a unit of work.
-        pools: What the pools did, their state, and their latest health checks.
+        pools: What the pools did, and their state.
+        failed_checks: Where the last health check failed; of each pool the process in which most did.
         processes: What the processes took.
     """
 
@@ -47,6 +58,7 @@ class ObservedService(Value):
     slow_queries: tuple[SlowQuery, ...] = ()
     repetitions: tuple[Repetition, ...] = ()
     pools: tuple[PoolWindow, ...] = ()
+    failed_checks: tuple[FailedChecks, ...] = ()
     processes: tuple[ProcessWindow, ...] = ()
 
 

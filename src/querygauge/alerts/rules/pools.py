@@ -1,7 +1,6 @@
 """Rules about connection pools: whether callers get a connection, and whether it comes back."""
 
 from collections.abc import Iterator
-from itertools import takewhile
 from typing import Final
 
 from querygauge.alerts.thresholds import Thresholds
@@ -105,20 +104,18 @@ def pool_timeout(service: ObservedService, limits: Thresholds) -> Iterator[Findi
 
 
 def health_check_failed(service: ObservedService, limits: Thresholds) -> Iterator[Finding]:  # noqa: ARG001
-    """The last checks of a pool failed."""
-    for window in service.pools:
-        failed = list(takewhile(lambda check: not check.is_healthy, reversed(window.health_checks)))
-        if failed:
-            yield _finding(
-                "health_check_failed",
-                "critical" if len(failed) >= _CRITICAL_FAILURES else "warning",
-                service,
-                window,
-                f"the last {f'{number(len(failed))} health checks' if len(failed) > 1 else 'health check'} failed: "
-                f"{failed[0].error}",
-                "see whether the database answers from where the application runs",
-                value=float(len(failed)),
-            )
+    """The last checks of a pool failed, in one of the processes that have it."""
+    for failed in service.failed_checks:
+        last = f"{number(failed.in_row)} health checks" if failed.in_row > 1 else "health check"
+        yield Finding(
+            "health_check_failed",
+            "critical" if failed.in_row >= _CRITICAL_FAILURES else "warning",
+            f"pool {failed.pool}: the last {last} of process {failed.process} failed: {failed.error}",
+            "see whether the database answers from where the application runs",
+            service.service,
+            pool=failed.pool,
+            value=float(failed.in_row),
+        )
 
 
 def connection_leak(service: ObservedService, limits: Thresholds) -> Iterator[Finding]:  # noqa: ARG001
