@@ -1,6 +1,8 @@
 """Where the log goes in tests of what is written to it, whatever other tests left behind."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Self
 
 import pytest
 import structlog
@@ -32,3 +34,23 @@ def plain_log(_structlog_as_it_was: None, caplog: pytest.LogCaptureFixture) -> p
     """What `logging` is given, as in an application that has not."""
     structlog.reset_defaults()
     return caplog
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[timedelta], datetime]:
+    """Lets so much time go by for whoever looks and sends, and gives what he takes for now."""
+    ahead = timedelta(0)
+
+    class Ahead(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return super().now(tz) + ahead
+
+    monkeypatch.setattr("querygauge.watching.datetime", Ahead)
+
+    def let_pass(span: timedelta) -> datetime:
+        nonlocal ahead
+        ahead += span
+        return datetime.now(UTC) + ahead
+
+    return let_pass

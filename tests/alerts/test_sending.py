@@ -4,10 +4,10 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -83,26 +83,6 @@ def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, receiver: Receiver) -
     made = StorePaths(tmp_path / "store")
     fold(made)
     return made
-
-
-@pytest.fixture
-def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[timedelta], datetime]:
-    """Lets so much time go by for whoever sends, and gives what he takes for now."""
-    ahead = timedelta(0)
-
-    class Ahead(datetime):
-        @classmethod
-        def now(cls, tz: tzinfo | None = None) -> Self:
-            return super().now(tz) + ahead
-
-    monkeypatch.setattr("querygauge.watching.datetime", Ahead)
-
-    def let_pass(span: timedelta) -> datetime:
-        nonlocal ahead
-        ahead += span
-        return datetime.now(UTC) + ahead
-
-    return let_pass
 
 
 def _set(receiver: Receiver, more: str = "") -> None:

@@ -3,9 +3,8 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Self
 
 import pytest
 from structlog.testing import capture_logs
@@ -32,26 +31,6 @@ def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StorePaths:
     """A store in a directory where nothing is set."""
     monkeypatch.chdir(tmp_path)
     return StorePaths(tmp_path / "store")
-
-
-@pytest.fixture
-def later(monkeypatch: pytest.MonkeyPatch) -> Pass:
-    """Lets so much time go by for ticks, and gives what they take for now."""
-    ahead = timedelta(0)
-
-    class Ahead(datetime):
-        @classmethod
-        def now(cls, tz: tzinfo | None = None) -> Self:
-            return super().now(tz) + ahead
-
-    monkeypatch.setattr("querygauge.watching.datetime", Ahead)
-
-    def let_pass(span: timedelta) -> datetime:
-        nonlocal ahead
-        ahead += span
-        return datetime.now(UTC) + ahead
-
-    return let_pass
 
 
 def _fail(paths: StorePaths, executions: int = 200, *, service: str = "shop") -> None:

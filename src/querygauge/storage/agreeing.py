@@ -8,9 +8,8 @@ rewrite what the other wrote by turns at every tick.
 from datetime import datetime, timedelta
 from typing import Final
 
-from querygauge.errors import StoreError
 from querygauge.logs import get_logger
-from querygauge.storage.database import DatabaseError, attached, first_line, scratch_connection, transaction
+from querygauge.storage.changing import written
 from querygauge.storage.election import elected
 from querygauge.storage.limits import Agreed, Limits
 from querygauge.storage.paths import StorePaths
@@ -47,14 +46,7 @@ def agree(paths: StorePaths, known: Kept, limits: Limits, now: datetime) -> None
     with elected(paths, 0.0) as is_elected:
         if not is_elected:
             return
-        try:
-            with (
-                scratch_connection(paths) as connection,
-                attached(connection, paths, read_only=False, timeout_s=_DATABASE_TIMEOUT_S),
-                transaction(connection, paths),
-            ):
-                connection.execute(_AGREE, [*limits.agreed, now])
-        except DatabaseError as error:
-            raise StoreError(f"store {paths.database_name!r} could not be written: {first_line(error)}") from None
+        with written(paths) as connection:
+            connection.execute(_AGREE, [*limits.agreed, now])
     if known.agreed is not None:
         log.info("agreed_anew", store=paths.name, before=known.agreed._asdict(), after=limits.agreed._asdict())

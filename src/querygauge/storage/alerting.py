@@ -13,14 +13,12 @@ from typing import Any, Final, NamedTuple
 from querygauge.clock import microseconds_of
 from querygauge.errors import SettingsError, StoreError
 from querygauge.storage.asking import asked, microseconds
-from querygauge.storage.changing import changing
+from querygauge.storage.changing import changing, written
 from querygauge.storage.database import (
     Connection,
     DatabaseError,
-    attached,
     first_line,
     open_database,
-    scratch_connection,
     transaction,
 )
 from querygauge.storage.observing import observed
@@ -131,19 +129,12 @@ def keep_alerts(
     gone = [alert.id for alert in (*changed, *dropped)]
     if not gone and not messages:
         return
-    try:
-        with (
-            scratch_connection(paths) as connection,
-            attached(connection, paths, read_only=False, timeout_s=_TIMEOUT_S),
-            transaction(connection, paths),
-        ):
-            connection.execute("DELETE FROM store.alerts WHERE alert_id IN (SELECT unnest(?))", [gone])
-            for alert in changed:
-                connection.execute(_INSERT, _row_of(alert))
-            for channel, message in messages:
-                put_message(connection, channel, message)
-    except DatabaseError as error:
-        raise StoreError(f"store {paths.database_name!r} could not be written: {first_line(error)}") from None
+    with written(paths) as connection:
+        connection.execute("DELETE FROM store.alerts WHERE alert_id IN (SELECT unnest(?))", [gone])
+        for alert in changed:
+            connection.execute(_INSERT, _row_of(alert))
+        for channel, message in messages:
+            put_message(connection, channel, message)
 
 
 def silence(

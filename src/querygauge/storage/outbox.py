@@ -15,14 +15,12 @@ from typing import Any, Final, NamedTuple
 from querygauge.clock import microseconds_of
 from querygauge.errors import StoreError
 from querygauge.storage.asking import asked
+from querygauge.storage.changing import written
 from querygauge.storage.database import (
     Connection,
     DatabaseError,
-    attached,
     first_line,
     open_database,
-    scratch_connection,
-    transaction,
 )
 from querygauge.storage.paths import StorePaths
 from querygauge.values.alerts import Alert, AlertMessage, Finding
@@ -135,15 +133,8 @@ def claim_messages(paths: StorePaths, now: datetime, most: Mapping[str, int]) ->
     Raises:
         StoreError: If the store cannot be written; nothing is claimed.
     """
-    try:
-        with (
-            scratch_connection(paths) as connection,
-            attached(connection, paths, read_only=False, timeout_s=_TIMEOUT_S),
-            transaction(connection, paths),
-        ):
-            return _Claiming(connection, now, most).run()
-    except DatabaseError as error:
-        raise StoreError(f"store {paths.database_name!r} could not be written: {first_line(error)}") from None
+    with written(paths) as connection:
+        return _Claiming(connection, now, most).run()
 
 
 class _Claiming:
@@ -199,28 +190,21 @@ def note_sent(paths: StorePaths, sent: Iterable[Sent], now: datetime) -> None:
     Raises:
         StoreError: If the store cannot be written; they will be sent again, with the same key.
     """
-    try:
-        with (
-            scratch_connection(paths) as connection,
-            attached(connection, paths, read_only=False, timeout_s=_TIMEOUT_S),
-            transaction(connection, paths),
-        ):
-            for each in sent:
-                arrived = each.error is None
-                status = "sent" if arrived else "waiting" if each.again_at is not None else "failed"
-                connection.execute(
-                    _CHANGE,
-                    {
-                        "key": each.claimed.message.key,
-                        "channel": each.claimed.channel,
-                        "status": status,
-                        "due_at": microseconds_of(each.again_at or now),
-                        "sent_at": microseconds_of(now) if arrived else None,
-                        "error": each.error,
-                    },
-                )
-    except DatabaseError as error:
-        raise StoreError(f"store {paths.database_name!r} could not be written: {first_line(error)}") from None
+    with written(paths) as connection:
+        for each in sent:
+            arrived = each.error is None
+            status = "sent" if arrived else "waiting" if each.again_at is not None else "failed"
+            connection.execute(
+                _CHANGE,
+                {
+                    "key": each.claimed.message.key,
+                    "channel": each.claimed.channel,
+                    "status": status,
+                    "due_at": microseconds_of(each.again_at or now),
+                    "sent_at": microseconds_of(now) if arrived else None,
+                    "error": each.error,
+                },
+            )
 
 
 def finding_of(told: dict[str, Any]) -> Finding:
