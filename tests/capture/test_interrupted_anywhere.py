@@ -68,7 +68,7 @@ def test_at_every_place(new_engine: NewEngine, work: Callable[[Engine], None]) -
     """
     engine = new_engine("sqlite3")
     bare = endings(engine, work, lambda: None)
-    with instrument(engine, store=None, flush_interval_s=3_600) as gauge:
+    with instrument(engine, store=None, flush_interval_s=315_360_000) as gauge:
         measured = endings(engine, work, lambda: (gauge.queries.get_query_stats(), gauge.pool.get_metrics()))
         assert gauge.report_data().self_metrics.hook_errors == 0
     ours = {(place, ending) for place, ending in measured if place[0].startswith(OURS)}
@@ -106,7 +106,7 @@ def test_close_goes_on_where_it_was_cut_short(new_engine: NewEngine, tmp_path: P
     while True:
         engine = new_engine("sqlite3")
         store = tmp_path / str(number)
-        gauge = instrument(engine, store=store, collector="off", flush_interval_s=3_600)
+        gauge = instrument(engine, store=store, collector="off", flush_interval_s=315_360_000)
         with engine.connect() as connection:
             connection.execute(text("SELECT 1"))
         place = close_at(number, gauge)

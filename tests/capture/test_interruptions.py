@@ -64,7 +64,7 @@ def test_in_a_hook(new_engine: NewEngine, monkeypatch: pytest.MonkeyPatch) -> No
 def test_in_a_fold(new_engine: NewEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     """It passes through the fold, whose lock is free afterwards."""
     engine = new_engine("sqlite3")
-    with instrument(engine, store=None, flush_interval_s=3_600) as gauge, engine.connect() as connection:
+    with instrument(engine, store=None, flush_interval_s=315_360_000) as gauge, engine.connect() as connection:
         connection.execute(text("SELECT 1"))
         connection.execute(text("SELECT 1"))
         with monkeypatch.context() as patch:
@@ -117,7 +117,7 @@ def test_a_handler_may_take_what_it_is_given() -> None:
 def test_from_another_thread(new_engine: NewEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     """As task queues end a job where there are no signals; neither a hook nor a fold keeps it to itself."""
     engine = new_engine("sqlite3")
-    with instrument(engine, store=None, flush_interval_s=3_600) as gauge, engine.connect() as connection:
+    with instrument(engine, store=None, flush_interval_s=315_360_000) as gauge, engine.connect() as connection:
         with monkeypatch.context() as patch:
             patch.setattr(PatternCache, "pattern_for", _thrown())
             with pytest.raises(TooLong):

@@ -136,7 +136,7 @@ def test_a_killed_process_leaves_a_store_that_reads(tmp_path: Path) -> None:
 _IN_A_FOLD = """
 import signal
 engine = create_engine("sqlite://")
-gauge = instrument(engine, store=STORE, flush_interval_s=3_600)
+gauge = instrument(engine, store=STORE, flush_interval_s=315_360_000)
 def handler(*_):
 {body}
 signal.signal(signal.SIGUSR1, handler)
