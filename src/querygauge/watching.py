@@ -87,6 +87,9 @@ def _looked(paths: StorePaths, settings: AlertSettings) -> "tuple[Alert, ...]":
     except StoreError as error:
         log.warning("alerts_not_looked_at", store=paths.name, error=str(error))
         return ()
+    except Exception:  # a mistake in a rule must not keep hours from being added up, nor backups from being taken
+        log.exception("alerts_not_looked_at", store=paths.name)
+        return ()
     return seen.told
 
 

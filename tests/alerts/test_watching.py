@@ -146,6 +146,23 @@ def test_a_store_that_cannot_be_looked_at_is_folded_all_the_same(
     assert [entry["event"] for entry in logs] == ["alerts_not_looked_at"]
 
 
+def test_a_mistake_in_a_rule_holds_up_nothing_else(paths: StorePaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hours are rolled up, and the day has its backup; the mistake is in the log."""
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    ended = datetime.now(UTC) - timedelta(days=2)
+    SpoolSink(paths.root, 10).write(snapshot(5, ended=ended))
+    monkeypatch.setattr("querygauge.alerts.rules.findings", fail)
+    with capture_logs() as logs:
+        tick(paths.root)
+        tick(paths.root)
+    assert [entry["event"] for entry in logs if entry["log_level"] == "error"] == ["alerts_not_looked_at"] * 2
+    with open_database(paths, read_only=True, timeout_s=1) as connection:
+        assert connection.execute("SELECT sum(executions)::INT FROM query_stats_hourly").fetchall() == [(5,)]
+
+
 def test_alerts_are_in_a_backup(paths: StorePaths, later: Pass) -> None:
     """A restored store neither forgets nor repeats."""
     _fail(paths)
