@@ -120,7 +120,7 @@ def test_what_is_urgent_is_folded_within_seconds(tmp_path: Path, clock: FakeCloc
         False,
         True,  # something new
         False,  # something else, four seconds later
-        False,  # the same again
+        True,  # which is remembered until it is
         False,
         True,  # something else
         False,

@@ -52,7 +52,7 @@ class TickResult(NamedTuple):
     Attributes:
         folded: What it folded.
         duration_ms: How long it took.
-        told: Whom it has to tell of what.
+        told: Alerts of which somebody is to be told.
         failures: Why nothing was dropped for its age, or why a backup or published files could not be written.
     """
 

@@ -50,6 +50,7 @@ class Ticks:
         self._limits = limits_of(settings)
         self._clock = clock
         self._children: list[subprocess.Popen[bytes]] = []
+        self._urgent: set[object] = set()
         self._told_us: dict[object, int] = {}
         self._has_failed = False
         if self._mode == "inline":
@@ -78,24 +79,26 @@ class Ticks:
         if self._mode == "off":
             return
         now_us = self._clock.now_us()
-        is_urgent = self._is_news(urgent, now_us)
+        self._hear(urgent, now_us)
         try:
-            if self._mode not in _FOLDING:
-                if is_urgent:
-                    self._call()
-            elif len(self._children) < _MOST_CHILDREN:
-                interval_s = min(_URGENT_S, self._interval_s) if is_urgent else self._interval_s
-                if claim_tick(self._store, interval_s, now_us):
-                    self._tick()
+            if self._may_begin(now_us):
+                self._tick()
+                self._told_us |= dict.fromkeys(self._urgent, now_us)
+                self._urgent.clear()
         except StoreError as error:
             self._note(str(error))
 
-    def _is_news(self, urgent: Iterable[object], now_us: int) -> bool:
+    def _may_begin(self, now_us: int) -> bool:
+        if self._mode not in _FOLDING:
+            return bool(self._urgent)
+        interval_s = min(_URGENT_S, self._interval_s) if self._urgent else self._interval_s
+        return len(self._children) < _MOST_CHILDREN and claim_tick(self._store, interval_s, now_us)
+
+    def _hear(self, urgent: Iterable[object], now_us: int) -> None:
+        """Takes note of what no tick was begun for in the last minute; it stays until one is."""
         interval_us = self._interval_s * _US_PER_S
         self._told_us = {each: at for each, at in self._told_us.items() if abs(now_us - at) < interval_us}
-        new = [each for each in urgent if each not in self._told_us]
-        self._told_us |= dict.fromkeys(new, now_us)
-        return bool(new)
+        self._urgent |= {each for each in urgent if each not in self._told_us}
 
     def _call(self) -> None:
         """Has the collector that runs by itself see to it; one that does not run finds it when it does."""
@@ -133,6 +136,8 @@ class Ticks:
             # No thread of a host is ever on the network: what is to be sent waits for whoever ticks elsewhere.
             collector.run(self._store, self._limits, remote=self._remote, once=True, sends=False)
             self._has_failed = False
+        elif self._mode not in _FOLDING:
+            self._call()
         else:
             self._children.append(start_child(self._store, self._limits, self._remote))
 

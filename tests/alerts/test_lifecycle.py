@@ -168,6 +168,26 @@ def test_a_clock_set_back_holds_up_nothing(back: timedelta) -> None:
     assert sorted(status for _, status, _ in told) == ["resolved", "resolved"]
 
 
+def test_what_comes_for_weeks_is_looked_at_all_the_same() -> None:
+    """However often it has come: a span that doubles each time would be longer than any there is."""
+    watch = Watch()
+    for _ in range(100):
+        assert watch.look(LEAK, after=timedelta(minutes=1)).told
+        watch.look(after=timedelta(minutes=61))
+    assert max(alert.times for alert in watch.known.values()) == 100
+
+
+def test_one_that_ended_under_a_clock_that_was_ahead_hides_none_that_is_open() -> None:
+    """Else each look would begin another one about the same thing."""
+    watch = Watch()
+    watch.minutes(6, WARNING)
+    watch.minutes(6)
+    watch.now -= timedelta(days=1)
+    told = watch.minutes(10, WARNING)
+    assert told == [(5, "firing", "warning")]
+    assert len([alert for alert in watch.known.values() if alert.status == "firing"]) == 1
+
+
 def test_of_two_findings_about_one_thing_the_worse_counts() -> None:
     """Whatever their order."""
     for both in ((WARNING, CRITICAL), (CRITICAL, WARNING)):

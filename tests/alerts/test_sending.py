@@ -299,6 +299,17 @@ def test_a_channel_that_is_no_more_fails(paths: StorePaths, receiver: Receiver) 
     assert _rows(paths) == [("failed", 0, "there is no channel 'pager' in the settings any more")]
 
 
+def test_what_is_held_back_for_a_channel_that_is_no_more_fails(paths: StorePaths, receiver: Receiver) -> None:
+    """Or each tick would look for room for it."""
+    _set(receiver, "max_messages = 1\n")
+    _put(paths, 2)
+    tick(paths.root)
+    assert [row[0] for row in _rows(paths)] == ["sent", "held"]
+    Path("querygauge.toml").write_text('[alerts.channels.other]\ntype = "log"\n')
+    tick(paths.root)
+    assert [row[0] for row in _rows(paths)] == ["sent", "failed"]
+
+
 def test_a_channel_that_is_not_set_up_is_tried_again(
     paths: StorePaths, receiver: Receiver, later: Callable[[timedelta], datetime]
 ) -> None:

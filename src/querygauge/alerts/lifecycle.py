@@ -24,6 +24,7 @@ _REPEAT: Final = timedelta(hours=12)
 # Between two looks lies a minute. Of what was between others nobody knows whether it lasted. (Moments are compared both
 # ways throughout: somebody may have set the clock back.)
 _LONGEST_GAP: Final = timedelta(minutes=3)
+_DOUBLED: Final = 12  # times at most, by which a second is an hour
 
 
 class Patience(NamedTuple):
@@ -79,7 +80,7 @@ def look(
         silences: What nobody wants to be told.
         repeat: After how long of the same somebody is told again.
     """
-    before = {alert.finding.key: alert for alert in sorted(known, key=lambda alert: alert.began_at)}
+    before = {alert.finding.key: alert for alert in sorted(known, key=_latest_last)}
     found = _worst_by_key(findings)
     alerts: list[Alert] = []
     dropped: list[Alert] = []
@@ -112,6 +113,11 @@ def messages(told: Iterable[Alert], now: datetime) -> Iterator[AlertMessage]:
     for group in groups.values():
         group.sort(key=lambda alert: (-ALERT_SEVERITIES.index(alert.finding.severity), alert.finding.key))
         yield AlertMessage(secrets.token_hex(8), now, tuple(group))
+
+
+def _latest_last(alert: Alert) -> tuple[bool, datetime]:
+    """What has not ended comes after what has, also where that ended under a clock that was ahead."""
+    return alert.status != "resolved", alert.began_at
 
 
 def _worst_by_key(findings: Iterable[Finding]) -> dict[tuple[str, str, str, str], Finding]:
@@ -148,7 +154,8 @@ def _after(before: Alert | None, finding: Finding | None, now: datetime, waits: 
 def _not_found(before: Alert, now: datetime, waits: Patience) -> Alert | None:
     if before.status == "pending":
         return None
-    quiet = min(waits.quiet * 2 ** (before.times - 1), max(FLAPPING, waits.quiet))
+    # What comes each hour for weeks has come so often that no span of time is that long.
+    quiet = min(waits.quiet * 2 ** min(before.times - 1, _DOUBLED), max(FLAPPING, waits.quiet))
     if before.status == "resolved" or abs(now - before.seen_at) < quiet:
         return before
     return replace(before, status="resolved", ended_at=now)

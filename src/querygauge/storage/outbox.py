@@ -156,8 +156,7 @@ class _Claiming:
     def _claim(self, row: dict[str, Any]) -> Claimed | None:
         channel, place = row["channel"], {"key": row["message_key"], "channel": row["channel"]}
         if channel not in self._room:
-            told = f"there is no channel {channel!r} in the settings any more"
-            self._connection.execute(_HOLD, {**place, "status": "failed", "error": told})
+            self._give_up(place)
             return None
         # What was tried already has its room.
         if not row["attempts"] and not self._room[channel]:
@@ -169,14 +168,19 @@ class _Claiming:
         self._connection.execute(_CLAIM, {**place, "until": microseconds_of(self._now + _LEASE)})
         return Claimed(channel, row["attempts"] + 1, _message_of(json.loads(row["message"])))
 
+    def _give_up(self, place: dict[str, Any]) -> None:
+        told = f"there is no channel {place['channel']!r} in the settings any more"
+        self._connection.execute(_HOLD, {**place, "status": "failed", "error": told})
+
     def _digest(self) -> None:
         """Where there is room again, one message for all that were held back."""
         counts: dict[str, Counter[str]] = {}
         for row in asked(self._connection, _HELD, {}):
-            channel = row["channel"]
-            if self._room.get(channel):
+            channel, place = row["channel"], {"key": row["message_key"], "channel": row["channel"]}
+            if channel not in self._room:
+                self._give_up(place)
+            elif self._room[channel]:
                 counts.setdefault(channel, Counter()).update(_message_of(json.loads(row["message"])).by_rule())
-                place = {"key": row["message_key"], "channel": channel}
                 self._connection.execute(_HOLD, {**place, "status": "told", "error": None})
         for channel, held_back in counts.items():
             digest = AlertMessage(os.urandom(8).hex(), self._now, held_back=dict(held_back))
