@@ -9,7 +9,7 @@ Deliberately not here: when to fold, and what happens to rows that grow old.
 """
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -38,6 +38,7 @@ from querygauge.storage.kinds import kinds_in, statements_for, tables_of
 from querygauge.storage.paths import StorePaths
 from querygauge.storage.rollups import NOTHING_KEPT, Kept, kept
 from querygauge.storage.spool import TEMPORARY_SUFFIX, read_spool_file, waiting_files
+from querygauge.storage.subscribers import hand_over
 
 __all__ = ["FoldResult", "fold"]
 
@@ -130,7 +131,7 @@ class _Fold:
     def _fold_all(self, connection: Connection, waiting: list[Path]) -> None:
         folded = self._known(connection, [path.name for path in waiting])
         # A killed fold committed them and could not remove them.
-        _remove(path for path in waiting if path.name in folded)
+        _remove(self._paths, [path for path in waiting if path.name in folded])
         fresh = [path for path in waiting if path.name not in folded]
         for batch in _batches(fresh):
             sound = [found for path in batch if (found := self._if_sound(path)) is not None]
@@ -192,7 +193,7 @@ class _Fold:
         connection.execute("PRAGMA enable_optimizer")
         files = [found.path for found in good]
         self._commit(connection, files, hours, kinds, is_late=is_late)
-        _remove(files)
+        _remove(self._paths, files)
         self._files += len(good)
         self._rows += sum(found.rows for found in good)
 
@@ -296,12 +297,12 @@ def _batches(files: list[Path]) -> Iterator[list[Path]]:
         yield batch
 
 
-def _remove(files: Iterable[Path]) -> None:
-    for path in files:
+def _remove(paths: StorePaths, files: Sequence[Path]) -> None:
+    # What is kept here for the want of it is not counted again: its name is in the database.
+    for path in files if hand_over(paths, files) else ():
         try:
             path.unlink(missing_ok=True)
         except OSError as error:
-            # Its name is in the database, so it is not counted again.
             log.warning("folded_file_not_removed", file=str(path), error=error.strerror or str(error))
 
 

@@ -83,6 +83,11 @@ class StorePaths:
         return self.root / "urgent"
 
     @property
+    def exports(self) -> Path:
+        """Directory of those who add snapshots up outside of the database, each with a directory of its own."""
+        return self.root / "exports"
+
+    @property
     def archive(self) -> Path:
         """Directory of what was dropped for its age and is kept in files."""
         return self.root / "archive"

@@ -1,0 +1,71 @@
+"""Spool files as values."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+
+from querygauge.errors import StoreError
+from querygauge.storage.paths import StorePaths
+from querygauge.storage.spool import checksum_of, waiting_files
+from querygauge.storage.spool_sink import SpoolSink
+from querygauge.storage.spool_values import read_snapshot
+from querygauge.values import Snapshot
+from storage.making import snapshot, snapshots
+
+
+@settings(max_examples=100, deadline=None)
+@given(snapshots())
+def test_a_file_holds_the_snapshot_that_was_written(written: Snapshot) -> None:
+    """What is read equals what was written, in every value of it."""
+    with TemporaryDirectory() as directory:
+        paths = StorePaths(Path(directory))
+        SpoolSink(paths.root, 100).write(written)
+        (path,) = waiting_files(paths)
+        assert read_snapshot(path) == written
+
+
+@pytest.mark.parametrize(
+    ("kind", "member", "value"),
+    [
+        ("query", "ok", 4),
+        ("query", "ok", -3),
+        ("query", "pattern_id", "unknown"),
+        ("query", "durations", {"count": 3, "total_ns": 1, "min_ns": 1, "max_ns": 1, "k": [1], "n": [2]}),
+        ("query", "durations", {"count": 3, "total_ns": 1, "min_ns": 1, "max_ns": 1, "k": [1, 2], "n": [3]}),
+        ("query", "first_us", None),
+        ("query", "phases", []),
+    ],
+)
+def test_numbers_that_contradict_each_other_are_an_error(
+    paths: StorePaths, kind: str, member: str, value: object
+) -> None:
+    """A file is used as a whole or not at all, and whoever adds it up is told why not."""
+    SpoolSink(paths.root, 100).write(snapshot())
+    (path,) = waiting_files(paths)
+    header, *rows = (json.loads(line) for line in path.read_text().splitlines())
+    for row in rows:
+        if kind in row:
+            row[kind][member] = value
+    rest = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    header["header"]["checksum"] = checksum_of(rest)
+    path.write_bytes(json.dumps(header).encode() + b"\n" + rest)
+    with pytest.raises(StoreError, match="every row must be one of a snapshot"):
+        read_snapshot(path)
+
+
+def test_what_an_older_version_wrote_is_read(paths: StorePaths) -> None:
+    """A header without what was added to it later, or with what a later version adds to our own metrics, is enough."""
+    written = replace(snapshot(), flush_interval_s=None)
+    SpoolSink(paths.root, 100).write(written)
+    (path,) = waiting_files(paths)
+    first, _, rest = path.read_bytes().partition(b"\n")
+    header = json.loads(first)
+    for name in ("slow_threshold_ms", "usage", "flush_interval_s"):
+        del header["header"][name]
+    header["header"]["self_metrics"] = {"hook_errors": 0, "invented_later": 1}
+    path.write_bytes(json.dumps(header).encode() + b"\n" + rest)
+    assert read_snapshot(path) == written
