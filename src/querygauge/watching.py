@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -77,9 +78,10 @@ def _looked(paths: StorePaths, settings: AlertSettings) -> "tuple[Alert, ...]":
             observation, known, silences = watched(paths, now, slow_ms=settings.thresholds.p95_ms)
             found = findings(observation, settings.thresholds)
             seen = look(known, found, now, patience=PATIENCE, silences=silences, repeat=settings.repeat)
+            told = _with_trends(paths, seen.told, now)
             parts = [
                 (route.name, part)
-                for message in messages(seen.told, now)
+                for message in messages(told, now)
                 for route in settings.routes
                 if (part := route.part_of(message)) is not None
             ]
@@ -90,7 +92,18 @@ def _looked(paths: StorePaths, settings: AlertSettings) -> "tuple[Alert, ...]":
     except Exception:  # a mistake in a rule must not keep hours from being added up, nor backups from being taken
         log.exception("alerts_not_looked_at", store=paths.name)
         return ()
-    return seen.told
+    return told
+
+
+def _with_trends(paths: StorePaths, told: "tuple[Alert, ...]", now: datetime) -> "tuple[Alert, ...]":
+    from querygauge.alerts.trends import STEP, with_trends
+    from querygauge.storage.series import read_series
+
+    try:
+        return with_trends(told, now, partial(read_series, paths, STEP))
+    except Exception as error:  # noqa: BLE001  # whoever is to be told that something is wrong is told without a chart
+        log.warning("trends_not_read", store=paths.name, error=f"{type(error).__name__}: {error}")
+        return told
 
 
 def _begun(paths: StorePaths, routes: "Mapping[str, Route]") -> "_Sending | None":

@@ -24,7 +24,8 @@ SLOW = Finding(
     value=1500.0,
     threshold=1000.0,
     unit="ms",
-    trend=(200.0, 210.0, 900.0, 1500.0),
+    trend=(200.0, 210.0, None, 900.0, 1500.0),
+    trend_s=1500.0,
 )
 ALERT = Alert("0123456789abcdef", SLOW, "firing", NOON - timedelta(minutes=5), NOON, NOON, told_at=NOON)
 MESSAGE = AlertMessage("5ca1ab1e5ca1ab1e", NOON, (ALERT,))
@@ -69,7 +70,8 @@ _findings = st.builds(
     value=_numbers,
     threshold=_numbers,
     unit=st.sampled_from(["ms", "%", "/s", "MB", ""]) | _words,
-    trend=st.lists(st.floats(), max_size=8).map(tuple),
+    trend=st.lists(st.none() | st.floats(), max_size=8).map(tuple),
+    trend_s=st.floats(),
 )
 _alerts: Any = st.builds(
     Alert,

@@ -50,7 +50,7 @@ async def test_an_alert_is_sent() -> None:
         "runbook_url": "docs/runbooks/slow_query.md",
         "pattern": SLOW.pattern,
         "called_from": "shop/orders.py:31 in latest",
-        "trend": "▂▂▅█ up to 1500ms",
+        "trend": "▂▂·▅█ from 200ms to 1500ms in 25 min 00 s",
         "look_further": "querygauge patterns show 00c0ffee00c0ffee",
     }
     assert "What to do: Look at its plan" in alert["annotations"]["description"]

@@ -33,6 +33,7 @@ async def test_an_alert_is_an_event(events: LogCapture) -> None:
             "value": 1500.0,
             "threshold": 1000.0,
             "unit": "ms",
+            "trend": "▂▂·▅█ from 200ms to 1500ms in 25 min 00 s",
             "began_at": "2026-03-04T11:55:00+00:00",
             "ended_at": None,
             "runbook": "https://wiki.example/slow_query.md",

@@ -51,7 +51,7 @@ async def test_an_alert_triggers() -> None:
                 "Where": "shop @ primary",
                 "Pattern": SLOW.pattern,
                 "Called from": "shop/orders.py:31 in latest",
-                "Trend": "▂▂▅█ up to 1500ms",
+                "Trend": "▂▂·▅█ from 200ms to 1500ms in 25 min 00 s",
                 "What to do": SLOW.advice,
                 "Look further": "querygauge patterns show 00c0ffee00c0ffee",
                 "Runbook": "docs/runbooks/slow_query.md",

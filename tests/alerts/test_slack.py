@@ -51,7 +51,7 @@ async def test_a_message_is_posted(monkeypatch: pytest.MonkeyPatch) -> None:
                         "*Pattern:*\n```\n"
                         "SELECT id, total FROM orders WHERE customer_id = ? AND note &lt;&gt; ? &amp; 1\n```\n"
                         "*Called from:* `shop/orders.py:31 in latest`\n"
-                        "*Trend:* `▂▂▅█ up to 1500ms`\n"
+                        "*Trend:* `▂▂·▅█ from 200ms to 1500ms in 25 min 00 s`\n"
                         "*What to do:* Look at its plan, and at what it filters by.\n"
                         "*Look further:* `querygauge patterns show 00c0ffee00c0ffee`\n"
                         "*Runbook:* docs/runbooks/slow_query.md"

@@ -187,3 +187,31 @@ def test_what_was_found_is_json_for_whoever_reads_the_table(paths: StorePaths, l
         ).fetchall()
     assert (rule, service, subject, severity, status) == ("error_rate", "shop", "", "critical", "pending")
     assert json.loads(finding)["threshold"] == 25.0
+
+
+def test_what_is_told_says_how_it_went_before(paths: StorePaths, later: Pass) -> None:
+    """In the last two hours; what is only remembered does not."""
+    _fail(paths)
+    told = [alert for _ in range(8) if later(MINUTE) for alert in tick(paths.root).told]
+    (finding,) = (alert.finding for alert in told)
+    assert [value for value in finding.trend if value is not None] == [100.0]
+    assert len(finding.trend) == 24
+    assert 7_140 <= finding.trend_s <= 7_200
+    (alert,) = _alerts(paths)
+    assert alert.finding.trend == ()
+
+
+def test_a_trend_that_cannot_be_read_keeps_nobody_from_being_told(
+    paths: StorePaths, later: Pass, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is a picture, and no more."""
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    _fail(paths)
+    monkeypatch.setattr("querygauge.storage.series.read_series", fail)
+    with capture_logs() as logs:
+        told = [alert for _ in range(8) if later(MINUTE) for alert in tick(paths.root).told]
+    assert [(alert.finding.rule, alert.finding.trend) for alert in told] == [("error_rate", ())]
+    assert [entry["error"] for entry in logs if entry["event"] == "trends_not_read"] == ["ZeroDivisionError: "]

@@ -22,7 +22,7 @@ def test_an_alert_in_full() -> None:
         "Where: shop @ primary\n"
         "Pattern: SELECT id, total FROM orders WHERE customer_id = ? AND note <> ? & 1\n"
         "Called from: shop/orders.py:31 in latest\n"
-        "Trend: ▂▂▅█ up to 1500ms\n"
+        "Trend: ▂▂·▅█ from 200ms to 1500ms in 25 min 00 s\n"
         "What to do: Look at its plan, and at what it filters by.\n"
         "Look further: querygauge patterns show 00c0ffee00c0ffee\n"
         "Runbook: docs/runbooks/slow_query.md\n"
@@ -88,17 +88,26 @@ def test_a_test_says_that_it_is_one() -> None:
 @pytest.mark.parametrize(
     ("trend", "chart"),
     [
-        ((1.0, float("nan"), float("inf"), 2.0), ["▄··█ up to 2ms"]),
-        ((-1.0, 1.0), ["·█ up to 1ms"]),
-        (tuple(range(1, 100)), ["▅" * 2 + "▆" * 13 + "▇" * 12 + "█" * 13 + " up to 99ms"]),
+        ((1.0, float("nan"), None, float("inf"), 2.0), ["▄···█ from 1ms to 2ms in 2 h 00 min"]),
+        ((-1.0, 1.0), ["·█ from -1ms to 1ms in 2 h 00 min"]),
+        ((3.0, 3.0), ["██ always 3ms in 2 h 00 min"]),
+        (tuple(range(1, 101)), ["▅" * 2 + "▆" * 13 + "▇" * 12 + "█" * 13 + " from 61ms to 100ms in 48 min 00 s"]),
         ((0.0, 0.0), []),
         ((float("nan"),), []),
+        ((None, None), []),
     ],
 )
-def test_a_trend_is_a_small_chart(trend: tuple[float, ...], chart: list[str]) -> None:
-    """Of its last forty values; what is not known is a gap, and nothing at all is no chart."""
-    said = lines(replace(ALERT, finding=replace(SLOW, trend=trend)))
+def test_a_trend_is_a_small_chart(trend: tuple[float | None, ...], chart: list[str]) -> None:
+    """Of its last forty values, from the lowest to the highest; what is not known is a gap, and nothing is no chart."""
+    said = lines(replace(ALERT, finding=replace(SLOW, trend=trend, trend_s=7_200.0)))
     assert [line.text for line in said if line.label == "Trend"] == chart
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan"), float("inf"), 1e300])
+def test_a_trend_of_an_unknown_span(seconds: float) -> None:
+    """Is drawn all the same."""
+    said = lines(replace(ALERT, finding=replace(SLOW, trend=(1.0, 2.0), trend_s=seconds)))
+    assert [line.text for line in said if line.label == "Trend"] == ["▄█ from 1ms to 2ms"]
 
 
 def test_runbooks_may_be_elsewhere() -> None:

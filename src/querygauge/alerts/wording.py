@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from urllib.parse import quote
 
 from querygauge.rendering.charts import chart_row
-from querygauge.rendering.formats import number
+from querygauge.rendering.formats import age, number
 from querygauge.values.alerts import Alert, AlertMessage, Finding
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "runbook_url",
     "shortened",
     "text",
+    "trend",
 ]
 
 RUNBOOKS: Final = "docs/runbooks/"
@@ -104,7 +105,7 @@ def lines(alert: Alert, runbooks: str = RUNBOOKS) -> list[Line]:
         Line("Pool", finding.pool or ""),
         Line("Pattern", finding.pattern or finding.pattern_id or "", is_code=True),
         Line("Called from", finding.call_site or "", is_code=True),
-        Line("Trend", _trend(finding), is_code=True),
+        Line("Trend", trend(finding), is_code=True),
         Line("What to do", finding.advice),
         Line("Look further", _command(finding), is_code=True),
         Line("Runbook", runbook_url(finding.rule, runbooks)),
@@ -169,13 +170,22 @@ def amount(value: float, unit: str) -> str:
     return f"{digits}{unit}" if unit in _NO_SPACE else f"{digits} {one_line(unit)}"
 
 
-def _trend(finding: Finding) -> str:
-    values = [value if math.isfinite(value) else None for value in finding.trend[-_TREND:]]
+def trend(finding: Finding) -> str:
+    """How the value went before, as a chart such as `▁▂▅█ from 12ms to 1500ms in 2 h 00 min`; empty without one."""
+    told = finding.trend[-_TREND:]
+    values = [value if value is not None and math.isfinite(value) else None for value in told]
     known = [value for value in values if value is not None]
     top = max(known, default=0.0)
     if top <= 0:
         return ""
-    return f"{_chart(values, top)} up to {amount(top, finding.unit)}"
+    lowest, highest = (amount(value, finding.unit) for value in (min(known), top))
+    reach = f"always {highest}" if lowest == highest else f"from {lowest} to {highest}"
+    covered = f" in {age(finding.trend_s * len(told) / len(finding.trend))}" if _is_span(finding.trend_s) else ""
+    return f"{_chart(values, top)} {reach}{covered}"
+
+
+def _is_span(seconds: float) -> bool:
+    return math.isfinite(seconds) and 0 < seconds < _MANY
 
 
 def _chart(values: Sequence[float | None], top: float) -> str:

@@ -1,8 +1,9 @@
 """`querygauge alerts`: what is wrong and what was, and what nobody wants to be told."""
 
 import os
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -145,10 +146,15 @@ def _told(route: "Route") -> str:
 
 def _show(store: str | None, span: str | None, service: str | None, limit: int, form: Format, nothing: str) -> None:
     from querygauge.alerts.listing import ALERT_COLUMNS, alert_rows, render_alerts
+    from querygauge.alerts.trends import STEP, with_trends
     from querygauge.storage.opening import open_store
+    from querygauge.storage.series import read_series
 
     now = datetime.now(UTC)
-    answer = open_store(store_paths(store)).alerts(span, service=service)
+    opened = open_store(store_paths(store))
+    answer = opened.alerts(span, service=service)
+    if span is None:
+        answer = replace(answer, alerts=with_trends(answer.alerts, now, partial(read_series, opened.paths, STEP)))
     print_answer(
         answer,
         form,

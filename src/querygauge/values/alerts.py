@@ -39,7 +39,9 @@ class Finding(Value):
         value: What was measured.
         threshold: What it must not reach.
         unit: Of both: `ms`, `%`, `/s`, `MB`, or empty for a number.
-        trend: How the value went before, the oldest first; empty if that is not known.
+        trend: How the value went before, in equal parts of a span, the oldest first; None where there was none, and
+            empty if nothing is known.
+        trend_s: Seconds that the trend covers; 0 if that is not known.
     """
 
     rule: str
@@ -55,7 +57,8 @@ class Finding(Value):
     value: float | None = None
     threshold: float | None = None
     unit: str = ""
-    trend: tuple[float, ...] = ()
+    trend: tuple[float | None, ...] = ()
+    trend_s: float = 0.0
 
     @property
     def subject(self) -> str:

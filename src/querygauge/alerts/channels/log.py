@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from querygauge.alerts.channels.fields import check_runbooks
-from querygauge.alerts.wording import RUNBOOKS, headline, one_line, runbook_url
+from querygauge.alerts.wording import RUNBOOKS, headline, one_line, runbook_url, trend
 from querygauge.logs import get_logger
 from querygauge.values.alerts import Alert, AlertMessage
 
@@ -59,6 +59,7 @@ class LogChannel:
             "value": finding.value,
             "threshold": finding.threshold,
             "unit": finding.unit,
+            "trend": trend(finding) or None,
             "began_at": alert.began_at.isoformat(),
             "ended_at": None if alert.ended_at is None else alert.ended_at.isoformat(),
             "runbook": runbook_url(finding.rule, self.runbooks),

@@ -28,7 +28,7 @@ from querygauge.alerts.channels.posting import post
 from querygauge.alerts.secret import Secret
 from querygauge.alerts.wording import RUNBOOKS, headline, one_line, runbook_url, shortened
 from querygauge.errors import SettingsError
-from querygauge.values.alerts import Alert, AlertMessage
+from querygauge.values.alerts import Alert, AlertMessage, Finding
 
 __all__ = ["WebhookChannel", "body_of", "signature"]
 
@@ -208,11 +208,18 @@ def _alert(alert: Alert, runbooks: str) -> dict[str, Any]:
         "duration_ms": value if is_duration else None,
         "threshold_ms": threshold if is_duration else None,
         "trend": [_number(point) for point in finding.trend[-_TREND:]],
+        "trend_seconds": _number(_trend_seconds(finding)),
         "began_at": _moment(alert.began_at),
         "ended_at": _moment(alert.ended_at),
         "times": alert.times,
         "runbook": runbook_url(finding.rule, runbooks),
     }
+
+
+def _trend_seconds(finding: Finding) -> float | None:
+    """What those of the trend cover that are sent; None if that is not known."""
+    sent = len(finding.trend[-_TREND:])
+    return finding.trend_s * sent / len(finding.trend) if sent and finding.trend_s else None
 
 
 def _text(words: str | None) -> str | None:
