@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from querygauge.alerts.configuration import AlertSettings, load_alert_settings
+from querygauge.alerts.overrides import Override
 from querygauge.alerts.thresholds import Thresholds
 from querygauge.errors import SettingsError
 
@@ -35,6 +36,20 @@ def test_what_is_set(tmp_path: Path, name: str, table: str) -> None:
         path=tmp_path / name,
     )
     assert settings.repeat == timedelta(hours=6)
+
+
+def test_thresholds_of_some_statements(tmp_path: Path) -> None:
+    """Each table is one override, in their order."""
+    (tmp_path / "querygauge.toml").write_text(
+        "[[alerts.overrides]]\npattern = 'e106'\nservice = 'shop*'\np95_ms = 2000\n"
+        "[[alerts.overrides]]\nscope = 'GET /export*'\ntarget = 'replica'\nslow_query_ms = 30000.5\n"
+    )
+    assert load_alert_settings(tmp_path).thresholds == Thresholds(
+        overrides=(
+            Override(pattern="e106", service="shop*", p95_ms=2_000.0),
+            Override(scope="GET /export*", target="replica", slow_query_ms=30_000.5),
+        )
+    )
 
 
 def test_the_own_file_and_the_nearest_wins(tmp_path: Path) -> None:
@@ -67,6 +82,28 @@ def test_the_own_file_and_the_nearest_wins(tmp_path: Path) -> None:
         ),
         ("[alerts]\nthresholds = { p95_ms = -3 }\n", "p95_ms in {path} must be >= 0; got -3"),
         ("[alerts\n", "{path} could not be read: "),
+        ("[alerts]\noverrides = 3\n", "overrides in {path}, line 2, must be a list of tables; got 3"),
+        ("[alerts]\noverrides = [3]\n", "[[alerts.overrides]] number 1 of {path}: overrides must be tables; got 3"),
+        (
+            "[[alerts.overrides]]\np95_ms = 3\n[[alerts.overrides]]\np95 = 3\n",
+            "[[alerts.overrides]] number 2 of {path}: p95 is no setting of an override; known are pattern, service, ",
+        ),
+        (
+            "[[alerts.overrides]]\nslow_query_ms = 0\n",
+            "[[alerts.overrides]] number 1 of {path}: slow_query_ms must be a number > 0; got 0",
+        ),
+        (
+            "[[alerts.overrides]]\nscope = ''\np95_ms = 3\n",
+            "[[alerts.overrides]] number 1 of {path}: scope must be a text that is not empty; got ''",
+        ),
+        (
+            "[[alerts.overrides]]\nservice = 'shop'\n",
+            "[[alerts.overrides]] number 1 of {path}: slow_query_ms or p95_ms must be given",
+        ),
+        (
+            "[[alerts.overrides]]\nscope = 'GET /x'\np95_ms = 3\n",
+            "[[alerts.overrides]] number 1 of {path}: p95_ms must stand without scope, as it is one of all scopes; ",
+        ),
     ],
 )
 def test_what_is_wrong_is_named_with_its_line(tmp_path: Path, text: str, told: str) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from alerts.observing import NOON, ORDERS, QUIET, executed, pattern, pool, slow
 from querygauge.alerts import rules
+from querygauge.alerts.overrides import Override
 from querygauge.alerts.rules import PATIENCE, RULES, findings
 from querygauge.alerts.thresholds import Thresholds
 from querygauge.values import Holder, ProcessWindow, Repetition
@@ -157,6 +158,53 @@ def test_one_slow_execution_is_as_bad_as_it_is_over_the_threshold(duration_ms: f
     assert (finding.rule, finding.severity, finding.value) == ("slow_query", severity, duration_ms)
     assert (finding.pattern, finding.call_site) == (ORDERS, "shop/orders.py:12 in show")
     assert "secret" not in str(finding)
+
+
+@pytest.mark.parametrize(
+    ("override", "severity", "threshold"),
+    [
+        (Override(pattern=pattern().id[:8], slow_query_ms=2_000.0), "warning", 2_000.0),
+        (Override(scope="GET /export*", slow_query_ms=400.0), "critical", 400.0),
+        (Override(service="sho*", target="main", slow_query_ms=10_000.0), None, None),
+        (Override(pattern="ffff", slow_query_ms=10_000.0), "warning", 1_000.0),
+        (Override(scope="GET /orders", slow_query_ms=10_000.0), "warning", 1_000.0),
+        (Override(service="other", slow_query_ms=10_000.0), "warning", 1_000.0),
+        (Override(target="other", slow_query_ms=10_000.0), "warning", 1_000.0),
+        (Override(p95_ms=10_000.0), "warning", 1_000.0),
+    ],
+)
+def test_what_is_slow_may_differ_by_pattern_and_scope(
+    override: Override, severity: str | None, threshold: float | None
+) -> None:
+    """The first override that fits and says so counts, else the application's own threshold."""
+    one = replace(slow(5_000.0), scope="GET /export/{id}")
+    service = replace(QUIET, slow_threshold_ms=1_000.0, slow_queries=(one,))
+    told = [(each.severity, each.threshold) for each in found(service, overrides=(override,))]
+    assert told == ([] if severity is None else [(severity, threshold)])
+
+
+def test_the_worst_execution_is_that_farthest_over_its_own_threshold() -> None:
+    """Not the longest, if more is allowed where that was."""
+    export, page = (replace(slow(ms), scope=name) for ms, name in ((20_000.0, "export"), (3_000.0, "page")))
+    service = replace(QUIET, slow_threshold_ms=1_000.0, slow_queries=(export, page))
+    (finding,) = found(service, overrides=(Override(scope="export", slow_query_ms=15_000.0),))
+    assert (finding.value, finding.threshold) == (3_000.0, 1_000.0)
+
+
+@pytest.mark.parametrize(("p95_ms", "rules"), [(150.0, ["slow_pattern"]), (250.0, [])])
+def test_a_pattern_may_have_a_percentile_of_its_own(p95_ms: float, rules: list[str]) -> None:
+    """The first override that fits counts, and is told as the threshold."""
+    service = replace(QUIET, recent=(executed(SLOW),), hour=(executed(SLOW),))
+    overrides = (Override(slow_query_ms=9.0), Override(pattern=pattern().id, p95_ms=p95_ms), Override(p95_ms=1.0))
+    told = found(service, overrides=overrides)
+    assert [each.rule for each in told] == rules
+    assert all(each.threshold == p95_ms for each in told)
+
+
+def test_whatever_may_be_slow_somewhere_is_compared() -> None:
+    """A lower threshold of one pattern is the one by which changes are looked for."""
+    assert Thresholds(overrides=(Override(p95_ms=20.0), Override(slow_query_ms=5.0))).lowest_p95_ms == 20.0
+    assert Thresholds(overrides=(Override(p95_ms=200.0),)).lowest_p95_ms == 100.0
 
 
 def test_a_threshold_that_nobody_knows_is_not_exceeded() -> None:

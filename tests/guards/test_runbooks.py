@@ -26,7 +26,7 @@ from project import ROOT
 from querygauge import instrument
 from querygauge.alerts import rules
 from querygauge.alerts.rules import PATIENCE, RULES
-from querygauge.alerts.thresholds import Thresholds
+from querygauge.alerts.thresholds import NUMBERS, Thresholds
 from querygauge.surfaces.cli import app
 
 _FOLDER = ROOT / "docs" / "runbooks"
@@ -189,12 +189,12 @@ def _read_by(name: str, functions: dict[str, ast.FunctionDef]) -> set[str]:
     for node in ast.walk(functions[name]):
         match node:
             case ast.Attribute(value=ast.Name(id="limits"), attr=threshold):
-                read.add(threshold)
+                read.add(threshold.removesuffix("_of"))  # of one statement it may differ; the default does not
             case ast.Call(func=ast.Name(id="replace"), args=[ast.Name(id="limits")], keywords=keywords):
                 replaced |= {keyword.arg for keyword in keywords if keyword.arg}
             case ast.Call(func=ast.Name(id=called)) if called not in RULES and f"{module}.{called}" in functions:
                 read |= _read_by(f"{module}.{called}", functions)
-    return read - replaced
+    return read.intersection(NUMBERS) - replaced
 
 
 _COMPARED = _compared()

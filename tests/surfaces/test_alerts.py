@@ -120,6 +120,8 @@ def test_settings_are_checked(run: Command, tmp_path: Path) -> None:
     told = run("alerts", "check").stdout
     assert told.startswith(f"read from {settings}\nalerts are switched off\n")
     assert "p95_ms                           250  by default 100\n" in told
+    settings.write_text("[[alerts.overrides]]\npattern = 'e106'\nscope = 'GET /x'\nslow_query_ms = 1_500\n")
+    assert run("alerts", "check").stdout.endswith("\noverride for pattern e106…, scope GET /x: slow_query_ms 1500\n")
     settings.write_text("[alerts.thresholds]\np95_ms = -3\n")
     wrong = run("alerts", "check")
     assert (wrong.returncode, wrong.stdout) == (2, "")

@@ -10,13 +10,14 @@ Deliberately not here: what the numbers mean, which `Thresholds` says.
 import math
 import re
 import tomllib
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, get_type_hints
 
+from querygauge.alerts.overrides import Override, override_of
 from querygauge.alerts.routes import Route, route_of
-from querygauge.alerts.thresholds import Thresholds
+from querygauge.alerts.thresholds import NUMBERS, Thresholds
 from querygauge.errors import SettingsError
 
 __all__ = ["AlertSettings", "load_alert_settings"]
@@ -91,11 +92,11 @@ class _Reading:
     def settings(self, table: Any) -> AlertSettings:
         if not isinstance(table, dict):
             raise SettingsError(f"[{self._table}] of {self._path} must be a table; got {table!r}")
-        self._check_names(table, ("enabled", "repeat_hours", "thresholds", "channels"), self._table)
+        self._check_names(table, ("enabled", "repeat_hours", "thresholds", "overrides", "channels"), self._table)
         thresholds = table.get("thresholds", {})
         if not isinstance(thresholds, dict):
             raise SettingsError(f"{self._where('thresholds')} must be a table; got {thresholds!r}")
-        self._check_names(thresholds, tuple(each.name for each in fields(Thresholds)), f"{self._table}.thresholds")
+        self._check_names(thresholds, NUMBERS, f"{self._table}.thresholds")
         enabled = table.get("enabled", True)
         if not isinstance(enabled, bool):
             raise SettingsError(f"{self._where('enabled')} must be true or false; got {enabled!r}")
@@ -111,10 +112,21 @@ class _Reading:
         return AlertSettings(
             enabled=enabled,
             repeat_hours=repeat_hours,
-            thresholds=Thresholds(**numbers),
+            thresholds=Thresholds(**numbers, overrides=self._overrides(table.get("overrides", []))),
             path=self._path,
             routes=tuple(self._route(name, channel) for name, channel in channels.items()) or _LOG_ONLY,
         )
+
+    def _overrides(self, tables: Any) -> tuple[Override, ...]:
+        if not isinstance(tables, list):
+            raise SettingsError(f"{self._where('overrides')} must be a list of tables; got {tables!r}")
+        return tuple(self._override(number, table) for number, table in enumerate(tables, 1))
+
+    def _override(self, number: int, table: Any) -> Override:
+        try:
+            return override_of(table)
+        except SettingsError as error:
+            raise SettingsError(f"[[{self._table}.overrides]] number {number} of {self._path}: {error}") from None
 
     def _route(self, name: str, table: Any) -> Route:
         where = f"[{self._table}.channels.{name}] of {self._path}"

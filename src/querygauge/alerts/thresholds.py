@@ -1,8 +1,13 @@
 """From where on something is wrong: every number that a rule compares with, and what it is unless somebody sets it."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import Final
 
-__all__ = ["Thresholds"]
+from querygauge.alerts.overrides import Override
+from querygauge.values.queries import QueryStats, SlowQuery
+
+__all__ = ["NUMBERS", "Thresholds"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +39,7 @@ class Thresholds:
         waiting_mb: Megabytes of snapshots that wait to be folded.
         min_executions: From so many executions on, a pattern has percentiles.
         min_statements: From so many statements on, a service has rates.
+        overrides: Other thresholds for some statements; of those that fit the first counts.
     """
 
     errors_warning_percent: float = 10.0
@@ -59,3 +65,27 @@ class Thresholds:
     waiting_mb: float = 50.0
     min_executions: int = 20
     min_statements: int = 100
+    overrides: tuple[Override, ...] = ()
+
+    def p95_ms_of(self, service: str, stats: QueryStats) -> float:
+        """What the 95th percentile of a pattern must not exceed."""
+        fitting = self._overrides_of(service, stats.target, stats.pattern_id)
+        return next((each.p95_ms for each in fitting if each.p95_ms is not None), self.p95_ms)
+
+    def slow_query_ms_of(self, service: str, slow: SlowQuery, usual_ms: float) -> float:
+        """From where on an execution is slow, `usual_ms` in its application."""
+        fitting = self._overrides_of(service, slow.target, slow.pattern_id)
+        within = (each for each in fitting if each.is_within(slow.scope))
+        return next((each.slow_query_ms for each in within if each.slow_query_ms is not None), usual_ms)
+
+    @property
+    def lowest_p95_ms(self) -> float:
+        """No pattern with a lower 95th percentile is slow."""
+        return min([self.p95_ms, *(each.p95_ms for each in self.overrides if each.p95_ms is not None)])
+
+    def _overrides_of(self, service: str, target: str, pattern_id: str) -> Iterator[Override]:
+        return (each for each in self.overrides if each.is_about(service, target, pattern_id))
+
+
+NUMBERS: Final = tuple(field.name for field in fields(Thresholds) if field.name != "overrides")
+"""The thresholds that are one number each, by their name."""

@@ -1,7 +1,7 @@
 """`querygauge alerts`: what is wrong and what was, and what nobody wants to be told."""
 
 import os
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from querygauge.surfaces.moments import moment_of
 from querygauge.surfaces.options import Format, Service, Store, store_paths
 
 if TYPE_CHECKING:
+    from querygauge.alerts.overrides import Override
     from querygauge.alerts.routes import Route
 
 __all__ = ["alerts_app"]
@@ -95,7 +96,7 @@ def silences(store: Store = None, form: AnswerFormat = Format.text) -> None:
 def check() -> None:
     """Say which settings of alerts are in force here, and which line of them is wrong."""
     from querygauge.alerts.configuration import load_alert_settings
-    from querygauge.alerts.thresholds import Thresholds
+    from querygauge.alerts.thresholds import NUMBERS, Thresholds
 
     settings = load_alert_settings(Path.cwd())
     usual = Thresholds()
@@ -109,9 +110,11 @@ def check() -> None:
         except SettingsError as error:
             raise SettingsError(f"[alerts.channels.{route.name}] of {settings.path}: {error}") from None
         typer.echo(f"channel {route.name}: {route.kind}, {route.severity} and worse, {_told(route)}")
-    for field in fields(Thresholds):
-        value, default = getattr(settings.thresholds, field.name), getattr(usual, field.name)
-        typer.echo(f"{field.name:<26}{value:>10g}" + (f"  by default {default:g}" if value != default else ""))
+    for name in NUMBERS:
+        value, default = getattr(settings.thresholds, name), getattr(usual, name)
+        typer.echo(f"{name:<26}{value:>10g}" + (f"  by default {default:g}" if value != default else ""))
+    for override in settings.thresholds.overrides:
+        typer.echo(_overriding(override))
 
 
 @alerts_app.command("test")
@@ -142,6 +145,16 @@ def _told(route: "Route") -> str:
     rules = "all rules" if route.rules == ("*",) else f"rules {', '.join(route.rules)}"
     services = "all services" if route.services == ("*",) else f"services {', '.join(route.services)}"
     return f"{rules}, {services}, at most {route.max_messages} messages in ten minutes"
+
+
+def _overriding(override: "Override") -> str:
+    """What it is about, and what is in force there."""
+    chosen = {"pattern": f"{override.pattern}…" if override.pattern else "", "service": override.service}
+    chosen |= {"target": override.target, "scope": override.scope or ""}
+    about = ", ".join(f"{name} {value}" for name, value in chosen.items() if value not in {"", "*"})
+    numbers = {"slow_query_ms": override.slow_query_ms, "p95_ms": override.p95_ms}
+    told = ", ".join(f"{name} {value:g}" for name, value in numbers.items() if value is not None)
+    return f"override for {about or 'everything'}: {told}"
 
 
 def _show(store: str | None, span: str | None, service: str | None, limit: int, form: Format, nothing: str) -> None:

@@ -41,17 +41,19 @@ def slow_query(service: ObservedService, limits: Thresholds) -> Iterator[Finding
     told = {finding.pattern_id for rule in others for finding in rule(service, limits)}
     # The text of the pattern: that of an execution may be the statement as it was sent.
     texts = {stats.pattern_id: stats.pattern.text for stats in (*service.hour, *service.recent)}
-    worst: dict[tuple[str, str], SlowQuery] = {}
-    for slow in sorted(service.slow_queries, key=lambda slow: slow.duration_ms):
-        worst[slow.target, slow.pattern_id] = slow
-    for slow in worst.values():
+    worst: dict[tuple[str, str], tuple[float, SlowQuery, float]] = {}
+    for slow in service.slow_queries:
+        allowed_ms = limits.slow_query_ms_of(service.service, slow, threshold_ms)
+        place, times = (slow.target, slow.pattern_id), slow.duration_ms / allowed_ms
+        if times >= 1 and (place not in worst or times > worst[place][0]):
+            worst[place] = times, slow, allowed_ms
+    for times, slow, allowed_ms in worst.values():
         if slow.pattern_id in told or slow.pattern_id in service.quiet_ids:
             continue
-        times = f"{slow.duration_ms / threshold_ms:,.1f} times the threshold"
         yield Finding(
             "slow_query",
-            _SEVERITIES[severity_of(slow.duration_ms, threshold_ms)],
-            f"{slow.summary} took {duration(slow.duration_ms)}, {times}",
+            _SEVERITIES[severity_of(slow.duration_ms, allowed_ms)],
+            f"{slow.summary} took {duration(slow.duration_ms)}, {times:,.1f} times the threshold",
             _ADVICE,
             service.service,
             slow.target,
@@ -59,7 +61,7 @@ def slow_query(service: ObservedService, limits: Thresholds) -> Iterator[Finding
             pattern=texts.get(slow.pattern_id),
             call_site=slow.call_site,
             value=slow.duration_ms,
-            threshold=threshold_ms,
+            threshold=allowed_ms,
             unit="ms",
         )
 
@@ -184,7 +186,8 @@ def repetition(service: ObservedService, limits: Thresholds) -> Iterator[Finding
 def _slow(stats: tuple[QueryStats, ...], service: ObservedService, limits: Thresholds) -> Iterator[QueryStats]:
     for each in stats:
         is_told = each.pattern.category == "query" and each.pattern_id not in service.quiet_ids
-        if is_told and each.execution_count >= limits.min_executions and each.p95_duration_ms > limits.p95_ms:
+        has_percentiles = each.execution_count >= limits.min_executions
+        if is_told and has_percentiles and each.p95_duration_ms > limits.p95_ms_of(service.service, each):
             yield each
 
 
@@ -200,6 +203,6 @@ def _finding(rule: str, service: ObservedService, stats: QueryStats, limits: Thr
         pattern=stats.pattern.text,
         call_site=next(iter(stats.lines), None),
         value=stats.p95_duration_ms,
-        threshold=limits.p95_ms,
+        threshold=limits.p95_ms_of(service.service, stats),
         unit="ms",
     )
