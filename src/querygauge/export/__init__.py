@@ -1,0 +1,1 @@
+"""Snapshots → other people's telemetry: OpenTelemetry, Prometheus."""
