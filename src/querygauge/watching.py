@@ -75,7 +75,8 @@ def _looked(paths: StorePaths, settings: AlertSettings) -> "tuple[Alert, ...]":
         with elected(paths, 0.0) as is_elected:
             if not is_elected:
                 return ()
-            observation, known, silences = watched(paths, now, slow_ms=settings.thresholds.lowest_p95_ms)
+            slow_ms = settings.thresholds.lowest_p95_ms
+            observation, known, silences = watched(paths, now, slow_ms=slow_ms, objectives=settings.objectives)
             found = findings(observation, settings.thresholds)
             seen = look(known, found, now, patience=PATIENCE, silences=silences, repeat=settings.repeat)
             told = _with_trends(paths, seen.told, now)

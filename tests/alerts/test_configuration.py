@@ -9,6 +9,7 @@ from querygauge.alerts.configuration import AlertSettings, load_alert_settings
 from querygauge.alerts.overrides import Override
 from querygauge.alerts.thresholds import Thresholds
 from querygauge.errors import SettingsError
+from querygauge.values.objectives import Objective
 
 
 def test_nothing_set_is_the_defaults(tmp_path: Path) -> None:
@@ -52,6 +53,18 @@ def test_thresholds_of_some_statements(tmp_path: Path) -> None:
     )
 
 
+def test_what_is_to_be_attained(tmp_path: Path) -> None:
+    """Each table is one objective, in their order."""
+    (tmp_path / "querygauge.toml").write_text(
+        "[[alerts.objectives]]\nname = 'fast'\nservice = 'shop'\nscope = 'POST /x'\np95_ms = 250\n"
+        "[[alerts.objectives]]\nname = 'good'\nservice = 'shop'\npattern = 'e106'\nsuccess_percent = 99.9\n"
+    )
+    assert load_alert_settings(tmp_path).objectives == (
+        Objective(name="fast", service="shop", scope="POST /x", p95_ms=250.0),
+        Objective(name="good", service="shop", pattern="e106", success_percent=99.9),
+    )
+
+
 def test_the_own_file_and_the_nearest_wins(tmp_path: Path) -> None:
     """Of two in one directory querygauge.toml, of two directories the one below."""
     (tmp_path / "pyproject.toml").write_text("[tool.querygauge.alerts]\nrepeat_hours = 1\n")
@@ -84,6 +97,39 @@ def test_the_own_file_and_the_nearest_wins(tmp_path: Path) -> None:
         ("[alerts\n", "{path} could not be read: "),
         ("[alerts]\noverrides = 3\n", "overrides in {path}, line 2, must be a list of tables; got 3"),
         ("[alerts]\noverrides = [3]\n", "[[alerts.overrides]] number 1 of {path}: overrides must be tables; got 3"),
+        ("[alerts]\nobjectives = [3]\n", "[[alerts.objectives]] number 1 of {path}: objectives must be tables; got 3"),
+        (
+            "[[alerts.objectives]]\nname = 'a'\nservice = 'b'\ntarget = 'c'\n",
+            "[[alerts.objectives]] number 1 of {path}: target is no setting of an objective; known are name, service, ",
+        ),
+        (
+            "[[alerts.objectives]]\nname = 'a'\np95_ms = 3\n",
+            "[[alerts.objectives]] number 1 of {path}: service must be given for an objective",
+        ),
+        (
+            "[[alerts.objectives]]\nname = 'a'\nservice = 'b'\n",
+            "[[alerts.objectives]] number 1 of {path}: one of p95_ms and success_percent must be given",
+        ),
+        (
+            "[[alerts.objectives]]\nname = 'a'\nservice = 'b'\np95_ms = 3\nsuccess_percent = 99\n",
+            "[[alerts.objectives]] number 1 of {path}: one of p95_ms and success_percent must be given",
+        ),
+        (
+            "[[alerts.objectives]]\nname = 'a'\nservice = 'b'\nsuccess_percent = 100\n",
+            "[[alerts.objectives]] number 1 of {path}: success_percent must be at least 95 and less than 100; got 100",
+        ),
+        (
+            "[[alerts.objectives]]\nname = 'a'\nservice = 'b'\np95_ms = 0\n",
+            "[[alerts.objectives]] number 1 of {path}: p95_ms must be > 0; got 0",
+        ),
+        (
+            "[[alerts.objectives]]\nname = 'a'\nservice = ''\np95_ms = 1\n",
+            "[[alerts.objectives]] number 1 of {path}: service must be a text that is not empty; got ''",
+        ),
+        (
+            2 * "[[alerts.objectives]]\nname = 'a'\nservice = 'b'\np95_ms = 1\n",
+            "name of [[alerts.objectives]] of {path} must be unique; got 'a'",
+        ),
         (
             "[[alerts.overrides]]\np95_ms = 3\n[[alerts.overrides]]\np95 = 3\n",
             "[[alerts.overrides]] number 2 of {path}: p95 is no setting of an override; known are pattern, service, ",

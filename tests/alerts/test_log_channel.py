@@ -28,6 +28,7 @@ async def test_an_alert_is_an_event(events: LogCapture) -> None:
             "target": "primary",
             "pattern_id": "00c0ffee00c0ffee",
             "pool": None,
+            "objective": None,
             "pattern": SLOW.pattern,
             "call_site": "shop/orders.py:31 in latest",
             "value": 1500.0,

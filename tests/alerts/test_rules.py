@@ -17,6 +17,7 @@ from querygauge.values import Holder, ProcessWindow, Repetition
 from querygauge.values.alerts import Finding
 from querygauge.values.answers.comparison import Measure, PatternChange
 from querygauge.values.answers.execution import Performance
+from querygauge.values.objectives import BURN_WINDOWS, Attained, Objective, ObjectiveState
 from querygauge.values.observed import FailedChecks, Observation, ObservedService, ObservedStore
 
 FAST = [1.0] * 1_000
@@ -401,7 +402,72 @@ def test_the_store(store: ObservedStore, expected: dict[str, str]) -> None:
 def test_every_rule_is_in_force() -> None:
     """Each public function of the rooms of rules has its patience, under its own name."""
     functions: list[Callable[..., Any]] = [
-        getattr(room, name) for room in (rules.failing, rules.machine, rules.pools, rules.slow) for name in room.__all__
+        getattr(room, name)
+        for room in (rules.failing, rules.machine, rules.objectives, rules.pools, rules.slow)
+        for name in room.__all__
     ]
     assert sorted(function.__name__ for function in functions) == list(RULES) == sorted(PATIENCE)
     assert all(inspect.getdoc(function) for function in functions)
+
+
+def attained(**missed: int) -> ObservedService:
+    """A service with an objective of which so many of a hundred statements missed it, by the name of the window."""
+    objective = Objective(name="fast", service="shop", scope="GET /a", p95_ms=250.0)
+    lately = {window: Attained(100, missed.get(f"m{window}", 0)) for window in BURN_WINDOWS}
+    return replace(QUIET, objectives=(ObjectiveState(objective, lately),))
+
+
+@pytest.mark.parametrize(
+    ("service", "severity"),
+    [
+        (attained(), None),
+        (attained(m1h=72, m5m=72), "critical"),
+        (attained(m1h=71, m5m=72), None),
+        (attained(m1h=72, m5m=71), None),
+        (attained(m6h=30, m30m=30), "warning"),
+        (attained(m6h=29, m30m=30), None),
+        (attained(m6h=30, m30m=29), None),
+        (attained(m1h=72, m5m=72, m6h=30, m30m=30), "critical"),
+    ],
+)
+def test_a_budget_that_is_used_too_fast(service: ObservedService, severity: str | None) -> None:
+    """14.4 times over an hour and five minutes is critical, 6 times over six hours and half an hour a warning."""
+    assert named(service) == ({} if severity is None else {"burn_rate": severity})
+
+
+def test_a_budget_says_what_missed_it() -> None:
+    """The objective, how fast, how many and how long; two objectives are two things."""
+    service = attained(m1h=80, m5m=90)
+    (finding,) = found(service)
+    assert finding.sentence == (
+        "fast uses its budget 16.0 times too fast: 80.0 % of 100 statements of the last hour took longer than 250 ms, "
+        "and 90.0 % in the last five minutes, where 5.0 % may over 30 days"
+    )
+    assert "querygauge report --since 1h --service shop --scope 'GET /a'" in finding.advice
+    other = replace(service.objectives[0], objective=replace(service.objectives[0].objective, name="other"))
+    both = found(replace(service, objectives=(*service.objectives, other)))
+    assert len({each.key for each in both}) == 2
+    assert not found(service, min_statements=101)
+
+
+@pytest.mark.parametrize(
+    ("objective", "sentence", "advice"),
+    [
+        (
+            Objective(name="good", service="shop", success_percent=95.0),
+            " failed, and ",
+            "querygauge errors --service shop",
+        ),
+        (
+            Objective(name="one", service="shop", pattern="e106", p95_ms=9.0),
+            " took longer than 9.00 ms, and ",
+            "querygauge patterns show e106",
+        ),
+    ],
+)
+def test_a_budget_says_where_to_look(objective: Objective, sentence: str, advice: str) -> None:
+    """At errors if it is success, at the pattern if it is about one."""
+    lately = dict.fromkeys(BURN_WINDOWS, Attained(1_000, 900))
+    (finding,) = found(replace(QUIET, objectives=(ObjectiveState(objective, lately),)))
+    assert sentence in finding.sentence
+    assert advice in finding.advice

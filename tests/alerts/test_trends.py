@@ -97,6 +97,7 @@ def test_every_rule_was_thought_of() -> None:
     alerts = [alert(rule, pool="main") for rule in RULES]
     told = with_trends(alerts, NOON, Store(replace(SOME, pool=OF_POOL.pool)).read)
     assert {each.finding.rule for each in told if not each.finding.trend} == {
+        "burn_rate",
         "disk_low",
         "health_check_failed",
         "memory_high",

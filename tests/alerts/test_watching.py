@@ -79,6 +79,22 @@ def test_the_end_is_told_too(paths: StorePaths, later: Pass) -> None:
     assert (alert.status, alert.ended_at is not None) == ("resolved", True)
 
 
+def test_an_objective_that_is_missed_is_told(paths: StorePaths, tmp_path: Path) -> None:
+    """At once, by its name; of one that is attained nothing is."""
+    (tmp_path / "querygauge.toml").write_text(
+        "[[alerts.objectives]]\nname = 'orders are found'\nservice = 'shop'\nsuccess_percent = 99\n"
+        "[[alerts.objectives]]\nname = 'somewhere else'\nservice = 'shop'\nscope = 'GET /x'\nsuccess_percent = 99\n"
+    )
+    _fail(paths)
+    (alert,) = tick(paths.root).told
+    finding = alert.finding
+    assert (finding.rule, finding.severity, finding.subject) == ("burn_rate", "critical", "orders are found")
+    assert finding.sentence.startswith(
+        "orders are found uses its budget 100.0 times too fast: 100.0 % of 200 statements"
+    )
+    assert [each.finding for each in _alerts(paths)] == [replace(finding, trend=(), trend_s=0.0)]
+
+
 def test_what_was_no_alert_is_forgotten(paths: StorePaths, later: Pass) -> None:
     """A pending one is none; nobody reads of it."""
     _fail(paths)

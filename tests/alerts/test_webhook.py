@@ -38,6 +38,7 @@ async def test_the_body() -> None:
         "target": "primary",
         "pattern_id": "00c0ffee00c0ffee",
         "pool": None,
+        "objective": None,
         "pattern": SLOW.pattern,
         "duration_ms": 1500.0,
         "threshold_ms": 1000.0,

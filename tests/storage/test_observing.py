@@ -34,7 +34,7 @@ def _store(paths: StorePaths, *snapshots: Snapshot) -> StorePaths:
 
 def _seen(paths: StorePaths, now: datetime = NOON) -> Observation:
     with open_database(paths, read_only=True, timeout_s=1) as connection:
-        return observed(connection, paths, now, 100.0)
+        return observed(connection, paths, now, slow_ms=100.0)
 
 
 def _service(paths: StorePaths, now: datetime = NOON) -> ObservedService:

@@ -110,6 +110,28 @@ def test_nothing_wrong_is_said(run: Command, store: Path) -> None:
     assert "no service 'blog'" in run("alerts", "list", "--store", store, "--service", "blog").stderr
 
 
+def test_objectives(run: Command, store: Path, tmp_path: Path) -> None:
+    """What is to be attained and what is left, as a page, as JSON and as CSV; and how to set one."""
+    assert "[[alerts.objectives]] in querygauge.toml sets them" in run("objectives", "--store", store).stdout
+    (tmp_path / "querygauge.toml").write_text(
+        "[[alerts.objectives]]\nname = 'fast'\nservice = 'shop'\np95_ms = 0.000001\n"
+        "[[alerts.objectives]]\nname = 'good'\nservice = 'shop'\nscope = 'nowhere'\nsuccess_percent = 99.9\n"
+    )
+    title, fast, good = run("objectives", "--store", store).stdout.splitlines()[2:]
+    assert title.split()[:2] == ["Objective", "Of"]
+    assert fast.split()[:2] == ["fast", "shop"]
+    assert "-1900.0 %" in fast
+    assert good.split()[-6:] == 6 * ["-"]
+    told = json.loads(run("objectives", "--store", store, "--format", "json").stdout)["states"]
+    assert [state["objective"]["name"] for state in told] == ["fast", "good"]
+    assert told[0]["burn_rates"]["5m"] == pytest.approx(20.0)
+    rows = [*csv.DictReader(io.StringIO(run("objectives", "--store", store, "--format", "csv").stdout))]
+    assert [(row["name"], row["count"] != "0", row["burn_rate_1h"]) for row in rows] == [
+        ("fast", True, "20.0"),
+        ("good", False, "0.0"),
+    ]
+
+
 def test_settings_are_checked(run: Command, tmp_path: Path) -> None:
     """What is in force and from where; what is wrong ends with its line."""
     assert run("alerts", "check").stdout.startswith(

@@ -10,18 +10,23 @@ Deliberately not here: what the numbers mean, which `Thresholds` says.
 import math
 import re
 import tomllib
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final, get_type_hints
+from typing import Any, Final, TypeVar, get_type_hints
 
-from querygauge.alerts.overrides import Override, override_of
+from querygauge.alerts.objectives import objective_of
+from querygauge.alerts.overrides import override_of
 from querygauge.alerts.routes import Route, route_of
 from querygauge.alerts.thresholds import NUMBERS, Thresholds
 from querygauge.errors import SettingsError
+from querygauge.values.objectives import Objective
 
 __all__ = ["AlertSettings", "load_alert_settings"]
 
+_Made = TypeVar("_Made")
 _OWN_FILE: Final = "querygauge.toml"
 _FILES: Final = ((_OWN_FILE, ("alerts",)), ("pyproject.toml", ("tool", "querygauge", "alerts")))
 _TYPES: Final = get_type_hints(Thresholds)
@@ -38,6 +43,7 @@ class AlertSettings:
         enabled: Whether it does.
         repeat_hours: After so many hours of the same somebody is told again.
         thresholds: From where on something is wrong.
+        objectives: What is to be attained over a month.
         routes: Who is told of what; the log of the collector alone if nobody is named.
         path: The file that says so; None if nothing is set.
     """
@@ -45,6 +51,7 @@ class AlertSettings:
     enabled: bool = True
     repeat_hours: float = 12.0
     thresholds: Thresholds = field(default_factory=Thresholds)
+    objectives: tuple[Objective, ...] = ()
     routes: tuple[Route, ...] = _LOG_ONLY
     path: Path | None = None
 
@@ -92,7 +99,9 @@ class _Reading:
     def settings(self, table: Any) -> AlertSettings:
         if not isinstance(table, dict):
             raise SettingsError(f"[{self._table}] of {self._path} must be a table; got {table!r}")
-        self._check_names(table, ("enabled", "repeat_hours", "thresholds", "overrides", "channels"), self._table)
+        self._check_names(
+            table, ("enabled", "repeat_hours", "thresholds", "overrides", "objectives", "channels"), self._table
+        )
         thresholds = table.get("thresholds", {})
         if not isinstance(thresholds, dict):
             raise SettingsError(f"{self._where('thresholds')} must be a table; got {thresholds!r}")
@@ -112,21 +121,31 @@ class _Reading:
         return AlertSettings(
             enabled=enabled,
             repeat_hours=repeat_hours,
-            thresholds=Thresholds(**numbers, overrides=self._overrides(table.get("overrides", []))),
+            thresholds=Thresholds(**numbers, overrides=tuple(self._each("overrides", table, override_of))),
+            objectives=self._objectives(table),
             path=self._path,
             routes=tuple(self._route(name, channel) for name, channel in channels.items()) or _LOG_ONLY,
         )
 
-    def _overrides(self, tables: Any) -> tuple[Override, ...]:
-        if not isinstance(tables, list):
-            raise SettingsError(f"{self._where('overrides')} must be a list of tables; got {tables!r}")
-        return tuple(self._override(number, table) for number, table in enumerate(tables, 1))
+    def _objectives(self, table: dict[str, Any]) -> tuple[Objective, ...]:
+        found = tuple(self._each("objectives", table, objective_of))
+        for name, times in Counter(each.name for each in found).items():
+            if times > 1:
+                raise SettingsError(
+                    f"name of [[{self._table}.objectives]] of {self._path} must be unique; got {name!r}"
+                )
+        return found
 
-    def _override(self, number: int, table: Any) -> Override:
-        try:
-            return override_of(table)
-        except SettingsError as error:
-            raise SettingsError(f"[[{self._table}.overrides]] number {number} of {self._path}: {error}") from None
+    def _each(self, name: str, table: dict[str, Any], made: Callable[[Any], _Made]) -> Iterator[_Made]:
+        """What each table of a list describes."""
+        tables = table.get(name, [])
+        if not isinstance(tables, list):
+            raise SettingsError(f"{self._where(name)} must be a list of tables; got {tables!r}")
+        for number, each in enumerate(tables, 1):
+            try:
+                yield made(each)
+            except SettingsError as error:
+                raise SettingsError(f"[[{self._table}.{name}]] number {number} of {self._path}: {error}") from None
 
     def _route(self, name: str, table: Any) -> Route:
         where = f"[{self._table}.channels.{name}] of {self._path}"

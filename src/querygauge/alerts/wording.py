@@ -103,6 +103,7 @@ def lines(alert: Alert, runbooks: str = RUNBOOKS) -> list[Line]:
         Line("Measured", _measured(finding)),
         Line("Where", " ".join(part for part in (finding.service, finding.target and f"@ {finding.target}") if part)),
         Line("Pool", finding.pool or ""),
+        Line("Objective", finding.objective or ""),
         Line("Pattern", finding.pattern or finding.pattern_id or "", is_code=True),
         Line("Called from", finding.call_site or "", is_code=True),
         Line("Trend", trend(finding), is_code=True),

@@ -27,6 +27,7 @@ from querygauge.storage.paths import StorePaths
 from querygauge.storage.ranges import Span
 from querygauge.storage.rows import utc
 from querygauge.values.alerts import Alert, AlertMessage, Alerts, Silence
+from querygauge.values.objectives import Objective
 from querygauge.values.observed import Observation
 
 __all__ = ["Watched", "alerts_in", "keep_alerts", "silence", "silences_in_force", "unsilence", "watched"]
@@ -69,7 +70,7 @@ class Watched(NamedTuple):
     silences: list[Silence]
 
 
-def watched(paths: StorePaths, now: datetime, *, slow_ms: float) -> Watched:
+def watched(paths: StorePaths, now: datetime, *, slow_ms: float, objectives: Sequence[Objective] = ()) -> Watched:
     """
     What a look needs, of a store that was folded just now.
 
@@ -77,6 +78,7 @@ def watched(paths: StorePaths, now: datetime, *, slow_ms: float) -> Watched:
         paths: The store.
         now: UTC.
         slow_ms: Patterns with a lower 95th percentile are compared with nothing.
+        objectives: What is to be attained.
 
     Raises:
         StoreError: If it cannot be read.
@@ -85,7 +87,7 @@ def watched(paths: StorePaths, now: datetime, *, slow_ms: float) -> Watched:
         with open_database(paths, read_only=True, timeout_s=_TIMEOUT_S) as connection:
             known = asked(connection, _KNOWN, {"since": microseconds(now - _ENDED_LATELY)})
             return Watched(
-                observed(connection, paths, now, slow_ms),
+                observed(connection, paths, now, slow_ms=slow_ms, objectives=objectives),
                 [_alert_of(row) for row in known],
                 silences_in_force(connection, now),
             )
@@ -155,7 +157,7 @@ def silence(
         until: When it ends, UTC.
         rule: Name of a rule, `*` standing for any part of it, here and below; None is any.
         service: Name of an application.
-        subject: Id of a pattern, or name of a pool.
+        subject: Id of a pattern, or name of a pool or an objective.
         note: Why.
         now: UTC.
 

@@ -5,7 +5,7 @@ Everything is read in one go, so that it is of one moment. Deliberately not here
 """
 
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -17,6 +17,7 @@ from querygauge.storage.answers.comparison import MIN_CHANGE_PERCENT, compared
 from querygauge.storage.answers.marks import marks_in_force
 from querygauge.storage.asking import asked, microseconds, span_parameters
 from querygauge.storage.database import Connection, bytes_of
+from querygauge.storage.objectives import objective_states
 from querygauge.storage.paths import StorePaths
 from querygauge.storage.rows import (
     pools_of,
@@ -29,6 +30,7 @@ from querygauge.storage.rows import (
 from querygauge.storage.spool import waiting_files
 from querygauge.values import QueryStats
 from querygauge.values.answers.comparison import PatternChange
+from querygauge.values.objectives import Objective
 from querygauge.values.observed import FailedChecks, Observation, ObservedService, ObservedStore
 
 __all__ = ["observed"]
@@ -48,7 +50,14 @@ ORDER BY service
 _NEW: Final = "SELECT pattern_id FROM patterns WHERE first_seen >= make_timestamp($since)"
 
 
-def observed(connection: Connection, paths: StorePaths, now: datetime, slow_ms: float) -> Observation:
+def observed(
+    connection: Connection,
+    paths: StorePaths,
+    now: datetime,
+    *,
+    slow_ms: float,
+    objectives: Sequence[Objective] = (),
+) -> Observation:
     """
     Every service that reported within eight days, and the store.
 
@@ -57,10 +66,11 @@ def observed(connection: Connection, paths: StorePaths, now: datetime, slow_ms: 
         paths: Where it is.
         now: UTC.
         slow_ms: Patterns with a lower 95th percentile are compared with nothing.
+        objectives: What is to be attained.
     """
     marks = marks_in_force(connection, now).patterns
     quiet = frozenset(marked.pattern.id for marked in marks if not marked.is_worse)
-    found = _Lately(connection, now, slow_ms)
+    found = _Lately(connection, now, slow_ms, objectives)
     services = asked(connection, _SERVICES, {"since": microseconds(now - _WEEK - _DAY)})
     return Observation(now, tuple(found.service(row, quiet) for row in services), _store(connection, paths))
 
@@ -68,10 +78,11 @@ def observed(connection: Connection, paths: StorePaths, now: datetime, slow_ms: 
 class _Lately:
     """What happened of late, of every service."""
 
-    def __init__(self, connection: Connection, now: datetime, slow_ms: float) -> None:
+    def __init__(self, connection: Connection, now: datetime, slow_ms: float, objectives: Sequence[Objective]) -> None:
         self._connection = connection
         self._now = now
         self._slow_ms = slow_ms
+        self._objectives = objectives
         self._since = (now - _RECENT).replace(second=0, microsecond=0)
         bounds = {"since": now - _HOUR, "recent": self._since, "until": now}
         rows = asked(connection, queries.STATS_LATELY, {name: microseconds(moment) for name, moment in bounds.items()})
@@ -104,6 +115,9 @@ class _Lately:
             pools=tuple(pools_of(pools, [])),
             failed_checks=tuple(_failed(checks)),
             processes=tuple(map(process_window_of, asked(connection, queries.PROCESS_WINDOWS, chosen))),
+            objectives=objective_states(
+                connection, (each for each in self._objectives if each.service == name), self._now, with_period=False
+            ),
         )
 
     def _usual_count(self, service: str) -> int | None:

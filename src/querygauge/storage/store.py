@@ -6,7 +6,7 @@ which are the files of `answers`, and how values are shown.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -25,6 +25,7 @@ from querygauge.storage.answers.quality import quality_report
 from querygauge.storage.answers.similarity import similar_patterns
 from querygauge.storage.answers.status import LIMIT_MB, WARN_MB, store_status
 from querygauge.storage.marking import mark, unmark
+from querygauge.storage.objectives import objective_states
 from querygauge.storage.ranges import Range, Span, span_of
 from querygauge.storage.reader import Reader, query_stats
 from querygauge.values import QueryStats
@@ -39,6 +40,7 @@ from querygauge.values.answers.metrics import PerformanceMetrics
 from querygauge.values.answers.quality import QualityReport
 from querygauge.values.answers.similarity import SimilarPatterns
 from querygauge.values.answers.status import StoreStatus
+from querygauge.values.objectives import Objective, ObjectiveStates
 
 __all__ = ["Store"]
 
@@ -238,6 +240,19 @@ class Store(Reader):
         self._check(service)
         with self._open() as connection:
             return alerts_in(connection, span, service, now)
+
+    def objectives(self, objectives: Iterable[Objective]) -> ObjectiveStates:
+        """
+        How far objectives are attained, and how fast their budgets are used; of what nobody executed there is nothing.
+
+        Args:
+            objectives: What is to be attained.
+
+        Raises:
+            StoreError: If the store cannot be read.
+        """
+        with self._open() as connection:
+            return ObjectiveStates(objective_states(connection, objectives, datetime.now(UTC), with_period=True))
 
     def silence(
         self,

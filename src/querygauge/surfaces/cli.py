@@ -32,6 +32,7 @@ from querygauge.surfaces.cost_command import cost
 from querygauge.surfaces.doctor_command import doctor
 from querygauge.surfaces.errors_command import errors
 from querygauge.surfaces.metrics_command import metrics
+from querygauge.surfaces.objectives_command import objectives
 from querygauge.surfaces.options import Format, Scope, Service, Since, Store, store_paths
 from querygauge.surfaces.program import command_line
 from querygauge.surfaces.quality_command import quality
@@ -67,6 +68,7 @@ app.command()(compare)
 app.command()(cost)
 app.command()(errors)
 app.command()(metrics)
+app.command()(objectives)
 app.command()(quality)
 app.command()(similar)
 app.command()(stats)

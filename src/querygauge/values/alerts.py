@@ -34,6 +34,7 @@ class Finding(Value):
         target: The database; empty if it is about all of them.
         pattern_id: The pattern it is about, if it is about one.
         pool: The pool it is about, if it is about one.
+        objective: The name of the objective it is about, if it is about one.
         pattern: The pattern's text.
         call_site: The line to look at first, as `path:line in function`.
         value: What was measured.
@@ -52,6 +53,7 @@ class Finding(Value):
     target: str = ""
     pattern_id: str | None = None
     pool: str | None = None
+    objective: str | None = None
     pattern: str | None = None
     call_site: str | None = None
     value: float | None = None
@@ -62,8 +64,8 @@ class Finding(Value):
 
     @property
     def subject(self) -> str:
-        """The pattern or pool it is about; empty if it is about the whole service, or the store."""
-        return self.pattern_id or self.pool or ""
+        """The objective, pattern or pool it is about; empty if it is about the whole service, or the store."""
+        return self.objective or self.pattern_id or self.pool or ""
 
     @property
     def key(self) -> tuple[str, str, str, str]:
@@ -112,7 +114,7 @@ class Silence(Value):
         until: When it ends.
         rule: Name of a rule; `*` stands for any part of it, here and below.
         service: Name of an application.
-        subject: Id of a pattern, or name of a pool.
+        subject: Id of a pattern, or name of a pool or an objective.
         note: Why.
     """
 

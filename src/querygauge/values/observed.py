@@ -5,6 +5,7 @@ from datetime import datetime
 
 from querygauge.values.answers.comparison import PatternChange
 from querygauge.values.base import Value
+from querygauge.values.objectives import ObjectiveState
 from querygauge.values.pools import PoolWindow
 from querygauge.values.processes import ProcessWindow
 from querygauge.values.queries import QueryStats, SlowQuery
@@ -44,6 +45,7 @@ class ObservedService(Value):
         pools: What the pools did, and their state.
         failed_checks: Where the last health check failed; of each pool the process in which most did.
         processes: What the processes took.
+        objectives: How far what was set for it is attained.
     """
 
     service: str
@@ -60,6 +62,7 @@ class ObservedService(Value):
     pools: tuple[PoolWindow, ...] = ()
     failed_checks: tuple[FailedChecks, ...] = ()
     processes: tuple[ProcessWindow, ...] = ()
+    objectives: tuple[ObjectiveState, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

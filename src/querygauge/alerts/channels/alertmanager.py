@@ -31,7 +31,7 @@ from querygauge.values.alerts import ALERT_SEVERITIES, Alert, AlertMessage, Aler
 __all__ = ["AlertmanagerChannel", "alerts_of"]
 
 _LABEL: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
-_OURS: Final = frozenset({"alertname", "service", "target", "pattern_id", "pool", "severity"})
+_OURS: Final = frozenset({"alertname", "service", "target", "pattern_id", "pool", "objective", "severity"})
 _LONGEST_LABEL: Final = 500
 _LONGEST_NOTE: Final = 2_000
 _MOST_HOURS: Final = 168.0
@@ -137,6 +137,7 @@ def _alert(
         "target": finding.target,
         "pattern_id": finding.pattern_id or "",
         "pool": finding.pool or "",
+        "objective": finding.objective or "",
         "severity": finding.severity,
     }
     ended = alert.ended_at or message.made_at if alert.status == "resolved" else None

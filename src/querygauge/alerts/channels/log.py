@@ -54,6 +54,7 @@ class LogChannel:
             "target": finding.target,
             "pattern_id": finding.pattern_id,
             "pool": finding.pool,
+            "objective": finding.objective,
             "pattern": finding.pattern,
             "call_site": finding.call_site,
             "value": finding.value,

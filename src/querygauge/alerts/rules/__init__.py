@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Final
 
 from querygauge.alerts.lifecycle import Patience
-from querygauge.alerts.rules import failing, machine, pools, slow
+from querygauge.alerts.rules import failing, machine, objectives, pools, slow
 from querygauge.alerts.thresholds import Thresholds
 from querygauge.values.alerts import Finding
 from querygauge.values.observed import Observation, ObservedService, ObservedStore
@@ -48,6 +48,7 @@ _OF_SERVICES: Final[Mapping[ServiceRule, Patience]] = {
     pools.lost_to_cancellation: _HAPPENED,
     pools.long_checkout: Patience(_AT_ONCE),
     machine.memory_high: _LASTS,
+    objectives.burn_rate: Patience(_AT_ONCE),
 }
 _OF_STORES: Final[Mapping[StoreRule, Patience]] = {
     machine.store_too_large: _LASTS,
