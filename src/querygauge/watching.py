@@ -10,7 +10,7 @@ Deliberately not here: what is wrong, who is told, and how.
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -33,6 +33,7 @@ log = get_logger(__name__)
 
 _LONGEST_S: Final = 35.0  # a little more than sending takes
 _LOCK_TIMEOUT_S: Final = 10.0
+_TAGGED: Final = timedelta(hours=1)  # as far back as the rules look
 
 
 @contextmanager
@@ -79,14 +80,17 @@ def _looked(paths: StorePaths, settings: AlertSettings) -> "tuple[Alert, ...]":
             observation, known, silences = watched(paths, now, slow_ms=slow_ms, objectives=settings.objectives)
             found = findings(observation, settings.thresholds)
             seen = look(known, found, now, patience=PATIENCE, silences=silences, repeat=settings.repeat)
-            told = _with_trends(paths, seen.told, now)
+            tagged = _with_tags(paths, seen.told, settings, now)
+            told = _with_trends(paths, tagged, now)
             parts = [
                 (route.name, part)
                 for message in messages(told, now)
                 for route in settings.routes
                 if (part := route.part_of(message)) is not None
             ]
-            keep_alerts(paths, seen.alerts, seen.dropped, parts)
+            # Who is told of an end is found by the tags of the beginning; a trend is of one message alone.
+            latest = {alert.id: alert for alert in (*seen.alerts, *tagged)}
+            keep_alerts(paths, list(latest.values()), seen.dropped, parts)
     except StoreError as error:
         log.warning("alerts_not_looked_at", store=paths.name, error=str(error))
         return ()
@@ -94,6 +98,22 @@ def _looked(paths: StorePaths, settings: AlertSettings) -> "tuple[Alert, ...]":
         log.exception("alerts_not_looked_at", store=paths.name)
         return ()
     return told
+
+
+def _with_tags(
+    paths: StorePaths, told: "tuple[Alert, ...]", settings: AlertSettings, now: datetime
+) -> "tuple[Alert, ...]":
+    """The same with their tags, if anybody is told by them."""
+    from querygauge.alerts.tagging import with_tags
+    from querygauge.storage.tags import read_tags
+
+    if all(route.tags == ("*",) for route in settings.routes):
+        return told
+    try:
+        return with_tags(told, lambda pattern_ids: read_tags(paths, pattern_ids, now - _TAGGED))
+    except Exception as error:  # noqa: BLE001  # without tags everybody is told, which is better than nobody
+        log.warning("tags_not_read", store=paths.name, error=f"{type(error).__name__}: {error}")
+        return told
 
 
 def _with_trends(paths: StorePaths, told: "tuple[Alert, ...]", now: datetime) -> "tuple[Alert, ...]":

@@ -29,11 +29,14 @@ LOG = {"type": "log"}
         ({"rules": ["pool_*", "error_rate"]}, "critical", False),
         ({"services": ["shop"]}, "critical", True),
         ({"services": ["blog", "b*"]}, "critical", False),
+        ({"tags": ["team=pay*"]}, "critical", True),
+        ({"tags": ["team=search", "tier=*"]}, "critical", True),
+        ({"tags": ["team=search", "tier"]}, "critical", False),
     ],
 )
 def test_an_alert_goes_where_it_is_taken(table: dict[str, Any], severity: AlertSeverity, takes: bool) -> None:
-    """By its severity, its rule and its service."""
-    alert = replace(ALERT, finding=replace(ALERT.finding, severity=severity))
+    """By its severity, its rule, its service and its tags."""
+    alert = replace(ALERT, finding=replace(ALERT.finding, severity=severity, tags=("team=payments", "tier=gold")))
     route = route_of("team", {**LOG, **table})
     assert route.takes(alert) is takes
     part = route.part_of(replace(MESSAGE, alerts=(alert,)))
@@ -47,6 +50,11 @@ def test_what_is_about_the_store_goes_everywhere() -> None:
     assert route_of("team", {**LOG, "services": ["blog"]}).takes(alert)
 
 
+def test_what_has_no_tags_goes_everywhere() -> None:
+    """A pool is nobody's own."""
+    assert route_of("team", {**LOG, "tags": ["team=search"]}).takes(ALERT)
+
+
 @pytest.mark.parametrize(
     ("table", "told"),
     [
@@ -55,6 +63,7 @@ def test_what_is_about_the_store_goes_everywhere() -> None:
         ({"type": ["log"]}, "type must be one of "),
         ({**LOG, "severity": "bad"}, "severity must be one of info, warning, critical; got 'bad'"),
         ({**LOG, "rules": "all"}, "rules must be a list of names; got 'all'"),
+        ({**LOG, "tags": "team=search"}, "tags must be a list of names; got 'team=search'"),
         ({**LOG, "services": []}, r"services must be a list of names; got \[\]"),
         ({**LOG, "max_messages": 0}, "max_messages must be a whole number >= 1; got 0"),
         ({**LOG, "max_messages": True}, "max_messages must be a whole number >= 1; got True"),

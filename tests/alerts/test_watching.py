@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from querygauge.collector import tick
 from querygauge.errors import SettingsError, StoreError
+from querygauge.histogram import Histogram
 from querygauge.storage.alerting import silence, silences_in_force, unsilence
 from querygauge.storage.backup import back_up
 from querygauge.storage.database import open_database
@@ -93,6 +94,38 @@ def test_an_objective_that_is_missed_is_told(paths: StorePaths, tmp_path: Path) 
         "orders are found uses its budget 100.0 times too fast: 100.0 % of 200 statements"
     )
     assert [each.finding for each in _alerts(paths)] == [replace(finding, trend=(), trend_s=0.0)]
+
+
+def _slow_for(paths: StorePaths, team: str, number: int, ended: datetime) -> None:
+    """A pattern was slow, in scopes of a team."""
+    durations = Histogram.of([500_000_000] * 50)
+    slow = replace(stats(50, number=number, at=ended), durations=durations, scope="GET /x", tags={"team": team})
+    SpoolSink(paths.root, 10).write(replace(snapshot(service="shop", ended=ended), queries=(slow,)))
+
+
+def test_teams_are_told_of_their_own(paths: StorePaths, tmp_path: Path, later: Pass) -> None:
+    """By the tags under which a pattern was executed; of the end too, when nothing is executed any more."""
+    channels = "".join(
+        f"[alerts.channels.{team}]\ntype = 'log'\nrules = ['slow_pattern']\ntags = ['team={team}']\n"
+        for team in ("payments", "search")
+    )
+    (tmp_path / "querygauge.toml").write_text(channels)
+    sent = []
+    for minute in range(16):
+        now = later(MINUTE)
+        if minute < 6:
+            _slow_for(paths, "payments", 1, now)
+            _slow_for(paths, "search", 2, now)
+        with capture_logs() as logs:
+            tick(paths.root)
+        sent += [(each["status"], each["pattern_id"][-1]) for each in logs if each["event"] == "alert"]
+    assert sent == [
+        ("firing", "1"),
+        ("firing", "2"),
+        ("resolved", "1"),
+        ("resolved", "2"),
+    ]
+    assert _alerts(paths)[0].finding.tags in {("team=payments",), ("team=search",)}
 
 
 def test_what_was_no_alert_is_forgotten(paths: StorePaths, later: Pass) -> None:

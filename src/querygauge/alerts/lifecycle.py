@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
-from querygauge.values.alerts import ALERT_SEVERITIES, Alert, AlertMessage, AlertSeverity, Finding, Silence
+from querygauge.values.alerts import ALERT_SEVERITIES, MOST_TAGS, Alert, AlertMessage, AlertSeverity, Finding, Silence
 
 __all__ = ["FLAPPING", "Look", "Patience", "look", "messages"]
 
@@ -143,12 +143,17 @@ def _after(before: Alert | None, finding: Finding | None, now: datetime, waits: 
     elif before.status == "pending" and abs(now - before.seen_at) > _LONGEST_GAP:
         alert = replace(before, finding=finding, began_at=now, seen_at=now)
     else:
-        known = before.finding.severity
-        highest = finding if _is_worse(finding.severity, known) else replace(finding, severity=known)
-        alert = replace(before, finding=highest, seen_at=now)
+        alert = replace(before, finding=_together(before.finding, finding), seen_at=now)
     if alert.status == "pending" and now - alert.began_at >= waits.lasting:
         return replace(alert, status="firing", fired_at=now)
     return alert
+
+
+def _together(known: Finding, finding: Finding) -> Finding:
+    """What was found last, as bad as it ever was, for everybody whose statements it is or was about."""
+    is_worse = _is_worse(finding.severity, known.severity)
+    tags = tuple(dict.fromkeys((*known.tags, *finding.tags)))[:MOST_TAGS]
+    return replace(finding, severity=finding.severity if is_worse else known.severity, tags=tags)
 
 
 def _not_found(before: Alert, now: datetime, waits: Patience) -> Alert | None:

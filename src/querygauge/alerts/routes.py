@@ -33,7 +33,7 @@ KINDS: Final = types.MappingProxyType(
 """The types of channels, and the class of each."""
 
 _MOST_MESSAGES: Final = 20
-_OWN: Final = ("type", "severity", "rules", "services", "max_messages")
+_OWN: Final = ("type", "severity", "rules", "services", "tags", "max_messages")
 _PLACES: Final = frozenset({"environment", "file"})
 
 
@@ -49,6 +49,7 @@ class Route:
         severity: What is less bad is not sent there.
         rules: Names of rules, `*` standing for any part of one, here and below.
         services: Names of applications; what is about the store goes to every channel.
+        tags: Tags of statements as `key=value`, likewise; what has no tags goes to every channel.
         max_messages: In any ten minutes; what is more is told as numbers.
     """
 
@@ -58,6 +59,7 @@ class Route:
     severity: AlertSeverity = "warning"
     rules: tuple[str, ...] = ("*",)
     services: tuple[str, ...] = ("*",)
+    tags: tuple[str, ...] = ("*",)
     max_messages: int = _MOST_MESSAGES
 
     def takes(self, alert: Alert) -> bool:
@@ -67,6 +69,7 @@ class Route:
             ALERT_SEVERITIES.index(finding.severity) >= ALERT_SEVERITIES.index(self.severity)
             and any(fnmatchcase(finding.rule, wanted) for wanted in self.rules)
             and (not finding.service or any(fnmatchcase(finding.service, wanted) for wanted in self.services))
+            and (not finding.tags or any(fnmatchcase(tag, wanted) for wanted in self.tags for tag in finding.tags))
         )
 
     def part_of(self, message: AlertMessage) -> AlertMessage | None:
@@ -118,6 +121,7 @@ def route_of(name: str, table: Mapping[str, Any]) -> Route:
         severity=severity,
         rules=_names("rules", table),
         services=_names("services", table),
+        tags=_names("tags", table),
         max_messages=most,
     )
 

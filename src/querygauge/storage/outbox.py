@@ -213,7 +213,7 @@ def note_sent(paths: StorePaths, sent: Iterable[Sent], now: datetime) -> None:
 
 def finding_of(told: dict[str, Any]) -> Finding:
     """What was found, from its JSON."""
-    return Finding(**{**told, "trend": tuple(told["trend"])})
+    return Finding(**{**told, "trend": tuple(told["trend"]), "tags": tuple(told.get("tags", ()))})
 
 
 def _message_of(told: dict[str, Any]) -> AlertMessage:

@@ -144,7 +144,8 @@ def _told(route: "Route") -> str:
     """What of all alerts goes there."""
     rules = "all rules" if route.rules == ("*",) else f"rules {', '.join(route.rules)}"
     services = "all services" if route.services == ("*",) else f"services {', '.join(route.services)}"
-    return f"{rules}, {services}, at most {route.max_messages} messages in ten minutes"
+    tags = "" if route.tags == ("*",) else f", tags {', '.join(route.tags)}"
+    return f"{rules}, {services}{tags}, at most {route.max_messages} messages in ten minutes"
 
 
 def _overriding(override: "Override") -> str:

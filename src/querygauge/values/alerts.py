@@ -9,13 +9,26 @@ from typing import ClassVar, Final, Literal
 
 from querygauge.values.base import Value
 
-__all__ = ["ALERT_SEVERITIES", "Alert", "AlertMessage", "AlertSeverity", "AlertStatus", "Alerts", "Finding", "Silence"]
+__all__ = [
+    "ALERT_SEVERITIES",
+    "MOST_TAGS",
+    "Alert",
+    "AlertMessage",
+    "AlertSeverity",
+    "AlertStatus",
+    "Alerts",
+    "Finding",
+    "Silence",
+]
 
 AlertSeverity = Literal["info", "warning", "critical"]
 AlertStatus = Literal["pending", "firing", "resolved"]
 
 ALERT_SEVERITIES: Final[tuple[AlertSeverity, ...]] = ("info", "warning", "critical")
 """From the least on."""
+
+MOST_TAGS: Final = 50
+"""Tags of one alert: a tag may have a value for each customer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +53,8 @@ class Finding(Value):
         value: What was measured.
         threshold: What it must not reach.
         unit: Of both: `ms`, `%`, `/s`, `MB`, or empty for a number.
+        tags: Tags of the scopes in which its statements were executed, as `key=value`; empty if there are none, or
+            nobody is told by them.
         trend: How the value went before, in equal parts of a span, the oldest first; None where there was none, and
             empty if nothing is known.
         trend_s: Seconds that the trend covers; 0 if that is not known.
@@ -59,6 +74,7 @@ class Finding(Value):
     value: float | None = None
     threshold: float | None = None
     unit: str = ""
+    tags: tuple[str, ...] = ()
     trend: tuple[float | None, ...] = ()
     trend_s: float = 0.0
 

@@ -63,6 +63,7 @@ def slow_query(service: ObservedService, limits: Thresholds) -> Iterator[Finding
             value=slow.duration_ms,
             threshold=allowed_ms,
             unit="ms",
+            tags=tuple(f"{key}={value}" for key, value in slow.tags.items()),
         )
 
 
