@@ -80,24 +80,29 @@ def tick(
         limits: For how long what is kept, and whether files are published.
         remote: The store of many machines, if it is one; the directory is that of what is kept here of it.
         lock_timeout_s: How long to wait for another tick; if it takes longer, nothing is done.
-        sends: Whether alerts are sent; else they wait for a tick that does.
+        sends: Whether alerts and telemetry are sent; else they wait for a tick that does.
 
     Raises:
         StoreError: If the store cannot be written; everything that waits is kept. What else could not be done is told
             by the result.
     """
     from querygauge.storage.folding import fold
+    from querygauge.telemetry import begin_telemetry, telemetry
     from querygauge.watching import watching
 
     started = time.perf_counter()
     paths = StorePaths(root, remote)
+    # What is not to be sent by this tick is none of its business.
+    told_to = limits if sends else limits._replace(opentelemetry="off")
+    begin_telemetry(paths, told_to)
     folded = fold(paths, lock_timeout_s=lock_timeout_s)
     told: tuple[Alert, ...] = ()
     failures: tuple[str, ...] = ()
-    if folded.known is not None:
-        with watching(paths, sends=sends) as told:
-            _roll_up(paths, folded.known, limits)
-            failures = tuple(_failures(paths, folded.known, limits))
+    with telemetry(paths, told_to):
+        if folded.known is not None:
+            with watching(paths, sends=sends) as told:
+                _roll_up(paths, folded.known, limits)
+                failures = tuple(_failures(paths, folded.known, limits))
     return TickResult(folded, 1e3 * (time.perf_counter() - started), told, failures)
 
 

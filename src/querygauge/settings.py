@@ -86,6 +86,11 @@ class Settings:
         health_check: Whether to ping through the pool.
         health_check_interval: Seconds between two pings.
         health_check_timeout_s: A ping that takes longer failed.
+        opentelemetry: Whether ticks send metrics: `otlp` to where the variables `OTEL_EXPORTER_OTLP_*` say, `console`
+            to standard output, `off` nowhere.
+        opentelemetry_histograms: `exponential` ones have the buckets that were counted in, `explicit` ones those that
+            the conventions name.
+        opentelemetry_series: Series of each metric that are told apart for a process; the rest is told together.
     """
 
     enabled: bool = True
@@ -127,6 +132,9 @@ class Settings:
     health_check: bool = False
     health_check_interval: float = 60.0
     health_check_timeout_s: float = 5.0
+    opentelemetry: Literal["off", "otlp", "console"] = "off"
+    opentelemetry_histograms: Literal["exponential", "explicit"] = "exponential"
+    opentelemetry_series: int = 200
 
     def __post_init__(self) -> None:
         for name in _NAMES:
@@ -207,6 +215,7 @@ _RANGES: Final[Mapping[str, _Range]] = MappingProxyType(
         "long_checkout_s": _SECONDS,
         "health_check_interval": _SECONDS,
         "health_check_timeout_s": _SECONDS,
+        "opentelemetry_series": _COUNT,
     }
 )
 _TYPES: Final = get_type_hints(Settings)

@@ -197,6 +197,9 @@ def limits_of(settings: Settings) -> Limits:
         settings.weekly_slow_ms,
         settings.max_store_mb,
         settings.price_per_hour,
+        settings.opentelemetry,
+        settings.opentelemetry_histograms,
+        settings.opentelemetry_series,
     )
 
 

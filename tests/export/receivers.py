@@ -36,7 +36,8 @@ class Receiver:
         status: What it answers over HTTP.
         metrics: Requests with metrics that were answered well.
         headers: Of each request, whatever came of it.
-        goes_on: Clear while it lets everybody wait for an answer.
+        goes_on: Clear while it takes nothing in, and lets everybody wait.
+        answers: Clear while it takes everything in, and answers nobody.
         refused: How many requests were answered badly.
     """
 
@@ -46,17 +47,30 @@ class Receiver:
     traces: list[ExportTraceServiceRequest] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     goes_on: Event = field(default_factory=Event)
+    answers: Event = field(default_factory=Event)
     refused: int = 0
     _came: Condition = field(default_factory=Condition)
 
     def __post_init__(self) -> None:
         self.goes_on.set()
+        self.answers.set()
 
     def came(self, headers: dict[str, str]) -> None:
         """Takes note of a request."""
         with self._came:
             self.headers.append(headers)
             self._came.notify_all()
+
+    def took(self, request: ExportMetricsServiceRequest) -> None:
+        """Keeps a request with metrics."""
+        with self._came:
+            self.metrics.append(request)
+            self._came.notify_all()
+
+    def wait_for_metrics(self, count: int = 1) -> None:
+        """Returns once so many requests with metrics were taken, answered or not."""
+        with self._came:
+            assert self._came.wait_for(lambda: len(self.metrics) >= count, 60)
 
     def wait_for_request(self, count: int = 1) -> None:
         """Returns once so many requests have come, answered or not."""
@@ -80,7 +94,8 @@ def http_receiver(port: int = 0) -> Iterator[Receiver]:
                 if self.path.endswith("/v1/traces"):
                     receiver.traces.append(ExportTraceServiceRequest.FromString(plain))
                 else:
-                    receiver.metrics.append(ExportMetricsServiceRequest.FromString(plain))
+                    receiver.took(ExportMetricsServiceRequest.FromString(plain))
+                    assert receiver.answers.wait(60)
             else:
                 receiver.refused += 1
             self.send_response(status)
@@ -90,8 +105,13 @@ def http_receiver(port: int = 0) -> Iterator[Receiver]:
         def log_message(self, *arguments: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-    server.daemon_threads = True
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, *_arguments: object) -> None:
+            """Whoever waited for an answer may be gone by now."""
+
+    server = Server(("127.0.0.1", port), Handler)
     receiver.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = Thread(target=lambda: server.serve_forever(0.01))
     thread.start()
@@ -99,6 +119,7 @@ def http_receiver(port: int = 0) -> Iterator[Receiver]:
         yield receiver
     finally:
         receiver.goes_on.set()
+        receiver.answers.set()
         server.shutdown()
         server.server_close()
         thread.join()
@@ -114,7 +135,7 @@ def grpc_receiver() -> Iterator[Receiver]:
             self, request: ExportMetricsServiceRequest, context: Any
         ) -> ExportMetricsServiceResponse:
             receiver.came({key: value for key, value in context.invocation_metadata() if isinstance(value, str)})
-            receiver.metrics.append(request)
+            receiver.took(request)
             return ExportMetricsServiceResponse()
 
     server = grpc.server(ThreadPoolExecutor(2))

@@ -7,17 +7,16 @@ number, of an error its name. Deliberately not here: trying again, which is the 
 """
 
 import logging
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
 from importlib import import_module
 from typing import Any, Final, Literal
-from urllib.parse import urlsplit
 
 from querygauge.errors import MissingExtraError, SettingsError
 from querygauge.export.accumulation import Accumulation
+from querygauge.export.endpoint import PROTOCOLS, protocol
 
 try:
     from opentelemetry.sdk.metrics import Counter
@@ -34,17 +33,12 @@ except ImportError as error:
         "the OpenTelemetry export needs opentelemetry-sdk: pip install 'querygauge[opentelemetry]'"
     ) from error
 
-__all__ = ["Form", "Sender", "exporter_of", "shown_endpoint"]
+__all__ = ["Sender", "exporter_of"]
 
 _LOGGER: Final = "opentelemetry.exporter.otlp"
 # One request has so many points at most, unless one process has more; a receiver over gRPC takes 4 MB.
 _POINTS: Final = 5_000
 _LONGEST_S: Final = 20.0  # what has not begun by then is left to the next tick
-_MODULES: Final[Mapping[str, str]] = {
-    "http/protobuf": "opentelemetry.exporter.otlp.proto.http.metric_exporter",
-    "grpc": "opentelemetry.exporter.otlp.proto.grpc.metric_exporter",
-}
-_DEFAULTS: Final[Mapping[str, str]] = {"http/protobuf": "http://localhost:4318", "grpc": "http://localhost:4317"}
 _STATUSES: Final[Mapping[object, HTTPStatus]] = {
     told: status for status in HTTPStatus for told in (int(status), status.phrase)
 }
@@ -60,44 +54,21 @@ def exporter_of(kind: Literal["otlp", "console"]) -> MetricExporter:
     """
     if kind == "console":
         return ConsoleMetricExporter()
-    protocol = _protocol()
+    spoken = protocol()
+    if spoken not in PROTOCOLS:
+        raise SettingsError(f"OTEL_EXPORTER_OTLP_PROTOCOL must be one of {', '.join(PROTOCOLS)}; got {spoken!r}")
+    name = spoken.partition("/")[0]
     try:
-        exporter: MetricExporter = import_module(_MODULES[protocol]).OTLPMetricExporter()
-    except KeyError:
-        raise SettingsError(
-            f"OTEL_EXPORTER_OTLP_PROTOCOL must be one of {', '.join(_MODULES)}; got {protocol!r}"
-        ) from None
+        module = import_module(f"opentelemetry.exporter.otlp.proto.{name}.metric_exporter")
+        exporter: MetricExporter = module.OTLPMetricExporter()
     except ImportError as error:
-        package = f"opentelemetry-exporter-otlp-proto-{protocol.partition('/')[0]}"
-        raise MissingExtraError(f"OTLP over {protocol} needs {package}: pip install {package}") from error
+        package = f"opentelemetry-exporter-otlp-proto-{name}"
+        raise MissingExtraError(f"OTLP over {spoken} needs {package}: pip install {package}") from error
     except (ValueError, OSError) as error:  # a certificate that is not there, a time that is no number
         raise SettingsError(
             f"OTEL_EXPORTER_OTLP_… must be settings of an exporter; got {type(error).__name__}"
         ) from None
     return exporter
-
-
-def _protocol() -> str:
-    return _variable("PROTOCOL") or "http/protobuf"
-
-
-def _variable(name: str) -> str:
-    """What is said for metrics, else for everything."""
-    return os.environ.get(f"OTEL_EXPORTER_OTLP_METRICS_{name}") or os.environ.get(f"OTEL_EXPORTER_OTLP_{name}") or ""
-
-
-def shown_endpoint(kind: Literal["otlp", "console"]) -> str:
-    """Where it goes to, in messages: scheme, host and port, as there may be secrets in everything else."""
-    if kind == "console":
-        return "the console"
-    given = _variable("ENDPOINT") or _DEFAULTS.get(_protocol(), "")
-    try:
-        parts = urlsplit(given if "//" in given else f"//{given}")
-        port = "" if parts.port is None else f":{parts.port}"
-        scheme = f"{parts.scheme}://" if parts.scheme else ""
-    except ValueError:
-        return "an address that is none"
-    return f"{scheme}{parts.hostname or ''}{port}"
 
 
 class Sender:
@@ -107,13 +78,11 @@ class Sender:
     Attributes:
         delivered: What has arrived so far; it grows.
         error: Why not everything did; None while nothing failed.
-        is_over: Whether it has done what it could.
     """
 
     def __init__(self, exporter: MetricExporter) -> None:
         self.delivered: list[Accumulation] = []
         self.error: str | None = None
-        self.is_over = False
         self._exporter = exporter
 
     @property
@@ -140,7 +109,6 @@ class Sender:
                 self._exporter.shutdown()
             except Exception as error:  # noqa: BLE001  # an exporter may be anybody's
                 self.error = _name_of(error)
-        self.is_over = True
 
 
 def _requests(accumulations: Sequence[Accumulation]) -> Iterator[list[Accumulation]]:

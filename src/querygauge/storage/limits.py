@@ -1,6 +1,6 @@
-"""How a store is kept: a value that hosts hand to the collector, so it loads nothing."""
+"""How a store is kept, and what is told of it: a value that hosts hand to the collector, so it loads nothing."""
 
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 __all__ = ["Agreed", "Limits"]
 
@@ -37,6 +37,9 @@ class Limits(NamedTuple):
         weekly_slow_ms: A pattern with a higher 95th percentile is slow in the report of a week.
         max_mb: Megabytes that the database may have once a day, when it is looked at; 0 is no limit.
         price_per_hour: What views tell as the cost of an hour of database time.
+        opentelemetry: Where metrics are sent to: `otlp`, `console`, or `off`.
+        histograms: Whether those that are sent are `exponential` or `explicit`.
+        series: Series of each metric that are told apart for a process.
     """
 
     minutes_days: int = 7
@@ -48,6 +51,9 @@ class Limits(NamedTuple):
     weekly_slow_ms: float = 100.0
     max_mb: int = 0
     price_per_hour: float = 1.0
+    opentelemetry: Literal["off", "otlp", "console"] = "off"
+    histograms: Literal["exponential", "explicit"] = "exponential"
+    series: int = 200
 
     @property
     def agreed(self) -> Agreed:
