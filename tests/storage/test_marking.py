@@ -170,3 +170,19 @@ def test_commands(paths: StorePaths) -> None:
     assert "no query is marked" in run("marks")
     done = CliRunner().invoke(app, ["patterns", "mark", ID, "fixed", "--until", "soon", "--store", str(paths.root)])
     assert "--until must be a day, a moment or a length" in f"{done.output}{done.exception}"
+
+
+def test_each_is_measured_since_its_own_mark(paths: StorePaths) -> None:
+    """However many are marked, each has what came after its mark; of one nobody executed since, nothing."""
+    for number, days in ((1, 3), (2, 2), (3, 1)):
+        for age in range(5):
+            at = NOW - timedelta(days=age, minutes=5)
+            _stored(paths, _seen(at, ms=number + age, number=number, per_scope=4 if age == 0 else 0))
+        mark(paths, f"{number:016x}", "accepted", now=NOW - timedelta(days=days))
+    _stored(paths, _seen(NOW - timedelta(days=5), number=4))
+    mark(paths, f"{4:016x}", "accepted", now=NOW - timedelta(days=1))
+    marks = {each.pattern.id[-1]: each for each in open_store(paths).marks().patterns}
+    assert {number: each.execution_count for number, each in marks.items()} == {"1": 90, "2": 60, "3": 30, "4": 0}
+    assert {number: each.per_scope for number, each in marks.items()} == {"1": 4.0, "2": 4.0, "3": 4.0, "4": None}
+    for number, most in (("1", 3.0), ("2", 3.0), ("3", 3.0)):
+        assert marks[number].p95_ms == pytest.approx(most, rel=0.02)

@@ -54,8 +54,8 @@ def mark(
         raise SettingsError(f"until must be in the future; got {until:%Y-%m-%d %H:%M} UTC")
     with changing(paths) as connection:
         row = one_pattern(connection, prefix)
-        _, p95_ms, per_scope = measured_since(connection, row["pattern_id"], moment - _BEFORE)
-        made = Mark(kind, moment, until, note or None, p95_ms, per_scope)
+        before = measured_since(connection, {row["pattern_id"]: moment - _BEFORE})[row["pattern_id"]]
+        made = Mark(kind, moment, until, note or None, before.p95_ms, before.per_scope)
         with transaction(connection, paths):
             connection.execute("DELETE FROM marks WHERE pattern_id = ?", [row["pattern_id"]])
             connection.execute(
@@ -66,8 +66,8 @@ def mark(
                     "marked": microseconds_of(moment),
                     "until": None if until is None else microseconds_of(until),
                     "note": made.note,
-                    "p95_ms": p95_ms,
-                    "per_scope": per_scope,
+                    "p95_ms": made.p95_ms,
+                    "per_scope": made.per_scope,
                 },
             )
     return MarkedPattern(pattern_of(row), made)

@@ -25,6 +25,7 @@ __all__ = [
     "SLOW_QUERIES",
     "SPAN",
     "STATS_LATELY",
+    "STATS_SINCE",
 ]
 
 # Both bounds are whole minutes, as the rows are.
@@ -97,6 +98,18 @@ STATS_LATELY: Final = _statistics(
     """{'service': service, 'is_recent': "minute" >= make_timestamp($recent), 'target': target,
         'pattern_id': pattern_id}""",
     "key.service",
+)
+# Of some patterns, whatever the target, each since a moment of its own.
+STATS_SINCE: Final = _statistics(
+    """
+    SELECT h.*
+    FROM query_history(date_trunc('minute', make_timestamp($earliest)), '9999-12-31'::TIMESTAMP, NULL) AS h
+    JOIN (SELECT unnest($pattern_ids) AS pattern_id, make_timestamp(unnest($since)) AS since) AS w
+        ON w.pattern_id = h.pattern_id
+    WHERE "at" >= date_trunc('minute', w.since)
+    """,
+    "{'target': '', 'pattern_id': pattern_id}",
+    "key.target",
 )
 SCOPES: Final = """
 SELECT
