@@ -86,7 +86,7 @@ def tick(
         StoreError: If the store cannot be written; everything that waits is kept. What else could not be done is told
             by the result.
     """
-    from querygauge.storage.folding import fold
+    from querygauge.scraping import publish_totals
     from querygauge.telemetry import begin_telemetry, telemetry
     from querygauge.watching import watching
 
@@ -95,7 +95,7 @@ def tick(
     # What is not to be sent by this tick is none of its business.
     told_to = limits if sends else limits._replace(opentelemetry="off")
     begin_telemetry(paths, told_to)
-    folded = fold(paths, lock_timeout_s=lock_timeout_s)
+    folded = _folded(paths, lock_timeout_s)
     told: tuple[Alert, ...] = ()
     failures: tuple[str, ...] = ()
     with telemetry(paths, told_to):
@@ -103,7 +103,22 @@ def tick(
             with watching(paths, sends=sends) as told:
                 _roll_up(paths, folded.known, limits)
                 failures = tuple(_failures(paths, folded.known, limits))
+                publish_totals(paths, folded, limits.prometheus_patterns)
     return TickResult(folded, 1e3 * (time.perf_counter() - started), told, failures)
+
+
+def _folded(paths: StorePaths, lock_timeout_s: float) -> "FoldResult":
+    from querygauge.scraping import note_fold
+    from querygauge.storage.folding import fold
+
+    try:
+        folded = fold(paths, lock_timeout_s=lock_timeout_s)
+    except StoreError:
+        note_fold(paths, "failed")
+        raise
+    if folded.is_busy:
+        note_fold(paths, "busy")
+    return folded
 
 
 def _roll_up(paths: StorePaths, known: "Kept", limits: Limits) -> None:

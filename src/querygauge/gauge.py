@@ -6,7 +6,9 @@ until it is closed or its engines are gone. Deliberately not here: which engine 
 anything is caught, counted, written or shown.
 """
 
+import itertools
 import os
+import secrets
 import socket
 import threading
 from collections.abc import Callable
@@ -59,6 +61,8 @@ _RUNNING_TOLD: Final = 20  # executions of one target in a snapshot that have no
 _WRITE_S: Final = 5.0  # a disk that hangs must not keep a host from closing
 
 _further_sinks: Final[list[SnapshotSink]] = []
+_numbers: Final = itertools.count(1)  # of the gauges of this process
+_words: Final[dict[int, str]] = {}  # for this process, by its number; a forked child has one of its own
 
 
 def also_write(sink: SnapshotSink) -> None:
@@ -109,6 +113,7 @@ class Instrumentation:
         self._is_unfinished = False  # closed by a signal handler that interrupted the counting
         self._is_done = False
         self._started_us = self._window_us = clock.now_us()
+        self._instance = _instance_name()
         self._process = ProcessWatch()
         self._lag = FlushLag(clock)
         self._outbox, self._ticks = _store_of(settings, clock)
@@ -244,6 +249,7 @@ class Instrumentation:
             usage=self._process.look(),
             flush_interval_s=self.flush_interval_s,
             scopes=data.scopes,
+            instance=self._instance,
         )
 
     def _running(self) -> tuple[RunningState, ...]:
@@ -373,6 +379,7 @@ class Instrumentation:
         self._flushing, self._closing = FoldLock(), FoldLock()
         self._watched.after_fork_in_child()
         self._has_told_running = False
+        self._instance = _instance_name()
         self._process.begin()
         self._lag.forget()
         self._started_us = self._window_us = self.clock.now_us()
@@ -410,6 +417,7 @@ class Instrumentation:
             flush_interval_s=self.flush_interval_s,
             scopes=window.scopes,
             errors=window.errors,
+            instance=self._instance,
         )
 
     def _self_metrics(self) -> SelfMetrics:
@@ -442,6 +450,13 @@ def _has_news(window: PoolWindow) -> bool:
 
 def _process_name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def _instance_name() -> str:
+    pid = os.getpid()
+    if pid not in _words:
+        _words.clear()
+    return f"{_words.setdefault(pid, secrets.token_hex(4))}.{next(_numbers)}"
 
 
 def _query_monitor(settings: Settings, clock: Clock) -> QueryMonitor:

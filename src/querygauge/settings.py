@@ -77,6 +77,7 @@ class Settings:
         keep_backups: Backups of the store that are kept, one a day, in its directory; 0 takes none.
         publish: Whether days and weeks are written to Parquet files that anybody may read at any time.
         weekly_slow_ms: A pattern with a higher 95th percentile is slow in the report of a week.
+        prometheus_patterns: Patterns that have series of their own in Prometheus; all others together are `other`.
         spool_max_mb: Snapshots waiting to be folded may take so much disk; the oldest are dropped, and counted.
         snapshot_interval_s: Seconds between two snapshots of a pool; fewer than 0.8 are taken as 0.8.
         snapshot_history_size: Pool snapshots kept.
@@ -123,6 +124,7 @@ class Settings:
     keep_backups: int = 3
     publish: bool = True
     weekly_slow_ms: float = 100.0
+    prometheus_patterns: int = 100
     spool_max_mb: float = 256.0
     snapshot_interval_s: float = 5.0
     snapshot_history_size: int = 1_000
@@ -206,6 +208,7 @@ _RANGES: Final[Mapping[str, _Range]] = MappingProxyType(
         "max_store_mb": _Range(0, _MUCH_MB, includes_least=True),
         "keep_daily_days": _Range(7, 36_500, includes_least=True),
         "price_per_hour": _Range(0, 1e9),
+        "prometheus_patterns": _Range(1, 10_000, includes_least=True),
         "weekly_slow_ms": _Range(0, 1e3 * _TEN_YEARS_S),
         "spool_max_mb": _Range(0, _MUCH_MB),
         "snapshot_interval_s": _SECONDS,

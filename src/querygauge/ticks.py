@@ -200,6 +200,7 @@ def limits_of(settings: Settings) -> Limits:
         settings.opentelemetry,
         settings.opentelemetry_histograms,
         settings.opentelemetry_series,
+        settings.prometheus_patterns,
     )
 
 

@@ -70,6 +70,7 @@ class FoldResult(NamedTuple):
         rejected: Where the files were put that could not be used.
         is_busy: Whether somebody else folds, or holds the database; files may still wait.
         known: What the store says of its minutes, hours and days; None if nobody looked.
+        held_ms: For how long the database was written to.
     """
 
     files: int = 0
@@ -77,6 +78,7 @@ class FoldResult(NamedTuple):
     rejected: tuple[Path, ...] = ()
     is_busy: bool = False
     known: Kept | None = None
+    held_ms: float = 0.0
 
 
 def fold(
@@ -112,6 +114,7 @@ class _Fold:
         self._rows = 0
         self._rejected: list[Path] = []
         self._kept = NOTHING_KEPT
+        self._held_s = 0.0
 
     def run(self) -> FoldResult:
         _remove_abandoned(self._paths)
@@ -126,7 +129,8 @@ class _Fold:
                 raise StoreError(
                     f"store {self._paths.database_name!r} could not be written: {first_line(error)}"
                 ) from None
-        return FoldResult(self._files, self._rows, tuple(self._rejected), is_busy, None if is_busy else self._kept)
+        known = None if is_busy else self._kept
+        return FoldResult(self._files, self._rows, tuple(self._rejected), is_busy, known, 1e3 * self._held_s)
 
     def _fold_all(self, connection: Connection, waiting: list[Path]) -> None:
         folded = self._known(connection, [path.name for path in waiting])
@@ -215,6 +219,7 @@ class _Fold:
         with (
             self._no_content_error(),
             attached(connection, self._paths, read_only=False, timeout_s=self._timeout_s),
+            self._timed(),
             transaction(connection, self._paths),
         ):
             connection.execute("".join(appended) + statements("insert.sql"))
@@ -231,6 +236,14 @@ class _Fold:
             )
             connection.execute("INSERT INTO store.folded_files SELECT unnest(?), ?, ?", [names, folded_at, spool])
         self._kept = self._kept._replace(pending=self._kept.pending | changed)
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._held_s += time.perf_counter() - started
 
     @contextmanager
     def _no_content_error(self) -> Iterator[None]:

@@ -40,6 +40,7 @@ class Limits(NamedTuple):
         opentelemetry: Where metrics are sent to: `otlp`, `console`, or `off`.
         histograms: Whether those that are sent are `exponential` or `explicit`.
         series: Series of each metric that are told apart for a process.
+        prometheus_patterns: Patterns that have series of their own where they are scraped.
     """
 
     minutes_days: int = 7
@@ -54,6 +55,7 @@ class Limits(NamedTuple):
     opentelemetry: Literal["off", "otlp", "console"] = "off"
     histograms: Literal["exponential", "explicit"] = "exponential"
     series: int = 200
+    prometheus_patterns: int = 100
 
     @property
     def agreed(self) -> Agreed:

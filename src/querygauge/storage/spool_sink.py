@@ -137,5 +137,6 @@ def _file_content(snapshot: Snapshot) -> bytes:
         "slow_threshold_ms": snapshot.slow_threshold_ms,
         "usage": asdict(snapshot.usage),
         "flush_interval_s": snapshot.flush_interval_s,
+        "instance": snapshot.instance,
     }
     return line({"header": header}) + rest

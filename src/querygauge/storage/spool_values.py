@@ -88,6 +88,7 @@ def _snapshot(service: str, process: str, header: _Row, rows: dict[str, list[_Ro
         flush_interval_s=header.get("flush_interval_s"),
         scopes=tuple(_scope(row) for row in rows.get("scope", ())),
         errors=tuple(_failed(row, patterns) for row in rows.get("failed", ())),
+        instance=header.get("instance", ""),
     )
 
 

@@ -13,7 +13,7 @@ import json
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from querygauge.errors import StoreError
 from querygauge.logs import get_logger
@@ -60,7 +60,7 @@ class Subscription:
         """
         self._paths = paths
         self._folder = paths.exports / name
-        self._read: dict[str, Snapshot | None] = {}
+        self._read: dict[str, Any] = {}
 
     @property
     def is_begun(self) -> bool:
@@ -140,6 +140,11 @@ class Subscription:
             with suppress(OSError):  # it is named in the state until it is gone
                 (self._folder / name).unlink()
 
+    @staticmethod
+    def kept_of(snapshot: Snapshot) -> Any:
+        """What is kept of a snapshot while it is unread; a subscriber that needs less of it says so here."""
+        return snapshot
+
     def _version(self) -> tuple[int, int, int] | None:
         """Another one whenever the state was replaced."""
         try:
@@ -175,12 +180,12 @@ class Subscription:
         self._read = {name: self._read[name] if name in self._read else self._snapshot(name) for name in names}
         return {name: snapshot for name, snapshot in self._read.items() if snapshot is not None}
 
-    def _snapshot(self, name: str) -> Snapshot | None:
+    def _snapshot(self, name: str) -> Any:
         """What a file holds; None if it is of no use, or gone."""
         for folder in (self._paths.spool, self._folder):
             with suppress(FileNotFoundError):
                 try:
-                    return read_snapshot(folder / name)
+                    return self.kept_of(read_snapshot(folder / name))
                 except StoreError as error:
                     log.warning("spool_file_not_exported", file=str(folder / name), reason=str(error))
                     return None

@@ -234,9 +234,15 @@ def normalize(
 def collect(
     store: Store = None,
     once: Annotated[bool, typer.Option("--once", help="Fold what waits now, and end.")] = False,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(help="Serve /metrics to Prometheus at this port, such as 9464.", min=0, max=65_535),
+    ] = None,
+    metrics_host: Annotated[str, typer.Option(help="Address at which that is served.")] = "127.0.0.1",
 ) -> None:
     """Fold what applications flushed into the store, until SIGTERM or Ctrl-C."""
     from querygauge import collector
+    from querygauge.surfaces.metrics_server import serving
     from querygauge.ticks import limits_of
 
     limits = limits_of(load_settings({}))
@@ -244,11 +250,12 @@ def collect(
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signal_number, lambda *_: stop.set())
     paths = store_paths(store)
-    if not once:
-        typer.echo(f"folding what applications flush into {paths.name}; SIGTERM or Ctrl-C ends it")
-    collector.run(
-        paths.root, limits, remote=paths.remote, once=once, stop=stop, on_tick=_print_tick if once else _print_work
-    )
+    with serving(paths, metrics_host, None if once else metrics_port):
+        if not once:
+            typer.echo(f"folding what applications flush into {paths.name}; SIGTERM or Ctrl-C ends it")
+        collector.run(
+            paths.root, limits, remote=paths.remote, once=once, stop=stop, on_tick=_print_tick if once else _print_work
+        )
 
 
 @store_app.command()

@@ -82,6 +82,8 @@ class Snapshot(Value):
         flush_interval_s: Seconds until the next snapshot is due, if there is anything to tell; None if nobody said.
         scopes: One per scope, by name and tags.
         errors: One per pattern, target and way to fail.
+        instance: What tells whoever counts there from others of that process, and from earlier ones of its name: a word
+            for the process, a dot, and a number; empty if nobody said.
     """
 
     service: str
@@ -99,6 +101,7 @@ class Snapshot(Value):
     flush_interval_s: float | None = None
     scopes: tuple[ScopeStats, ...] = ()
     errors: tuple[QueryErrors, ...] = ()
+    instance: str = ""
 
     def urgent(self) -> frozenset[tuple[str, str]]:
         """What of it nobody should be told of a minute later: kinds of trouble, and the pool or pattern of each."""

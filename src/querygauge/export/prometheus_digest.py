@@ -1,0 +1,292 @@
+"""
+What one snapshot adds to the totals: in goes a `Snapshot`, out come increments by family and labels, and gauges.
+
+Whole numbers throughout, times in nanoseconds, so that they add up to the same in any order. Deliberately not here: the
+totals, and who is among the patterns that have series of their own.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from operator import add
+from typing import Final, NamedTuple
+
+from querygauge.clock import microseconds_of
+from querygauge.export.prometheus_families import BOUNDS, PATTERN_BOUNDS, places_of
+from querygauge.histogram import Histogram
+from querygauge.values import OUTCOMES, PoolWindow, QueryErrors, QueryStats, Snapshot
+
+__all__ = ["EXECUTIONS", "Digest", "Labels", "PatternPart", "PoolGauges", "counted", "digest_of"]
+
+Labels = tuple[str, ...]
+_Key = tuple[str, Labels]
+
+_NS_PER_S: Final = 1e9
+_NS_PER_MS: Final = 1e6
+_NS_PER_US: Final = 1e3
+# An attempt that fails like this did not reach the server. The codes are SQLSTATE's and MySQL's.
+_UNREACHED_CLASSES: Final = ("08",)
+_UNREACHED_CODES: Final = frozenset({"57P01", "57P02", "57P03", "2002", "2003", "2006", "2013"})
+_UNREACHED_TYPES: Final = frozenset(
+    {"CannotConnectNowError", "ConnectionDoesNotExistError", "ConnectionRefusedError", "ConnectionResetError"}
+)
+
+_PLACES: Final = places_of(BOUNDS)
+# Where the buckets of a pattern end among the common ones.
+_ENDS: Final = tuple(BOUNDS.index(bound) + 1 for bound in PATTERN_BOUNDS)
+# A row of numbers of a pattern: executions by outcome, slow ones, rows, whether they are known, buckets, nanoseconds.
+EXECUTIONS: Final = slice(0, len(OUTCOMES))
+
+
+class PatternPart(NamedTuple):
+    """
+    What one pattern did in one snapshot.
+
+    Attributes:
+        numbers: Executions by outcome, slow ones, rows, executions of which they are known, executions by bucket,
+            nanoseconds together.
+        names: Its summary, operation and tables.
+        durations: Of its executions.
+    """
+
+    numbers: list[int]
+    names: tuple[str, str, str]
+    durations: Histogram
+
+
+class PoolGauges(NamedTuple):
+    """A pool of one process, as it was last told; what has no limit is None."""
+
+    used: int
+    idle: int
+    limit: int | None
+    idle_limit: int | None
+    pending: int
+    overflow: int
+    oldest_s: float
+    idle_in_transaction: int
+
+
+@dataclass(slots=True)
+class Digest:
+    """
+    What one snapshot adds.
+
+    Attributes:
+        service: Name of the application.
+        process: `host:pid`.
+        instance: What tells its gauge from others of that process, and of earlier ones of that name.
+        ended_us: End of the span, in microseconds since 1970.
+        interval_s: Seconds between two flushes there.
+        counters: Increments by family and labels; nanoseconds where the unit is seconds.
+        histograms: Likewise executions by bucket, and nanoseconds together.
+        since: Counts of this gauge since it began, by name.
+        patterns: By their id.
+        running: Statements under way and the age of the oldest in milliseconds, by target.
+        pools: By name.
+        reached: By target, when it was last known whether a server was reached, and whether it was.
+        memory_bytes: Resident; None if the system does not tell.
+        memory_limit_bytes: Likewise.
+    """
+
+    service: str
+    process: str
+    instance: str
+    ended_us: int
+    interval_s: float
+    counters: dict[_Key, int] = field(default_factory=dict)
+    histograms: dict[_Key, list[int]] = field(default_factory=dict)
+    since: dict[str, int] = field(default_factory=dict)
+    patterns: dict[str, PatternPart] = field(default_factory=dict)
+    running: dict[str, tuple[int, float]] = field(default_factory=dict)
+    pools: dict[str, PoolGauges] = field(default_factory=dict)
+    reached: dict[str, tuple[int, bool]] = field(default_factory=dict)
+    memory_bytes: int | None = None
+    memory_limit_bytes: int | None = None
+
+    def count(self, family: str, labels: Labels, number: int) -> None:
+        """Adds to a counter."""
+        key = (family, labels)
+        self.counters[key] = self.counters.get(key, 0) + number
+
+    def observe(self, family: str, labels: Labels, durations: Histogram) -> None:
+        """Adds to a histogram with the common bounds."""
+        self.observe_counted(family, labels, counted(durations))
+
+    def observe_counted(self, family: str, labels: Labels, numbers: list[int]) -> None:
+        """Adds executions by bucket, and nanoseconds together, to a histogram with the common bounds."""
+        key = (family, labels)
+        before = self.histograms.get(key)
+        self.histograms[key] = numbers if before is None else [*map(add, before, numbers)]
+
+
+def counted(durations: Histogram) -> list[int]:
+    """Executions by the common bounds, and nanoseconds together."""
+    numbers = [0] * (len(BOUNDS) + 2)
+    for bucket, count in durations.buckets.items():
+        numbers[bisect_left(_PLACES, bucket)] += count
+    numbers[-1] = durations.total_ns
+    return numbers
+
+
+def digest_of(snapshot: Snapshot) -> Digest:
+    """What a snapshot adds to the totals."""
+    digest = Digest(
+        snapshot.service,
+        snapshot.process,
+        snapshot.instance,
+        microseconds_of(snapshot.ended),
+        snapshot.flush_interval_s or 0.0,
+        memory_bytes=snapshot.usage.memory_bytes,
+        memory_limit_bytes=snapshot.usage.memory_limit_bytes,
+    )
+    for stats in snapshot.queries:
+        _add_query(digest, stats)
+    for errors in snapshot.errors:
+        labels = (snapshot.service, errors.target, errors.error_type, errors.sqlstate or "")
+        digest.count("query_errors_total", labels, errors.count)
+    for found in snapshot.repetitions:
+        digest.count("repetitions_total", (snapshot.service, found.kind, found.confidence), found.scopes_count)
+        avoidable = max(0, found.execution_count - found.scopes_count)
+        digest.count("repeated_queries_total", (snapshot.service, found.kind), avoidable)
+    for window in snapshot.pools:
+        _add_pool(digest, window)
+    digest.running.update((state.target, (state.count, state.oldest_ms)) for state in snapshot.running)
+    digest.reached.update(_reached(snapshot))
+    _add_process(digest, snapshot)
+    return digest
+
+
+def _add_query(digest: Digest, stats: QueryStats) -> None:
+    service, pattern = digest.service, stats.pattern
+    labels = (service, stats.target, pattern.operation)
+    counts = stats.outcomes
+    for status in OUTCOMES:
+        number = getattr(counts, status)
+        if number:
+            digest.count("queries_total", (*labels, status), number)
+    numbers = counted(stats.durations)
+    digest.observe_counted("query_duration_seconds", labels, numbers)
+    digest.count("slow_queries_total", labels, stats.slow_count)
+    if stats.rows_known_count:
+        digest.count("rows_total", labels, stats.rows)
+    _add_phases(digest, stats)
+    _add_pattern(digest.patterns, stats, numbers)
+
+
+def _add_phases(digest: Digest, stats: QueryStats) -> None:
+    spent = stats.phases
+    times = {
+        "pool_wait": spent.pool_wait_ns,
+        "connect": spent.connect_ns,
+        "begin": spent.begin_ns,
+        "prepare": spent.prepare_ns,
+        "execute": max(0, stats.durations.total_ns - spent.apart_ns),
+        "fetch": spent.fetch_ns + spent.stream_ns,
+        "commit": spent.commit_ns,
+    }
+    for phase, spent_ns in times.items():
+        if spent_ns:
+            digest.count("query_phase_seconds_total", (digest.service, stats.target, phase), spent_ns)
+    if spent.loop_lag_ns:
+        digest.count("event_loop_lag_seconds_total", (digest.service, digest.process), spent.loop_lag_ns)
+
+
+def _add_pattern(patterns: dict[str, PatternPart], stats: QueryStats, by_bound: list[int]) -> None:
+    pattern, counts = stats.pattern, stats.outcomes
+    starts = (0, *_ENDS)
+    numbers = [
+        counts.ok,
+        counts.error,
+        counts.timeout,
+        counts.cancelled,
+        stats.slow_count,
+        stats.rows,
+        stats.rows_known_count,
+        *(sum(by_bound[start:end]) for start, end in zip(starts, (*_ENDS, len(by_bound) - 1), strict=True)),
+        by_bound[-1],
+    ]
+    before = patterns.get(pattern.id)
+    if before is None:
+        names = (pattern.summary, pattern.operation, ",".join(pattern.tables))
+        patterns[pattern.id] = PatternPart(numbers, names, stats.durations)
+        return
+    together = [*map(add, before.numbers, numbers)]
+    patterns[pattern.id] = PatternPart(together, before.names, before.durations.merged(stats.durations))
+
+
+def _add_pool(digest: Digest, window: PoolWindow) -> None:
+    metrics, state = window.metrics, window.state
+    pool = (digest.service, window.pool)
+    own = (*pool, digest.process)
+    digest.count("pool_connections_created_total", own, metrics.create.count)
+    digest.count("pool_checkouts_total", own, metrics.total_checkouts)
+    digest.count("pool_timeouts_total", own, metrics.total_timeouts)
+    digest.count("pool_connections_lost_total", (*own, "cancellation"), metrics.lost_to_cancellation)
+    digest.count("pool_connections_lost_total", (*own, "leaked"), metrics.leaks)
+    passed = metrics.health_checks - metrics.health_checks_failed
+    digest.count("pool_health_checks_total", (*own, "ok"), passed)
+    digest.count("pool_health_checks_total", (*own, "failed"), metrics.health_checks_failed)
+    digest.observe("pool_wait_seconds", pool, metrics.wait)
+    digest.observe("pool_create_seconds", pool, metrics.create)
+    digest.observe("pool_use_seconds", pool, metrics.use)
+    digest.pools[window.pool] = PoolGauges(
+        state.active_connections,
+        state.idle_connections,
+        state.max_connections or None,
+        state.idle_max,
+        state.waiting_count,
+        state.overflow,
+        state.oldest_checkout_s,
+        sum(holder.activity == "idle in transaction" for holder in state.holders),
+    )
+
+
+def _add_process(digest: Digest, snapshot: Snapshot) -> None:
+    own, usage = snapshot.self_metrics, snapshot.usage
+    executions = sum(stats.execution_count for stats in snapshot.queries)
+    added_ns = round(executions * (own.added_us + own.fold_us) * _NS_PER_US)
+    digest.count("hook_seconds_total", (digest.service, digest.process), added_ns)
+    digest.since = {
+        "not_counted": own.statements_dropped,
+        "pattern_limit": own.patterns_folded,
+        "scope_limit": own.scopes_folded,
+        "history_full": own.slow_queries_dropped,
+        "spool_full": own.snapshots_dropped,
+    }
+    if usage.cpu_s is not None:
+        digest.since["cpu"] = round(usage.cpu_s * _NS_PER_S)
+
+
+def _reached(snapshot: Snapshot) -> Mapping[str, tuple[int, bool]]:
+    """By target the last evidence of the span."""
+    latest: dict[str, tuple[int, bool]] = {}
+    for target, at_us, is_reached in (*_of_statements(snapshot.queries, snapshot.errors), *_of_pools(snapshot)):
+        # At the same moment the failure is the surer news: it is of the last execution of those.
+        if target not in latest or (at_us, not is_reached) >= (latest[target][0], not latest[target][1]):
+            latest[target] = (at_us, is_reached)
+    return latest
+
+
+def _of_statements(queries: Iterable[QueryStats], failed: Iterable[QueryErrors]) -> Iterator[tuple[str, int, bool]]:
+    lost = [errors for errors in failed if _has_not_reached(errors)]
+    only_lost = {(errors.target, errors.pattern.id) for errors in lost}
+    for stats in queries:
+        if stats.outcomes.ok or (stats.target, stats.pattern.id) not in only_lost:
+            yield stats.target, microseconds_of(stats.last_seen), True
+    for errors in lost:
+        yield errors.target, microseconds_of(errors.last_seen), False
+
+
+def _has_not_reached(errors: QueryErrors) -> bool:
+    code = errors.sqlstate or ""
+    return code.startswith(_UNREACHED_CLASSES) or code in _UNREACHED_CODES or errors.error_type in _UNREACHED_TYPES
+
+
+def _of_pools(snapshot: Snapshot) -> Iterator[tuple[str, int, bool]]:
+    for window in snapshot.pools:
+        metrics = window.metrics
+        for check in window.health_checks[-1:]:
+            yield window.pool, microseconds_of(check.timestamp), check.is_healthy
+        if metrics.total_errors and not metrics.total_checkouts:
+            yield window.pool, microseconds_of(snapshot.ended), False
