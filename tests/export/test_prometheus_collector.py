@@ -189,10 +189,18 @@ def test_a_registry_of_ones_own_keeps_the_rest(paths: StorePaths, caplog: pytest
     assert [record.message.count("totals_not_read") for record in caplog.records] == [1]
 
 
-def test_registering_reads_no_store(paths: StorePaths) -> None:
-    """Nor makes one; and two collectors in one registry are refused, as their names are the same."""
+def test_nothing_is_missed_before_the_first_scrape(paths: StorePaths) -> None:
+    """Whoever will be asked is handed over what is folded until then."""
     registry = _registry(paths)
-    assert not paths.root.exists()
+    _write(paths)
+    fold(paths)
+    assert _total(registry) == 3
+
+
+def test_what_is_registered_twice_is_refused(paths: StorePaths) -> None:
+    """As the names are the same; a registry learns them without a look into the store."""
+    registry = _registry(paths)
+    (paths.exports / "prometheus" / "state").write_bytes(b"nonsense")
     with pytest.raises(ValueError, match="Duplicated timeseries"):
         registry.register(QueryGaugeCollector(paths))
 

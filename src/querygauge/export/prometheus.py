@@ -49,8 +49,8 @@ class QueryGaugeCollector:
     """
     The numbers of a store, for a `CollectorRegistry`.
 
-    The first scrape subscribes to the store: counters begin there, with what waits to be folded. It needs no lock of
-    the store and no database, and whatever fails is logged and left out.
+    Making it subscribes to the store: where nobody did before, counters begin there, with what waits to be folded. A
+    scrape needs no lock of the store and no database, and whatever fails is logged and left out.
 
     Args:
         store: A store's directory, or that of many machines; by default the one the settings name. It need not be there

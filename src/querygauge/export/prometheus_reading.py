@@ -78,7 +78,7 @@ class DigestSubscription(Subscription):
 
 class TotalsReader:
     """
-    Reads the totals of one store, for any number of threads.
+    Reads the totals of one store, for any number of threads; from now on, everything that is flushed counts.
 
     Args:
         paths: The store; it need not be there yet.
@@ -92,6 +92,8 @@ class TotalsReader:
         self._totals: Totals | None = None
         self._added: set[str] = set()
         self._failure: str | None = None
+        with suppress(StoreError):  # the first scrape tries again, and says it
+            self._subscription.begin()
 
     def series(self) -> list[Series]:
         """
