@@ -95,7 +95,7 @@ def tick(
     # What is not to be sent by this tick is none of its business.
     told_to = limits if sends else limits._replace(opentelemetry="off")
     begin_telemetry(paths, told_to)
-    folded = _folded(paths, lock_timeout_s)
+    folded = _folded(paths, lock_timeout_s, sends=sends)
     told: tuple[Alert, ...] = ()
     failures: tuple[str, ...] = ()
     with telemetry(paths, told_to):
@@ -107,17 +107,22 @@ def tick(
     return TickResult(folded, 1e3 * (time.perf_counter() - started), told, failures)
 
 
-def _folded(paths: StorePaths, lock_timeout_s: float) -> "FoldResult":
+def _folded(paths: StorePaths, lock_timeout_s: float, *, sends: bool) -> "FoldResult":
     from querygauge.scraping import note_fold
+    from querygauge.stalling import look_at_stall
     from querygauge.storage.folding import fold
 
     try:
         folded = fold(paths, lock_timeout_s=lock_timeout_s)
-    except StoreError:
+    except StoreError as error:
         note_fold(paths, "failed")
+        if sends:
+            look_at_stall(paths, str(error))
         raise
     if folded.is_busy:
         note_fold(paths, "busy")
+        if sends:
+            look_at_stall(paths, folded.held)
     return folded
 
 

@@ -15,8 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from querygauge.alerts.configuration import AlertSettings, load_alert_settings
-from querygauge.errors import SettingsError, StoreError
+from querygauge.alerts.configuration import AlertSettings, alert_settings_in_force
+from querygauge.errors import StoreError
 from querygauge.logs import get_logger
 from querygauge.storage.election import elected
 from querygauge.storage.paths import StorePaths
@@ -45,7 +45,7 @@ def watching(paths: StorePaths, *, sends: bool) -> Iterator["tuple[Alert, ...]"]
         paths: The store, folded just now.
         sends: Whether anything is sent; else it waits for a tick that does.
     """
-    settings = _settings()
+    settings = alert_settings_in_force(Path.cwd())
     if not settings.enabled:
         yield ()
         return
@@ -58,18 +58,11 @@ def watching(paths: StorePaths, *, sends: bool) -> Iterator["tuple[Alert, ...]"]
             sending.end(paths)
 
 
-def _settings() -> AlertSettings:
-    try:
-        return load_alert_settings(Path.cwd())
-    except (SettingsError, OSError) as error:
-        log.warning("alert_settings_not_used", error=str(error), remedy="querygauge alerts check")
-        return AlertSettings()
-
-
 def _looked(paths: StorePaths, settings: AlertSettings) -> "tuple[Alert, ...]":
     from querygauge.alerts.lifecycle import look, messages
     from querygauge.alerts.rules import PATIENCE, findings
     from querygauge.storage.alerting import keep_alerts, watched
+    from querygauge.storage.stalled import forget_stalled, stalled_alerts
 
     now = datetime.now(UTC)
     try:
@@ -79,7 +72,9 @@ def _looked(paths: StorePaths, settings: AlertSettings) -> "tuple[Alert, ...]":
             slow_ms = settings.thresholds.lowest_p95_ms
             observation, known, silences = watched(paths, now, slow_ms=slow_ms, objectives=settings.objectives)
             found = findings(observation, settings.thresholds)
-            seen = look(known, found, now, patience=PATIENCE, silences=silences, repeat=settings.repeat)
+            ids = {alert.id for alert in known}
+            stalled = [alert for alert in stalled_alerts(paths) if alert.id not in ids]
+            seen = look([*known, *stalled], found, now, patience=PATIENCE, silences=silences, repeat=settings.repeat)
             tagged = _with_tags(paths, seen.told, settings, now)
             told = _with_trends(paths, tagged, now)
             parts = [
@@ -89,8 +84,9 @@ def _looked(paths: StorePaths, settings: AlertSettings) -> "tuple[Alert, ...]":
                 if (part := route.part_of(message)) is not None
             ]
             # Who is told of an end is found by the tags of the beginning; a trend is of one message alone.
-            latest = {alert.id: alert for alert in (*seen.alerts, *tagged)}
+            latest = {alert.id: alert for alert in (*stalled, *seen.alerts, *tagged)}
             keep_alerts(paths, list(latest.values()), seen.dropped, parts)
+            forget_stalled(paths)
     except StoreError as error:
         log.warning("alerts_not_looked_at", store=paths.name, error=str(error))
         return ()

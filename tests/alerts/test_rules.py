@@ -399,6 +399,18 @@ def test_the_store(store: ObservedStore, expected: dict[str, str]) -> None:
     assert all(finding.service == "" for finding in found(store=store))
 
 
+def test_a_store_into_which_nothing_is_folded() -> None:
+    """It says for how long, how much waits and why, as far as that is known."""
+    stalled = ObservedStore(waiting_count=31, waiting_mb=1.5, waits_s=320.0, stopped_by="it is held")
+    (finding,) = found(store=stalled)
+    assert (finding.rule, finding.severity, finding.value) == ("store_stalled", "critical", 320.0)
+    assert finding.sentence == (
+        "nothing has been folded for 5 min 20 s, so no other rule sees anything new; 31 snapshots with 1.50 MB wait: "
+        "it is held"
+    )
+    assert not found(store=replace(stalled, waits_s=299.0))
+
+
 def test_every_rule_is_in_force() -> None:
     """Each public function of the rooms of rules has its patience, under its own name."""
     functions: list[Callable[..., Any]] = [

@@ -103,6 +103,7 @@ def test_every_rule_was_thought_of() -> None:
         "memory_high",
         "repetition",
         "spool_backlog",
+        "store_stalled",
         "store_too_large",
     }
 

@@ -22,9 +22,12 @@ from querygauge.alerts.overrides import override_of
 from querygauge.alerts.routes import Route, route_of
 from querygauge.alerts.thresholds import NUMBERS, Thresholds
 from querygauge.errors import SettingsError
+from querygauge.logs import get_logger
 from querygauge.values.objectives import Objective
 
-__all__ = ["AlertSettings", "load_alert_settings"]
+__all__ = ["AlertSettings", "alert_settings_in_force", "load_alert_settings"]
+
+log = get_logger(__name__)
 
 _Made = TypeVar("_Made")
 _OWN_FILE: Final = "querygauge.toml"
@@ -74,6 +77,15 @@ def load_alert_settings(directory: Path) -> AlertSettings:
             if (table := _table(path, place)) is not None:
                 return _Reading(path, ".".join(place)).settings(table)
     return AlertSettings()
+
+
+def alert_settings_in_force(directory: Path) -> AlertSettings:
+    """The same for whoever goes on where they are wrong: with the defaults, which is logged."""
+    try:
+        return load_alert_settings(directory)
+    except (SettingsError, OSError) as error:
+        log.warning("alert_settings_not_used", error=str(error), remedy="querygauge alerts check")
+        return AlertSettings()
 
 
 def _table(path: Path, place: tuple[str, ...]) -> Any:

@@ -37,6 +37,7 @@ class Thresholds:
         store_warning_mb: Megabytes of the database.
         store_critical_mb: Likewise, critical.
         waiting_mb: Megabytes of snapshots that wait to be folded.
+        waiting_s: Seconds that a snapshot has waited to be folded.
         min_executions: From so many executions on, a pattern has percentiles.
         min_statements: From so many statements on, a service has rates.
         overrides: Other thresholds for some statements; of those that fit the first counts.
@@ -63,6 +64,7 @@ class Thresholds:
     store_warning_mb: float = 500.0
     store_critical_mb: float = 1_000.0
     waiting_mb: float = 50.0
+    waiting_s: float = 300.0
     min_executions: int = 20
     min_statements: int = 100
     overrides: tuple[Override, ...] = ()

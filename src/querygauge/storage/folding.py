@@ -69,6 +69,7 @@ class FoldResult(NamedTuple):
         rows: Their rows.
         rejected: Where the files were put that could not be used.
         is_busy: Whether somebody else folds, or holds the database; files may still wait.
+        held: Who holds the database, as DuckDB tells it; empty if nobody does.
         known: What the store says of its minutes, hours and days; None if nobody looked.
         held_ms: For how long the database was written to.
     """
@@ -77,6 +78,7 @@ class FoldResult(NamedTuple):
     rows: int = 0
     rejected: tuple[Path, ...] = ()
     is_busy: bool = False
+    held: str = ""
     known: Kept | None = None
     held_ms: float = 0.0
 
@@ -118,19 +120,20 @@ class _Fold:
 
     def run(self) -> FoldResult:
         _remove_abandoned(self._paths)
-        is_busy = False
+        held = ""
         with scratch_connection(self._paths) as connection:
             try:
                 self._fold_all(connection, waiting_files(self._paths))
             except StoreBusyError as error:
                 log.warning("store_busy", store=self._paths.name, error=str(error))
-                is_busy = True
+                held = str(error)
             except DatabaseError as error:
                 raise StoreError(
                     f"store {self._paths.database_name!r} could not be written: {first_line(error)}"
                 ) from None
-        known = None if is_busy else self._kept
-        return FoldResult(self._files, self._rows, tuple(self._rejected), is_busy, known, 1e3 * self._held_s)
+        known = None if held else self._kept
+        rejected = tuple(self._rejected)
+        return FoldResult(self._files, self._rows, rejected, bool(held), held, known, 1e3 * self._held_s)
 
     def _fold_all(self, connection: Connection, waiting: list[Path]) -> None:
         folded = self._known(connection, [path.name for path in waiting])

@@ -4,9 +4,8 @@ What the rules of alerts look at: in goes a store as it was folded just now, out
 Everything is read in one go, so that it is of one moment. Deliberately not here: what of it is wrong.
 """
 
-import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import groupby
 from operator import attrgetter, itemgetter
@@ -27,7 +26,7 @@ from querygauge.storage.rows import (
     slow_query_of,
     utc,
 )
-from querygauge.storage.spool import waiting_files
+from querygauge.storage.stalled import spool_state
 from querygauge.values import QueryStats
 from querygauge.values.answers.comparison import PatternChange
 from querygauge.values.objectives import Objective
@@ -72,7 +71,7 @@ def observed(
     quiet = frozenset(marked.pattern.id for marked in marks if not marked.is_worse)
     found = _Lately(connection, now, slow_ms, objectives)
     services = asked(connection, _SERVICES, {"since": microseconds(now - _WEEK - _DAY)})
-    return Observation(now, tuple(found.service(row, quiet) for row in services), _store(connection, paths))
+    return Observation(now, tuple(found.service(row, quiet) for row in services), _store(connection, paths, now))
 
 
 class _Lately:
@@ -165,14 +164,5 @@ def _together(stats: Iterable[QueryStats]) -> tuple[QueryStats, ...]:
     return tuple(merged.values())
 
 
-def _store(connection: Connection, paths: StorePaths) -> ObservedStore:
-    waiting = waiting_files(paths)
-    size = 0
-    for path in waiting:
-        with suppress(OSError):  # folded meanwhile
-            size += path.stat().st_size
-    free = None
-    with suppress(OSError):
-        disk = shutil.disk_usage(paths.root)
-        free = 100.0 * disk.free / disk.total if disk.total else None
-    return ObservedStore(bytes_of(connection, paths) / 1e6, len(waiting), size / 1e6, free)
+def _store(connection: Connection, paths: StorePaths, now: datetime) -> ObservedStore:
+    return replace(spool_state(paths, now), size_mb=bytes_of(connection, paths) / 1e6)

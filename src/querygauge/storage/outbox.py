@@ -217,12 +217,13 @@ def finding_of(told: dict[str, Any]) -> Finding:
 
 
 def _message_of(told: dict[str, Any]) -> AlertMessage:
-    alerts = tuple(_alert_of(alert) for alert in told["alerts"])
+    alerts = tuple(alert_of(alert) for alert in told["alerts"])
     made_at = datetime.fromisoformat(told["made_at"])
     return AlertMessage(told["key"], made_at, alerts, told["held_back"], told["is_test"])
 
 
-def _alert_of(told: dict[str, Any]) -> Alert:
+def alert_of(told: dict[str, Any]) -> Alert:
+    """An alert, from its JSON."""
     moments = ("began_at", "seen_at", "fired_at", "ended_at", "told_at")
     return Alert(
         **{

@@ -78,6 +78,16 @@ class StorePaths:
         return self.root / "tick.stamp"
 
     @property
+    def stalled(self) -> Path:
+        """The alert that nothing is folded, as long as it cannot be kept in the database; absent at rest."""
+        return self.root / "stalled.json"
+
+    @property
+    def stalled_lock(self) -> Path:
+        """Locked by whoever sends it."""
+        return self.root / "stalled.lock"
+
+    @property
     def urgent(self) -> Path:
         """There if something was flushed for which no tick that is due in a minute should be waited for."""
         return self.root / "urgent"

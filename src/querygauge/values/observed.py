@@ -75,12 +75,16 @@ class ObservedStore(Value):
         waiting_count: Snapshots that wait to be folded.
         waiting_mb: Their megabytes.
         disk_free_percent: What of the disk is free; None if that is not told.
+        waits_s: For how many seconds the oldest of the snapshots has waited.
+        stopped_by: Why nothing was folded; empty if that is not known, or something was.
     """
 
     size_mb: float = 0.0
     waiting_count: int = 0
     waiting_mb: float = 0.0
     disk_free_percent: float | None = None
+    waits_s: float = 0.0
+    stopped_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,7 @@ _OF_SERVICES: Final[Mapping[ServiceRule, Patience]] = {
 _OF_STORES: Final[Mapping[StoreRule, Patience]] = {
     machine.store_too_large: _LASTS,
     machine.spool_backlog: _LASTS,
+    machine.store_stalled: Patience(_AT_ONCE),
     machine.disk_low: _LASTS,
 }
 

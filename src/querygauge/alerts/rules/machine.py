@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from typing import Final
 
 from querygauge.alerts.thresholds import Thresholds
-from querygauge.rendering.formats import number, percent, size
+from querygauge.rendering.formats import age, number, percent, size
 from querygauge.values.alerts import Finding
 from querygauge.values.observed import ObservedService, ObservedStore
 
-__all__ = ["disk_low", "memory_high", "spool_backlog", "store_too_large"]
+__all__ = ["disk_low", "memory_high", "spool_backlog", "store_stalled", "store_too_large"]
 
 _BYTES_PER_MB: Final = 1e6
 
@@ -45,6 +45,23 @@ def store_too_large(store: ObservedStore, limits: Thresholds) -> Iterator[Findin
         value=store.size_mb,
         threshold=limits.store_critical_mb if is_critical else limits.store_warning_mb,
         unit="MB",
+    )
+
+
+def store_stalled(store: ObservedStore, limits: Thresholds) -> Iterator[Finding]:
+    """Nothing is folded, so nothing new is known: no other rule would notice anything."""
+    if store.waits_s < limits.waiting_s:
+        return
+    reason = f": {store.stopped_by}" if store.stopped_by else ""
+    yield Finding(
+        "store_stalled",
+        "critical",
+        f"nothing has been folded for {age(store.waits_s)}, so no other rule sees anything new; "
+        f"{number(store.waiting_count)} snapshots with {size(store.waiting_mb * _BYTES_PER_MB)} wait{reason}",
+        "querygauge doctor names whoever keeps the database open; else see that reason, and the log of the collector",
+        value=store.waits_s,
+        threshold=limits.waiting_s,
+        unit="s",
     )
 
 

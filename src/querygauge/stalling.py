@@ -1,0 +1,100 @@
+"""
+What a tick does about a store that it could not fold into: it has somebody told, once for as long as that lasts.
+
+Alerts are kept in the store, and so is what is to be sent; neither can be now. So this one is kept in a file beside it,
+and sent at once. When the store can be written again, `watching` takes it over, and tells its end.
+
+Deliberately not here: any other rule; what they look at cannot be read, or is old.
+"""
+
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from querygauge.alerts.configuration import AlertSettings, alert_settings_in_force
+from querygauge.logs import get_logger
+from querygauge.storage.locking import FileLock
+from querygauge.storage.paths import StorePaths
+from querygauge.storage.stalled import keep_stalled, spool_state, stalled_alerts
+
+if TYPE_CHECKING:
+    from querygauge.values.alerts import Alert
+
+__all__ = ["look_at_stall"]
+
+log = get_logger(__name__)
+
+
+def look_at_stall(paths: StorePaths, reason: str) -> None:
+    """
+    Has somebody told if what waits has waited for too long; never raises.
+
+    Args:
+        paths: The store, into which nothing could be folded just now.
+        reason: Why not; empty if nobody knows.
+    """
+    settings = alert_settings_in_force(Path.cwd())
+    if not settings.enabled:
+        return
+    try:
+        with closing(_Lock(paths)) as lock:
+            if lock.is_held:
+                _look(paths, reason, settings)
+    except OSError:
+        return  # a disk that takes no lock is what the tick itself complains of
+    except Exception:  # why nothing was folded is the error to be told
+        log.exception("stall_not_looked_at", store=paths.name)
+
+
+def _look(paths: StorePaths, reason: str, settings: AlertSettings) -> None:
+    from querygauge.alerts.lifecycle import look
+    from querygauge.alerts.rules import PATIENCE, machine
+
+    now = datetime.now(UTC)
+    state = replace(spool_state(paths, now), stopped_by=reason)
+    found = machine.store_stalled(state, settings.thresholds)
+    known = stalled_alerts(paths)
+    seen = look(known, found, now, patience=PATIENCE, repeat=settings.repeat)
+    before = {alert.id: alert for alert in known}
+    untold = {alert.id: _untold(alert, before.get(alert.id)) for alert in seen.alerts}
+    # A disk that does not take it would have somebody told by every tick, each time of something new.
+    keep_stalled(paths, list(untold.values()))
+    sent = {alert.id: alert for alert in seen.told if _is_sent(alert, before.get(alert.id), settings, now)}
+    if sent:
+        keep_stalled(paths, list((untold | sent).values()))
+
+
+def _is_sent(alert: "Alert", before: "Alert | None", settings: AlertSettings, now: datetime) -> bool:
+    """Whether a message about it arrived anywhere."""
+    from querygauge.alerts.delivery import send_all
+    from querygauge.values.alerts import AlertMessage
+
+    # The same in every attempt; told of again after hours, it is another message.
+    told_before = None if before is None else before.told_at
+    message = AlertMessage(alert.id if told_before is None else f"{alert.id}-{told_before:%m%dT%H%M%S}", now, (alert,))
+    routes = {route.name: route for route in settings.routes}
+    parts = [(name, part) for name, route in routes.items() if (part := route.part_of(message)) is not None]
+    outcomes = send_all(parts, routes)
+    for (name, _), outcome in zip(parts, outcomes, strict=True):
+        if outcome.error is not None:
+            log.warning("alert_not_sent", channel=name, error=outcome.error, is_given_up=False)
+    return not parts or any(outcome.error is None for outcome in outcomes)
+
+
+def _untold(alert: "Alert", before: "Alert | None") -> "Alert":
+    if before is None:
+        return replace(alert, told_at=None, told_severity=None)
+    return replace(alert, told_at=before.told_at, told_severity=before.told_severity)
+
+
+class _Lock:
+    """Held by one tick at a time, of several that cannot fold."""
+
+    def __init__(self, paths: StorePaths) -> None:
+        self._lock = FileLock(paths.stalled_lock)
+        self.is_held = self._lock.acquire()
+
+    def close(self) -> None:
+        self._lock.release()
