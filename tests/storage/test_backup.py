@@ -24,7 +24,7 @@ from querygauge.collector import tick
 from querygauge.errors import StoreError
 from querygauge.storage.backup import back_up, is_backup_due
 from querygauge.storage.backup_files import Backup, backups_in, verify
-from querygauge.storage.database import open_database
+from querygauge.storage.database import log_of, open_database
 from querygauge.storage.election import elected
 from querygauge.storage.folding import fold
 from querygauge.storage.limits import Limits
@@ -105,6 +105,47 @@ def test_what_is_there_is_put_aside(paths: StorePaths) -> None:
     (aside,) = (paths.root / "replaced").iterdir()
     with duckdb.connect(str(aside / "querygauge.duckdb"), read_only=True) as connection:
         assert connection.execute("SELECT sum(executions)::INT FROM query_stats").fetchall() == [(17,)]
+
+
+def test_a_restore_that_is_killed_has_changed_nothing(paths: StorePaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Up to its last step the database that is there stays in its place."""
+    taken = _backed_up(_filled(paths))
+    _filled(paths, snapshot(10))
+    log_of(paths.database).touch()  # of a writer that was killed
+
+    def killed(self: Path, _: Path) -> Path:
+        raise KeyboardInterrupt(self.name)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", killed)
+        with pytest.raises(KeyboardInterrupt, match=r"querygauge\.new"):
+            restore(taken.path, paths, replace=True)
+    assert total(open_store(paths).query_stats()) == 17
+
+
+def test_a_file_system_without_links_has_a_copy_put_aside(paths: StorePaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It can be read as well."""
+    taken = _backed_up(_filled(paths))
+    _filled(paths, snapshot(10))
+
+    def fails(*_: object) -> None:
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(Path, "hardlink_to", fails)
+    restore(taken.path, paths, replace=True)
+    (aside,) = (paths.root / "replaced").iterdir()
+    with duckdb.connect(str(aside / "querygauge.duckdb"), read_only=True) as connection:
+        assert connection.execute("SELECT sum(executions)::INT FROM query_stats").fetchall() == [(17,)]
+    assert total(open_store(paths).query_stats()) == 7
+
+
+def test_what_a_killed_restore_left_is_removed(paths: StorePaths) -> None:
+    """By the next fold."""
+    _filled(paths)
+    paths.older.mkdir()
+    (paths.older / "querygauge.duckdb").touch()
+    fold(paths)
+    assert not paths.older.exists()
 
 
 def test_a_backup_of_an_older_version_is_brought_up(paths: StorePaths) -> None:

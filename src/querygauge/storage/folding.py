@@ -8,6 +8,7 @@ database, and the next fold only removes them. What cannot be used is set aside 
 Deliberately not here: when to fold, and what happens to rows that grow old.
 """
 
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -326,6 +327,8 @@ def _remove_abandoned(paths: StorePaths) -> None:
     """What processes left that were killed."""
     with suppress(OSError):
         remove_database(paths.unfinished)  # of somebody who was elected, as we are now
+        if paths.older.exists():
+            shutil.rmtree(paths.older)
     now = time.time()
     for folder, ending in ((paths.spool, TEMPORARY_SUFFIX), (paths.scratch, "")):
         with suppress(OSError):

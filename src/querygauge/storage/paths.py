@@ -53,6 +53,11 @@ class StorePaths:
         return self.root / "querygauge.new"
 
     @property
+    def older(self) -> Path:
+        """Directory of a database of an older version that is just being restored; absent at rest."""
+        return self.root / ".older"
+
+    @property
     def spool(self) -> Path:
         """Directory of the snapshots that wait to be folded."""
         return self.root / "spool"

@@ -115,9 +115,9 @@ def _restored(backup: Path, manifest: Manifest, paths: StorePaths, tell: Tell) -
             _fill(connection, tables, tell)
             if backup.resolve().parent != paths.backups.resolve():
                 _make_another(connection)
+        reach_disk(paths.unfinished)
         if paths.database.exists():
             _put_aside(paths)
-        reach_disk(paths.unfinished)
         paths.unfinished.replace(paths.database)
         reach_disk(paths.root)
     finally:
@@ -149,7 +149,7 @@ def _tables(connection: Connection, backup: Path, manifest: Manifest, paths: Sto
     if manifest.schema_version == SCHEMA_VERSION:
         yield files
         return
-    older = StorePaths(paths.root / ".older")
+    older = StorePaths(paths.older)
     shutil.rmtree(older.root, ignore_errors=True)
     older.root.mkdir()
     try:
@@ -170,9 +170,21 @@ def _tables(connection: Connection, backup: Path, manifest: Manifest, paths: Sto
 
 
 def _put_aside(paths: StorePaths) -> None:
-    """The database that is there, with what a killed writer left beside it."""
+    """The database that is there, under a second name, with what a killed writer left beside it; it stays in place."""
     aside = free_path(paths.root / "replaced" / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
     aside.mkdir(parents=True)
     for path in (log_of(paths.database), paths.database):
         with suppress(FileNotFoundError):
-            path.replace(aside / path.name)
+            _give_name(path, aside / path.name)
+    # It would be taken for one of the new database; the old one is put aside with it.
+    log_of(paths.database).unlink(missing_ok=True)
+
+
+def _give_name(path: Path, name: Path) -> None:
+    try:
+        name.hardlink_to(path)
+    except FileNotFoundError:
+        raise
+    except OSError:  # not every file system has links
+        shutil.copy2(path, name)
+        reach_disk(name)

@@ -65,7 +65,8 @@ class Store(Reader):
         """
         try:
             with self._open() as connection:
-                return diagnosed(connection, self.paths, datetime.now(UTC).replace(tzinfo=None), warn_mb, limit_mb)
+                now = datetime.now(UTC).replace(tzinfo=None)
+                return diagnosed(connection, self.paths, now, warn_mb, limit_mb, self.folded.held)
         except StoreError as error:
             return unopened(self.paths, error)
 
@@ -81,11 +82,11 @@ class Store(Reader):
             limit: Services, patterns and lines at most.
 
         Raises:
-            SettingsError: If the range is none.
+            SettingsError: If the range is none, or the limit is less than 1.
             StoreError: If the store has never heard of the service, or cannot be read.
         """
         with self._asking(range_, service) as question:
-            return execution_statistics(question, limit)
+            return execution_statistics(question, _possible(limit))
 
     def performance_metrics(
         self, range_: Range = "24h", *, service: str | None = None, price_per_hour: float | None = None
@@ -180,7 +181,7 @@ class Store(Reader):
             limit: Examples at most.
         """
         with self._asking(range_, service) as question:
-            return error_report(question, limit)
+            return error_report(question, _possible(limit))
 
     def similar(self, pattern_id: str, *, limit: int = 5) -> SimilarPatterns:
         """
@@ -191,10 +192,11 @@ class Store(Reader):
             limit: How many at most.
 
         Raises:
+            SettingsError: If the limit is less than 1.
             StoreError: If no pattern's id begins so, several do, or the store cannot be read.
         """
         with self._open() as connection:
-            return similar_patterns(connection, pattern_id, limit)
+            return similar_patterns(connection, pattern_id, _possible(limit))
 
     def mark(
         self, pattern_id: str, kind: MarkKind, *, until: datetime | None = None, note: str | None = None
@@ -303,3 +305,9 @@ def _spans(before: Range | None, after: Range | None, *, has_baseline: bool) -> 
         return None if before is None else span_of(before, now), None if after is None else span_of(after, now)
     later = span_of(after or "24h", now)
     return later.before() if before is None else span_of(before, now), later
+
+
+def _possible(limit: int) -> int:
+    if limit < 1:
+        raise SettingsError(f"limit must be >= 1; got {limit}")
+    return limit

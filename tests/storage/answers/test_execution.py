@@ -182,3 +182,13 @@ class _Watched:
         if not path.startswith("memory") and ("FROM history_by(" in sql or "FROM query_history(" in sql):
             self._reads.append(sql)
         return self._connection.execute(sql, *parameters)
+
+
+@pytest.mark.parametrize("limit", [0, -1])
+def test_a_limit_of_nothing_is_an_error(paths: StorePaths, limit: int) -> None:
+    """In words of ours, whatever is asked."""
+    stored(paths, [snapshot()])
+    store = open_store(paths)
+    for ask in (store.execution_statistics, store.errors, partial(store.similar, "0")):
+        with pytest.raises(SettingsError, match=f"limit must be >= 1; got {limit}"):
+            ask(limit=limit)

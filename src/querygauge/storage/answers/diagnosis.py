@@ -33,7 +33,9 @@ _HOLDER: Final = re.compile(r"held in (?P<program>\S+) \(PID (?P<pid>\d+)\)")
 Rows = list[dict[str, Any]]
 
 
-def diagnosed(connection: Connection, paths: StorePaths, now: datetime, warn_mb: float, limit_mb: float) -> Diagnosis:
+def diagnosed(
+    connection: Connection, paths: StorePaths, now: datetime, warn_mb: float, limit_mb: float, held: str = ""
+) -> Diagnosis:
     """
     What each check found in a store whose spool was folded just now.
 
@@ -43,6 +45,7 @@ def diagnosed(connection: Connection, paths: StorePaths, now: datetime, warn_mb:
         now: Naive UTC.
         warn_mb: From so many megabytes on its size is a warning.
         limit_mb: And from so many on an error.
+        held: Who holds the database, as DuckDB tells it, if nothing could be folded for that.
     """
     sums, copies, tiers, gaps, pending, processes, sizes = (
         asked(connection, sql, {"now": now} if "$now" in sql else {})
@@ -51,6 +54,7 @@ def diagnosed(connection: Connection, paths: StorePaths, now: datetime, warn_mb:
     )
     growth = _growth(bytes_of(connection, paths), sizes[0], limit_mb)
     findings = (
+        *_held(paths, held),
         _data(paths, processes, sum(row["rows"] for row in sums), now),
         _possible(sums),
         _named(sums),
@@ -70,23 +74,33 @@ def diagnosed(connection: Connection, paths: StorePaths, now: datetime, warn_mb:
 
 def unopened(paths: StorePaths, error: StoreError) -> Diagnosis:
     """What there is to say of a store whose database could not be opened."""
-    holder = _HOLDER.search(str(error))
+    held = _held(paths, str(error))
     if isinstance(error, StoreVersionError):
         finding = Finding("database", "error", str(error))  # which is sound, and the message says what to do
     elif paths.remote is not None:
         remedy = "see that its catalog answers, from this machine and with these rights"
         finding = Finding("database", "error", str(error), remedy)
-    elif holder is None:
+    elif not held:
         remedy = "restore a backup: querygauge store restore BACKUP --replace"
         finding = Finding("database", "error", str(error), remedy)
     else:
-        finding = Finding(
+        (finding,) = held
+    return Diagnosis(paths.name, (finding, _waiting(paths), _set_aside(paths)))
+
+
+def _held(paths: StorePaths, told: str) -> tuple[Finding, ...]:
+    """Who holds the database, if DuckDB told; a reader keeps out whoever folds, and no other reader."""
+    holder = _HOLDER.search(told)
+    if holder is None:
+        return ()
+    return (
+        Finding(
             "database",
             "error",
             f"{paths.database} is held open by process {holder['pid']}, {holder['program']}",
             "close it there: whoever holds the database open keeps everybody else out, and what is flushed waits",
-        )
-    return Diagnosis(paths.name, (finding, _waiting(paths), _set_aside(paths)))
+        ),
+    )
 
 
 def _data(paths: StorePaths, processes: Rows, rows: int, now: datetime) -> Finding:
