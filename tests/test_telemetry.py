@@ -4,13 +4,14 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+from structlog.testing import capture_logs
 
 from export.making import MS, busy, of, stats
 from export.receivers import Receiver, http_receiver, series_of
@@ -27,6 +28,7 @@ from querygauge.ticks import limits_of
 from querygauge.values import Snapshot
 
 _DURATION = "db.client.operation.duration"
+Logs = list[MutableMapping[str, Any]]
 _LIMITS = Limits(opentelemetry="otlp", backups=0, publishes=False)
 
 
@@ -39,6 +41,13 @@ def _variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     # Long enough to try again, of which exporters tell the reason.
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1.5")
+
+
+@pytest.fixture
+def logs() -> Iterator[Logs]:
+    """What is logged meanwhile."""
+    with capture_logs() as found:
+        yield found
 
 
 @pytest.fixture
@@ -111,7 +120,7 @@ def test_nothing_is_sent_unless_somebody_wants_it(tmp_path: Path, receiver: Rece
 
 
 def test_what_a_receiver_does_not_take_is_sent_later(
-    tmp_path: Path, receiver: Receiver, temporality: str, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, receiver: Receiver, temporality: str, logs: Logs
 ) -> None:
     """Nothing is lost or told twice, and it is said once, without a secret, that it fails."""
     store = tmp_path / "store"
@@ -120,19 +129,23 @@ def test_what_a_receiver_does_not_take_is_sent_later(
         _flush(store, busy(stats([(minutes + 1) * MS]), minutes=minutes))
         assert tick(store, _LIMITS).folded.files == 1
     assert receiver.refused >= 3
-    (said,) = caplog.messages
-    assert said.startswith("telemetry_not_sent")
-    assert f"endpoint='{receiver.url}' error='answered 503 Service Unavailable'" in said
-    assert "hunter2" not in caplog.text
-    assert "s3cret" not in caplog.text
+    (said,) = logs
+    assert (said["event"], said["endpoint"], said["error"]) == (
+        "telemetry_not_sent",
+        receiver.url,
+        "answered 503 Service Unavailable",
+    )
+    assert "hunter2" not in str(logs)
+    assert "s3cret" not in str(logs)
     receiver.status = 200
     tick(store, _LIMITS)
     tick(store, _LIMITS)
     assert _told(receiver, temporality) == {"web:1": Histogram.of([MS, 2 * MS, 3 * MS])}
+    assert [said["event"] for said in logs] == ["telemetry_not_sent", "telemetry_sent_again"]
 
 
 def test_a_receiver_that_is_down_comes_back(
-    tmp_path: Path, temporality: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, temporality: str, monkeypatch: pytest.MonkeyPatch, logs: Logs
 ) -> None:
     """On the port where it was."""
     store = tmp_path / "store"
@@ -141,7 +154,7 @@ def test_a_receiver_that_is_down_comes_back(
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
     _flush(store, busy(stats([MS])))
     tick(store, _LIMITS)
-    assert "failed with ConnectionRefusedError" in caplog.text
+    assert [said["error"] for said in logs] == ["failed with ConnectionRefusedError"]
     with http_receiver(port) as receiver:
         _flush(store, busy(stats([2 * MS]), minutes=1))
         tick(store, _LIMITS)
@@ -206,9 +219,7 @@ def test_a_database_that_is_held_open_keeps_nothing_from_being_sent(
     assert len(receiver.metrics) == 1
 
 
-def test_what_is_missing_is_said_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_what_is_missing_is_said_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logs: Logs) -> None:
     """A library that is not installed, with the remedy; everything else is done."""
     store = tmp_path / "store"
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
@@ -216,18 +227,16 @@ def test_what_is_missing_is_said_once(
     for minutes in range(2):
         _flush(store, busy(stats([MS]), minutes=minutes))
         assert tick(store, _LIMITS).folded.files == 1
-    (said,) = caplog.messages
-    assert "OTLP over grpc needs opentelemetry-exporter-otlp-proto-grpc: pip install" in said
+    (said,) = logs
+    assert "OTLP over grpc needs opentelemetry-exporter-otlp-proto-grpc: pip install" in said["error"]
 
 
-def test_a_protocol_that_nobody_speaks_is_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_protocol_that_nobody_speaks_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logs: Logs) -> None:
     """With those that can be spoken."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json")
     _flush(tmp_path / "store", busy(stats([MS])))
     tick(tmp_path / "store", _LIMITS)
-    assert "OTEL_EXPORTER_OTLP_PROTOCOL must be one of http/protobuf, grpc; got 'http/json'" in caplog.text
+    assert logs[0]["error"] == "OTEL_EXPORTER_OTLP_PROTOCOL must be one of http/protobuf, grpc; got 'http/json'"
 
 
 def test_the_console_takes_it_too(tmp_path: Path) -> None:
@@ -257,7 +266,7 @@ def test_collecting_goes_by_the_settings(tmp_path: Path, receiver: Receiver) -> 
     assert limits_of(Settings(opentelemetry="otlp", opentelemetry_series=1)) == Limits(opentelemetry="otlp", series=1)
 
 
-def test_a_state_that_is_none_is_said(tmp_path: Path, receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_state_that_is_none_is_said(tmp_path: Path, receiver: Receiver, logs: Logs) -> None:
     """With the remedy, once."""
     store = tmp_path / "store"
     tick(store, _LIMITS)
@@ -267,20 +276,19 @@ def test_a_state_that_is_none_is_said(tmp_path: Path, receiver: Receiver, caplog
     for minutes in range(2):
         _flush(store, busy(stats([MS]), minutes=minutes))
         assert tick(store, _LIMITS).folded.files == 1
-    (said,) = caplog.messages
-    assert "what is kept to be sent must be as it was written" in said
-    assert f"remove {str(paths.exports / SUBSCRIBER)!r} to begin anew" in said.replace('\\"', '"')
+    (said,) = logs
+    assert "what is kept to be sent must be as it was written" in said["error"]
+    assert f"remove {str(paths.exports / SUBSCRIBER)!r} to begin anew" in said["error"]
 
 
 def test_a_mistake_of_an_exporter_holds_up_nothing(
-    tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, logs: Logs
 ) -> None:
     """Whatever it raises; and its words, in which there may be anything, are not repeated."""
     monkeypatch.setattr(OTLPMetricExporter, "export", _fails)
     _flush(tmp_path / "store", busy(stats([MS])))
     assert tick(tmp_path / "store", _LIMITS).folded.files == 1
-    assert "failed with ZeroDivisionError" in caplog.text
-    assert "s3cret" not in caplog.text
+    assert [said["error"] for said in logs] == ["failed with ZeroDivisionError"]
 
 
 def _fails(*_arguments: object, **_keywords: object) -> None:

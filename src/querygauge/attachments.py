@@ -21,14 +21,17 @@ from querygauge.capture.call_site import CallSiteFinder
 from querygauge.capture.guard import Guard
 from querygauge.capture.health import ping_of
 from querygauge.capture.loop_lag import LoopLag, database_loops
+from querygauge.capture.other_tracing import OtherTracing
 from querygauge.capture.running import Running
 from querygauge.capture.sqlalchemy_engine import Statements
 from querygauge.capture.sqlalchemy_pool import PoolHooks
 from querygauge.capture.sqlalchemy_target import spoken_dialect
 from querygauge.checkout import Checkout, new_checkout
+from querygauge.export.trace_ids import current_trace_id
 from querygauge.monitors.pool_monitor import ConnectionPoolMonitor
 from querygauge.monitors.query_monitor import QueryMonitor
 from querygauge.patterns.cache import PatternCache
+from querygauge.protocols import Record, Trace
 from querygauge.settings import Settings
 
 __all__ = ["Attachment", "Monitors", "attachment_of", "has_pool", "identity_of"]
@@ -128,13 +131,14 @@ class _EngineAttachment:
         self._statements = Statements(
             engine.dialect,
             monitors.name,
-            record=monitors.queries.recorder(monitors.name),
+            record=_record(monitors, OtherTracing(getattr(engine.dialect, "driver", ""), engine)),
             ledger=monitors.queries.ledger(),
             patterns=_patterns(monitors, spoken_dialect(engine.dialect)),
             find_call_site=_finder(settings),
             held=pool.held,
             wake=monitors.queries.wake,
             slow_ns=_slow_ns(settings),
+            told_ns=_told_ns(settings),
             guard=self.guard,
             lag=lag,
             always_find=settings.call_sites == "all",
@@ -257,7 +261,7 @@ def _connection_statements(
     settings = monitors.settings
     return ConnectionStatements(
         monitors.name,
-        record=monitors.queries.recorder(monitors.name),
+        record=_record(monitors, OtherTracing("asyncpg")),
         ledger=monitors.queries.ledger(),
         patterns=_patterns(monitors, "postgresql"),
         find_call_site=_finder(settings),
@@ -310,6 +314,22 @@ def _call_sites(settings: Settings) -> CallSiteFinder | None:
 
 def _find_nothing() -> None:
     """Looks for no call site."""
+
+
+def _record(monitors: Monitors, other: OtherTracing) -> Record:
+    """Takes the executions of a target, and tells of some of them whoever traces requests."""
+    settings = monitors.settings
+    trace: Trace = current_trace_id
+    if settings.spans != "off":
+        from querygauge.export.opentelemetry_spans import Spans  # which needs a library
+
+        from_ns = 0 if settings.spans == "all" else round(settings.slow_query_threshold_ms * _NS_PER_MS)
+        trace = Spans(monitors.name, from_ns, other)
+    return monitors.queries.recorder(monitors.name, trace, _told_ns(settings))
+
+
+def _told_ns(settings: Settings) -> int:
+    return 0 if settings.spans == "all" else _slow_ns(settings)
 
 
 def _slow_ns(settings: Settings) -> int:

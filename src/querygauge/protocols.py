@@ -22,6 +22,7 @@ __all__ = [
     "Scope",
     "SnapshotSink",
     "Streak",
+    "Trace",
     "Unit",
 ]
 
@@ -189,6 +190,28 @@ class Record(Protocol):
             literals: Statement and parameters as sent, only with `keep_literals` and only for a slow execution.
             scope: What it belongs to; None outside of every scope.
             phases: Nanoseconds by phase, in the order of `values.PHASES`; a shorter one leaves out the last.
+        """
+
+
+class Trace(Protocol):
+    """Tells of an execution to whoever follows a request through a system; on the hot path only if it is asked to."""
+
+    def __call__(
+        self,
+        pattern: Pattern,
+        started_ns: int,
+        duration_ns: int,
+        outcome: int,
+        failure: Failure | None,
+        call_site: str | None,
+        phases: Sequence[int] | None,
+        /,
+    ) -> str | None:
+        """
+        Takes an execution that has just ended, in the context that sent it; each as `Record` has it.
+
+        Returns:
+            Id of the trace that the execution belongs to; None if it belongs to none.
         """
 
 

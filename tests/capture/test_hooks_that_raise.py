@@ -32,7 +32,7 @@ def boom(*_arguments: Any, **_keywords: Any) -> Any:
     raise OursError("mark-7f3a9c")
 
 
-def broken_recorder(_monitor: QueryMonitor, _target: str) -> Any:
+def broken_recorder(_monitor: QueryMonitor, *_arguments: Any) -> Any:
     """A monitor whose record function fails."""
     return boom
 

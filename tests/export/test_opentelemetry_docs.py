@@ -3,7 +3,7 @@
 import re
 
 from project import ROOT
-from querygauge.export.semconv import METRICS
+from querygauge.export.semconv import ATTRIBUTES, METRICS
 
 _PAGE = (ROOT / "docs" / "opentelemetry.md").read_text(encoding="utf-8")
 _KINDS = {"histogram": "histogram", "counter": "counter", "updowncounter": "up-down counter"}
@@ -19,6 +19,17 @@ def test_every_metric_is_in_the_table() -> None:
     told = [(row[0], row[1], row[2]) for row in _rows(4) if "`" in row[0]]
     made = [(f"`{each.name}`", f"{_KINDS[each.instrument]}, {each.unit}", each.stability) for each in METRICS]
     assert told == made
+
+
+def test_every_attribute_is_in_a_table() -> None:
+    """With its stability; and no other is."""
+    told = {
+        name: row[1]
+        for row in _rows(3)
+        if row[1] in {"stable", "development"}
+        for name in re.findall(r"`([^`]+)`", row[0])
+    }
+    assert told == {each.name: each.stability for each in ATTRIBUTES}
 
 
 def test_the_boundaries_are_told() -> None:

@@ -77,10 +77,12 @@ class Statements:
         wake: Callable[[], None],
         slow_ns: int,
         guard: Guard,
+        told_ns: int | None = None,
         lag: LoopLag | None = None,
         always_find: bool = False,
         keep_literals: bool = False,
     ) -> None:
+        # From `told_ns` on an execution goes through `record`, by default if it is slow; the rest goes into the ledger.
         self.guard = guard
         self._dialect = ref(dialect)
         self._target = target
@@ -91,6 +93,7 @@ class Statements:
         self._held = held
         self._wake = wake
         self._slow_ns = slow_ns
+        self._told_ns = slow_ns if told_ns is None else told_ns
         self._lag = lag
         self._met: set[str] = set()  # ids of patterns whose line was looked for
         self._always_find = always_find
@@ -123,7 +126,7 @@ class Statements:
         queue, unusual_ns, fold_at, _, _ = self._ledger
         append, zero_is_unknown = queue.append, self._zero_is_unknown
         find_ns = 0 if self._always_find else self._slow_ns
-        unusual_ns = min(unusual_ns, find_ns, self._slow_ns if self._lag is None else NOTICED_NS)
+        unusual_ns = min(unusual_ns, find_ns, self._told_ns, self._slow_ns if self._lag is None else NOTICED_NS)
 
         def timed(cursor: Any, statement: str, parameters: Any, context: Any = None) -> Any:  # noqa: C901, PLR0912, PLR0915
             started = now()
@@ -218,10 +221,12 @@ class Statements:
                     site = self._find()
                 if elapsed >= unusual_ns:
                     phases = with_lag(phases, self._lag, started, elapsed)
-                    if elapsed >= self._slow_ns:
-                        literals = self._literals_of(statement, parameters)
+                    if elapsed >= self._told_ns:
+                        is_slow = elapsed >= self._slow_ns
+                        literals = self._literals_of(statement, parameters) if is_slow else None
                         self._record(pattern, started, elapsed, rows, OK, None, site, streak, literals, scope, phases)
-                        self._wake()
+                        if is_slow:
+                            self._wake()
                         return result
                 append((target, pattern, started, elapsed, rows, OK, None, site, streak, None, scope, None, phases))
                 if len(queue) >= fold_at:

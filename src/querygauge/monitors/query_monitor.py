@@ -23,7 +23,7 @@ from querygauge.monitors.slow_log import SlowLog, alert_about
 from querygauge.patterns.cache import PatternCache
 from querygauge.patterns.failure import failure_of
 from querygauge.patterns.redaction import redact
-from querygauge.protocols import Clock, QueryLedger, Record, Scope
+from querygauge.protocols import Clock, QueryLedger, Record, Scope, Trace
 from querygauge.rendering.ranking import ranked
 from querygauge.rendering.report import render_report
 from querygauge.rendering.report_data import ReportData
@@ -271,9 +271,9 @@ class QueryMonitor:
         if lasted_ns >= self._recorder.slow_threshold_ns:
             self.wake()
 
-    def recorder(self, target: str) -> Record:
-        """The function through which capture records executions on one target."""
-        return self._recorder.recorder(target)
+    def recorder(self, target: str, trace: Trace | None = None, traced_ns: int | None = None) -> Record:
+        """The function through which capture records executions on one target; as `Recorder.recorder`."""
+        return self._recorder.recorder(target, trace, traced_ns)
 
     def ledger(self) -> QueryLedger:
         """Where capture writes executions that are nothing but fast; as `recorder` without the call."""

@@ -23,7 +23,7 @@ from querygauge.monitors.fold import Execution, Fold
 from querygauge.monitors.fold_lock import FoldLock
 from querygauge.monitors.kept_executions import KeptExecutions, slow_query_of
 from querygauge.monitors.own_cost import OwnCost
-from querygauge.protocols import Clock, QueryLedger, Record, Scope, Unit
+from querygauge.protocols import Clock, QueryLedger, Record, Scope, Trace, Unit
 from querygauge.settings import Settings
 from querygauge.values import (
     Failure,
@@ -143,9 +143,17 @@ class Recorder:
         """Whether a signal handler asks that interrupted the counting itself; `drain()` has nothing for it."""
         return self._lock.is_interrupted
 
-    def recorder(self, target: str) -> Record:
-        """The function that takes executions on one target; safe in any thread, and never waits."""
-        queue = self._queue
+    def recorder(self, target: str, trace: Trace | None = None, traced_ns: int | None = None) -> Record:
+        """
+        The function that takes executions on one target; safe in any thread, and never waits.
+
+        Args:
+            target: Name of the database.
+            trace: Is told of executions, and knows the trace of each; None if nobody does.
+            traced_ns: What takes as long is told to `trace`; by default what is kept one by one. What failed is told in
+                any case.
+        """
+        queue, from_ns = self._queue, self.kept.from_ns if traced_ns is None else traced_ns
         append = queue.append
         fold = self._fold_if_free
 
@@ -163,9 +171,12 @@ class Recorder:
             phases: Sequence[int] | None = None,
             /,
         ) -> None:
+            trace_id = None
+            if trace is not None and (duration_ns >= from_ns or outcome):
+                trace_id = trace(pattern, started_ns, duration_ns, outcome, failure, call_site, phases)
             append((
                 target, pattern, started_ns, duration_ns, rows, outcome, failure, call_site, unit, literals, scope,
-                None, phases,
+                trace_id, phases,
             ))  # fmt: skip
             if len(queue) >= _FOLD_SIZE:
                 fold()

@@ -371,7 +371,7 @@ class SlowQuery(Value):
         parameters: What it was sent with as JSON types (`plain`), only with `keep_literals`; else None.
         call_site: First application frame as `path:line in function`; None if it was not looked for.
         error: Why it failed; None if it did not.
-        trace_id: The trace it belongs to, if the caller told.
+        trace_id: OpenTelemetry's trace that it belongs to, if there is one that is kept, or what the caller told.
         scope: The request, job or test it belongs to, if one was named.
         loop_lag_ms: How long of it the event loop was blocked, an estimate; without that it is still slow.
         operation: The pattern's operation.
