@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from querygauge.clock import microseconds_of
 from querygauge.export.prometheus_digest import EXECUTIONS, Digest, PatternPart
-from querygauge.export.prometheus_families import PATTERN_BOUNDS
+from querygauge.export.prometheus_families import BOUNDS
 from querygauge.export.prometheus_patterns import PatternTotals
 from querygauge.export.prometheus_state import decoded, encoded
 from querygauge.export.prometheus_totals import Totals
@@ -25,7 +25,7 @@ def _digest(executions: Mapping[str, int], at_us: int = _NOON_US, *, ms: int = 2
     parts = {}
     for name, count in executions.items():
         durations = Histogram.of([ms * _MS] * count)
-        numbers = [count, 0, 0, 0, 0, 0, 0, *[0] * (len(PATTERN_BOUNDS) + 1), durations.total_ns]
+        numbers = [count, 0, 0, 0, 0, 0, 0, *[0] * (len(BOUNDS) + 1), durations.total_ns]
         parts[name] = PatternPart(numbers, (f"SELECT {name}", "SELECT", name), durations)
     return Digest("shop", "web:1", "a.1", at_us, 10.0, patterns=parts)
 
@@ -136,6 +136,7 @@ _DIGESTS = st.lists(
 
 
 @given(_DIGESTS, st.data())
+@settings(deadline=None)
 def test_no_series_ever_falls(digests: list[tuple[dict[str, int], int]], data: st.DataObject) -> None:
     """Whatever files a reader has seen and whenever ticks take in which; and all of it is in some series."""
     state, unread, now_us, executed = None, [], _NOON_US, 0

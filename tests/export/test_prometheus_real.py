@@ -151,7 +151,7 @@ def _faults(port: int) -> str:
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
         exposition = answer.read()
     checked = subprocess.run(["promtool", "check", "metrics"], input=exposition, capture_output=True, check=False)
-    return (checked.stdout + checked.stderr).decode()
+    return f"{checked.stdout.decode()}{checked.stderr.decode()}"
 
 
 def _without_answer(ask: Ask) -> list[str]:

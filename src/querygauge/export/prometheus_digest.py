@@ -6,17 +6,30 @@ totals, and who is among the patterns that have series of their own.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from operator import add
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from querygauge.clock import microseconds_of
-from querygauge.export.prometheus_families import BOUNDS, PATTERN_BOUNDS, places_of
+from querygauge.export.prometheus_families import BOUNDS, places_of
 from querygauge.histogram import Histogram
-from querygauge.values import OUTCOMES, PoolWindow, QueryErrors, QueryStats, Snapshot
+from querygauge.values import OUTCOMES, PhaseTimes, PoolWindow, QueryErrors, QueryStats, Snapshot
 
-__all__ = ["EXECUTIONS", "Digest", "Labels", "PatternPart", "PoolGauges", "counted", "digest_of"]
+__all__ = [
+    "DURATIONS",
+    "EXECUTIONS",
+    "ROWS",
+    "ROWS_KNOWN",
+    "SLOW",
+    "Digest",
+    "Labels",
+    "PatternPart",
+    "PoolGauges",
+    "counted",
+    "digest_of",
+]
 
 Labels = tuple[str, ...]
 _Key = tuple[str, Labels]
@@ -31,11 +44,16 @@ _UNREACHED_TYPES: Final = frozenset(
     {"CannotConnectNowError", "ConnectionDoesNotExistError", "ConnectionRefusedError", "ConnectionResetError"}
 )
 
-_PLACES: Final = places_of(BOUNDS)
-# Where the buckets of a pattern end among the common ones.
-_ENDS: Final = tuple(BOUNDS.index(bound) + 1 for bound in PATTERN_BOUNDS)
-# A row of numbers of a pattern: executions by outcome, slow ones, rows, whether they are known, buckets, nanoseconds.
+# Which of the common buckets holds one of a `Histogram`: those from a nanosecond to a day.
+_ENDS: Final = places_of(BOUNDS)
+_PLACES: Final = {bucket: bisect_left(_ENDS, bucket) for bucket in range(-960, 530)}
+_OUTSIDE: Final = len(BOUNDS)
+_Any = TypeVar("_Any", bound=Hashable)
+
+# Where what is in the row of numbers of a pattern.
 EXECUTIONS: Final = slice(0, len(OUTCOMES))
+SLOW, ROWS, ROWS_KNOWN = range(len(OUTCOMES), len(OUTCOMES) + 3)
+DURATIONS: Final = slice(len(OUTCOMES) + 3, None)
 
 
 class PatternPart(NamedTuple):
@@ -43,8 +61,8 @@ class PatternPart(NamedTuple):
     What one pattern did in one snapshot.
 
     Attributes:
-        numbers: Executions by outcome, slow ones, rows, executions of which they are known, executions by bucket,
-            nanoseconds together.
+        numbers: Executions by outcome, slow ones, rows, executions of which they are known, executions by the common
+            bounds, nanoseconds together.
         names: Its summary, operation and tables.
         durations: Of its executions.
     """
@@ -111,20 +129,20 @@ class Digest:
 
     def observe(self, family: str, labels: Labels, durations: Histogram) -> None:
         """Adds to a histogram with the common bounds."""
-        self.observe_counted(family, labels, counted(durations))
+        _add(self.histograms, (family, labels), counted(durations))
 
-    def observe_counted(self, family: str, labels: Labels, numbers: list[int]) -> None:
-        """Adds executions by bucket, and nanoseconds together, to a histogram with the common bounds."""
-        key = (family, labels)
-        before = self.histograms.get(key)
-        self.histograms[key] = numbers if before is None else [*map(add, before, numbers)]
+
+def _add(totals: dict[_Any, list[int]], key: _Any, numbers: Sequence[int]) -> None:
+    before = totals.get(key)
+    totals[key] = [*numbers] if before is None else [*map(add, before, numbers)]
 
 
 def counted(durations: Histogram) -> list[int]:
     """Executions by the common bounds, and nanoseconds together."""
     numbers = [0] * (len(BOUNDS) + 2)
+    place_at = _PLACES.get
     for bucket, count in durations.buckets.items():
-        numbers[bisect_left(_PLACES, bucket)] += count
+        numbers[place_at(bucket, _OUTSIDE)] += count
     numbers[-1] = durations.total_ns
     return numbers
 
@@ -140,8 +158,7 @@ def digest_of(snapshot: Snapshot) -> Digest:
         memory_bytes=snapshot.usage.memory_bytes,
         memory_limit_bytes=snapshot.usage.memory_limit_bytes,
     )
-    for stats in snapshot.queries:
-        _add_query(digest, stats)
+    _add_queries(digest, snapshot.queries)
     for errors in snapshot.errors:
         labels = (snapshot.service, errors.target, errors.error_type, errors.sqlstate or "")
         digest.count("query_errors_total", labels, errors.count)
@@ -157,55 +174,32 @@ def digest_of(snapshot: Snapshot) -> Digest:
     return digest
 
 
-def _add_query(digest: Digest, stats: QueryStats) -> None:
-    service, pattern = digest.service, stats.pattern
-    labels = (service, stats.target, pattern.operation)
-    counts = stats.outcomes
-    for status in OUTCOMES:
-        number = getattr(counts, status)
-        if number:
-            digest.count("queries_total", (*labels, status), number)
-    numbers = counted(stats.durations)
-    digest.observe_counted("query_duration_seconds", labels, numbers)
-    digest.count("slow_queries_total", labels, stats.slow_count)
-    if stats.rows_known_count:
-        digest.count("rows_total", labels, stats.rows)
-    _add_phases(digest, stats)
-    _add_pattern(digest.patterns, stats, numbers)
+def _add_queries(digest: Digest, queries: Iterable[QueryStats]) -> None:
+    by_operation: dict[tuple[str, str], list[int]] = {}
+    by_target: dict[str, list[int]] = {}
+    for stats in queries:
+        pattern, counts = stats.pattern, stats.outcomes
+        numbers = [
+            counts.ok,
+            counts.error,
+            counts.timeout,
+            counts.cancelled,
+            stats.slow_count,
+            stats.rows,
+            stats.rows_known_count,
+            *counted(stats.durations),
+        ]
+        _add(by_operation, (stats.target, pattern.operation), numbers)
+        _add(by_target, stats.target, (*stats.phases.nanoseconds, numbers[-1]))
+        _add_pattern(digest.patterns, stats, numbers)
+    for (target, operation), numbers in by_operation.items():
+        _count_operation(digest, (digest.service, target, operation), numbers)
+    for target, times in by_target.items():
+        _count_phases(digest, target, times)
 
 
-def _add_phases(digest: Digest, stats: QueryStats) -> None:
-    spent = stats.phases
-    times = {
-        "pool_wait": spent.pool_wait_ns,
-        "connect": spent.connect_ns,
-        "begin": spent.begin_ns,
-        "prepare": spent.prepare_ns,
-        "execute": max(0, stats.durations.total_ns - spent.apart_ns),
-        "fetch": spent.fetch_ns + spent.stream_ns,
-        "commit": spent.commit_ns,
-    }
-    for phase, spent_ns in times.items():
-        if spent_ns:
-            digest.count("query_phase_seconds_total", (digest.service, stats.target, phase), spent_ns)
-    if spent.loop_lag_ns:
-        digest.count("event_loop_lag_seconds_total", (digest.service, digest.process), spent.loop_lag_ns)
-
-
-def _add_pattern(patterns: dict[str, PatternPart], stats: QueryStats, by_bound: list[int]) -> None:
-    pattern, counts = stats.pattern, stats.outcomes
-    starts = (0, *_ENDS)
-    numbers = [
-        counts.ok,
-        counts.error,
-        counts.timeout,
-        counts.cancelled,
-        stats.slow_count,
-        stats.rows,
-        stats.rows_known_count,
-        *(sum(by_bound[start:end]) for start, end in zip(starts, (*_ENDS, len(by_bound) - 1), strict=True)),
-        by_bound[-1],
-    ]
+def _add_pattern(patterns: dict[str, PatternPart], stats: QueryStats, numbers: list[int]) -> None:
+    pattern = stats.pattern
     before = patterns.get(pattern.id)
     if before is None:
         names = (pattern.summary, pattern.operation, ",".join(pattern.tables))
@@ -213,6 +207,35 @@ def _add_pattern(patterns: dict[str, PatternPart], stats: QueryStats, by_bound: 
         return
     together = [*map(add, before.numbers, numbers)]
     patterns[pattern.id] = PatternPart(together, before.names, before.durations.merged(stats.durations))
+
+
+def _count_operation(digest: Digest, labels: Labels, numbers: list[int]) -> None:
+    for status, number in zip(OUTCOMES, numbers[EXECUTIONS], strict=True):
+        if number:
+            digest.count("queries_total", (*labels, status), number)
+    digest.count("slow_queries_total", labels, numbers[SLOW])
+    if numbers[ROWS_KNOWN]:
+        digest.count("rows_total", labels, numbers[ROWS])
+    _add(digest.histograms, ("query_duration_seconds", labels), numbers[DURATIONS])
+
+
+def _count_phases(digest: Digest, target: str, times: list[int]) -> None:
+    *phases, total_ns = times
+    spent = PhaseTimes(*phases)
+    by_name = {
+        "pool_wait": spent.pool_wait_ns,
+        "connect": spent.connect_ns,
+        "begin": spent.begin_ns,
+        "prepare": spent.prepare_ns,
+        "execute": max(0, total_ns - spent.apart_ns),
+        "fetch": spent.fetch_ns + spent.stream_ns,
+        "commit": spent.commit_ns,
+    }
+    for phase, spent_ns in by_name.items():
+        if spent_ns:
+            digest.count("query_phase_seconds_total", (digest.service, target, phase), spent_ns)
+    if spent.loop_lag_ns:
+        digest.count("event_loop_lag_seconds_total", (digest.service, digest.process), spent.loop_lag_ns)
 
 
 def _add_pool(digest: Digest, window: PoolWindow) -> None:
@@ -260,22 +283,25 @@ def _add_process(digest: Digest, snapshot: Snapshot) -> None:
 
 def _reached(snapshot: Snapshot) -> Mapping[str, tuple[int, bool]]:
     """By target the last evidence of the span."""
-    latest: dict[str, tuple[int, bool]] = {}
-    for target, at_us, is_reached in (*_of_statements(snapshot.queries, snapshot.errors), *_of_pools(snapshot)):
+    latest: dict[str, tuple[datetime, bool]] = {}
+    for target, at, is_reached in (*_of_statements(snapshot.queries, snapshot.errors), *_of_pools(snapshot)):
+        before = latest.get(target)
         # At the same moment the failure is the surer news: it is of the last execution of those.
-        if target not in latest or (at_us, not is_reached) >= (latest[target][0], not latest[target][1]):
-            latest[target] = (at_us, is_reached)
-    return latest
+        if before is None or (at, not is_reached) >= (before[0], not before[1]):
+            latest[target] = (at, is_reached)
+    return {target: (microseconds_of(at), is_reached) for target, (at, is_reached) in latest.items()}
 
 
-def _of_statements(queries: Iterable[QueryStats], failed: Iterable[QueryErrors]) -> Iterator[tuple[str, int, bool]]:
+def _of_statements(
+    queries: Iterable[QueryStats], failed: Iterable[QueryErrors]
+) -> Iterator[tuple[str, datetime, bool]]:
     lost = [errors for errors in failed if _has_not_reached(errors)]
     only_lost = {(errors.target, errors.pattern.id) for errors in lost}
     for stats in queries:
         if stats.outcomes.ok or (stats.target, stats.pattern.id) not in only_lost:
-            yield stats.target, microseconds_of(stats.last_seen), True
+            yield stats.target, stats.last_seen, True
     for errors in lost:
-        yield errors.target, microseconds_of(errors.last_seen), False
+        yield errors.target, errors.last_seen, False
 
 
 def _has_not_reached(errors: QueryErrors) -> bool:
@@ -283,10 +309,10 @@ def _has_not_reached(errors: QueryErrors) -> bool:
     return code.startswith(_UNREACHED_CLASSES) or code in _UNREACHED_CODES or errors.error_type in _UNREACHED_TYPES
 
 
-def _of_pools(snapshot: Snapshot) -> Iterator[tuple[str, int, bool]]:
+def _of_pools(snapshot: Snapshot) -> Iterator[tuple[str, datetime, bool]]:
     for window in snapshot.pools:
         metrics = window.metrics
         for check in window.health_checks[-1:]:
-            yield window.pool, microseconds_of(check.timestamp), check.is_healthy
+            yield window.pool, check.timestamp, check.is_healthy
         if metrics.total_errors and not metrics.total_checkouts:
-            yield window.pool, microseconds_of(snapshot.ended), False
+            yield window.pool, snapshot.ended, False

@@ -15,11 +15,11 @@ Kind = Literal["counter", "gauge", "histogram"]
 
 OTHER: Final = "other"
 """The value of a label that stands for all that are too many to have one of their own."""
-PERCENTILES: Final = ("0.5", "0.95", "0.99")
+PERCENTILES: Final = ("0.95", "0.99")
 
 # Powers of two, in seconds, are bounds of our own buckets: what is counted below them is exact.
 BOUNDS: Final = (2.0**-10, 2.0**-8, 2.0**-6, 2.0**-4, 2.0**-2, 1.0, 4.0, 16.0)
-PATTERN_BOUNDS: Final = (2.0**-6, 2.0**-2, 1.0)  # some of the others
+PATTERN_BOUNDS: Final = (2.0**-4, 1.0)  # some of the others; each is a series more for every pattern
 
 
 class Family(NamedTuple):

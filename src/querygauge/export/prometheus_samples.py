@@ -7,8 +7,8 @@ Deliberately not here: any library of Prometheus, and reading the totals.
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
-from querygauge.export.prometheus_digest import EXECUTIONS, Labels, PoolGauges
-from querygauge.export.prometheus_families import FAMILIES, OTHER, PERCENTILES, Family
+from querygauge.export.prometheus_digest import DURATIONS, EXECUTIONS, ROWS, ROWS_KNOWN, SLOW, Labels, PoolGauges
+from querygauge.export.prometheus_families import BOUNDS, FAMILIES, OTHER, PATTERN_BOUNDS, PERCENTILES, Family
 from querygauge.export.prometheus_totals import Instance, Process, Totals
 from querygauge.values import OUTCOMES
 
@@ -17,9 +17,11 @@ __all__ = ["Series", "served"]
 _NS_PER_S: Final = 1e9
 _MS_PER_S: Final = 1e3
 _US_PER_S: Final = 1e6
-_SLOW, _ROWS, _ROWS_KNOWN, _BUCKETS = 4, 5, 6, 7
+# Where the buckets of a pattern end among the common ones.
+_ENDS: Final = tuple(BOUNDS.index(bound) + 1 for bound in PATTERN_BOUNDS)
 # A quantile is known to within a hundredth; more digits would be half of what is sent.
-_DIGITS: Final = 5
+_DIGITS: Final = 4
+_REASONS: Final = ("not_counted", "pattern_limit", "scope_limit", "history_full")
 
 _Found = dict[str, dict[Labels, float | list[float]]]
 
@@ -112,8 +114,10 @@ def _count_process(found: _Found, key: tuple[str, str], process: Process) -> Non
     cpu_ns = process.count("cpu")
     if cpu_ns is not None:
         _add(found, "process_cpu_seconds_total", key, cpu_ns)
-    for reason in ("not_counted", "pattern_limit", "scope_limit", "history_full"):
-        _add(found, "statements_dropped_total", (*key, reason), process.count(reason) or 0)
+    for reason in _REASONS:
+        number = process.count(reason)
+        if number or reason == _REASONS[0]:
+            _add(found, "statements_dropped_total", (*key, reason), number or 0)
 
 
 def _show_process(found: _Found, key: tuple[str, str], live: list[Instance], now_us: int) -> None:
@@ -174,7 +178,15 @@ def _show_pattern(found: _Found, key: tuple[str, str], numbers: list[int]) -> No
     for status, count in zip(OUTCOMES, numbers[EXECUTIONS], strict=True):
         if count:
             _add(found, "pattern_queries_total", (*key, status), count)
-    found.setdefault("pattern_duration_seconds", {})[key] = [*map(float, numbers[_BUCKETS:])]
-    if numbers[_ROWS_KNOWN]:
-        _add(found, "pattern_rows_total", key, numbers[_ROWS])
-    _add(found, "pattern_slow_queries_total", key, numbers[_SLOW])
+    found.setdefault("pattern_duration_seconds", {})[key] = _shortened(numbers[DURATIONS])
+    if numbers[ROWS_KNOWN]:
+        _add(found, "pattern_rows_total", key, numbers[ROWS])
+    if numbers[SLOW]:
+        _add(found, "pattern_slow_queries_total", key, numbers[SLOW])
+
+
+def _shortened(durations: list[int]) -> list[float]:
+    """Executions by the bounds of patterns, which are some of the common ones, and nanoseconds together."""
+    *counts, total_ns = durations
+    spans = zip((0, *_ENDS), (*_ENDS, None), strict=True)
+    return [*(float(sum(counts[start:end])) for start, end in spans), float(total_ns)]

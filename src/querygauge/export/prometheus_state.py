@@ -67,7 +67,9 @@ def _patterns(patterns: PatternTotals) -> dict[str, Any]:
         "names": {places[key]: names for key, names in patterns.names.items() if key in places},
         "scores": {places[key]: round(score) for key, score in patterns.scores.items()},
         "scored_us": patterns.scored_us,
-        "generations": [[one.since_us, one.most, [places[key] for key in one.keys]] for one in patterns.generations],
+        "generations": [
+            [one.since_us, one.most, sorted(places[key] for key in one.keys)] for one in patterns.generations
+        ],
         "other": patterns.other,
         "known": {service: "".join(sorted(ids)) for service, ids in patterns.known.items()},
         "windows": {

@@ -41,6 +41,8 @@ from querygauge.values import (
 __all__ = ["read_snapshot"]
 
 _Row = dict[str, Any]
+_PHASES: Final = tuple(f"{phase}_ns" for phase in PHASES)
+_NO_PHASES: Final = PhaseTimes()
 _SELF_METRICS: Final = frozenset(field.name for field in fields(SelfMetrics))
 
 
@@ -54,17 +56,18 @@ def read_snapshot(path: Path) -> Snapshot:
             other.
     """
     header, content = read_spool_file(path)
-    first, *lines = content.splitlines()
+    first, _, rest = content.partition(b"\n")
     try:
-        return _snapshot(header.service, header.process, json.loads(first)["header"], _by_kind(lines))
+        return _snapshot(header.service, header.process, json.loads(first)["header"], _by_kind(rest))
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise StoreError(f"every row must be one of a snapshot; got {type(error).__name__}: {error}") from error
 
 
-def _by_kind(lines: list[bytes]) -> dict[str, list[_Row]]:
+def _by_kind(lines: bytes) -> dict[str, list[_Row]]:
     rows: dict[str, list[_Row]] = {}
-    for each in lines:
-        for kind, row in json.loads(each).items():
+    # No text in JSON holds a line break. All at once takes less time than line by line.
+    for each in json.loads(b"[" + lines.strip().replace(b"\n", b",") + b"]"):
+        for kind, row in each.items():
             rows.setdefault(kind, []).append(row)
     return rows
 
@@ -118,11 +121,15 @@ def _query(row: _Row, patterns: Mapping[str, Pattern]) -> QueryStats:
         durations,
         datetime_of(row["first_us"]),
         datetime_of(row["last_us"]),
-        PhaseTimes(*(row["phases"].get(f"{phase}_ns", 0) for phase in PHASES)),
+        _phases(row["phases"]),
         dict(zip(row["lines"], row["line_counts"], strict=True)),
         row["scope"],
         row["tags"],
     )
+
+
+def _phases(row: _Row) -> PhaseTimes:
+    return PhaseTimes(*[row.get(name, 0) for name in _PHASES]) if any(row.values()) else _NO_PHASES
 
 
 def _outcomes(row: _Row) -> OutcomeCounts:
