@@ -7,6 +7,7 @@ and sent at once. When the store can be written again, `watching` takes it over,
 Deliberately not here: any other rule; what they look at cannot be read, or is old.
 """
 
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -20,7 +21,7 @@ from querygauge.storage.paths import StorePaths
 from querygauge.storage.stalled import keep_stalled, spool_state, stalled_alerts
 
 if TYPE_CHECKING:
-    from querygauge.values.alerts import Alert
+    from querygauge.values.alerts import Alert, Finding
 
 __all__ = ["look_at_stall"]
 
@@ -39,22 +40,30 @@ def look_at_stall(paths: StorePaths, reason: str) -> None:
     if not settings.enabled:
         return
     try:
+        now = datetime.now(UTC)
+        found = list(_found(paths, reason, settings, now))
+        if not found:
+            return
         with closing(_Lock(paths)) as lock:
             if lock.is_held:
-                _look(paths, reason, settings)
+                _tell(paths, found, settings, now)
     except OSError:
         return  # a disk that takes no lock is what the tick itself complains of
     except Exception:  # why nothing was folded is the error to be told
         log.exception("stall_not_looked_at", store=paths.name)
 
 
-def _look(paths: StorePaths, reason: str, settings: AlertSettings) -> None:
-    from querygauge.alerts.lifecycle import look
-    from querygauge.alerts.rules import PATIENCE, machine
+def _found(paths: StorePaths, reason: str, settings: AlertSettings, now: datetime) -> "Iterator[Finding]":
+    from querygauge.alerts.rules import machine
 
-    now = datetime.now(UTC)
     state = replace(spool_state(paths, now), stopped_by=reason)
-    found = machine.store_stalled(state, settings.thresholds)
+    return machine.store_stalled(state, settings.thresholds)
+
+
+def _tell(paths: StorePaths, found: "Sequence[Finding]", settings: AlertSettings, now: datetime) -> None:
+    from querygauge.alerts.lifecycle import look
+    from querygauge.alerts.rules import PATIENCE
+
     known = stalled_alerts(paths)
     seen = look(known, found, now, patience=PATIENCE, repeat=settings.repeat)
     before = {alert.id: alert for alert in known}

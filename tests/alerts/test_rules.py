@@ -341,9 +341,9 @@ def test_who_holds_the_connections_is_told() -> None:
         Holder(2.0, None),
         Holder(1.0, "shop/b.py:1 in c"),
     )
-    (finding,) = found(with_pool(total_requests=9, total_timeouts=1, holders=holders))
+    (finding,) = found(with_pool(10, holders=holders))
     assert finding.sentence == (
-        "pool main: 1 of 9 requests for a connection timed out in the last five minutes; "
+        "pool main: 10 of 10 connections are in use, 100.0 %; "
         "held 2 by shop/orders.py:12 in show, for up to 1 min 15 s; 1 by an unknown line, for up to 2.0 s; "
         "1 by shop/b.py:1 in c, for up to 1.0 s"
     )
@@ -409,6 +409,15 @@ def test_a_store_into_which_nothing_is_folded() -> None:
         "it is held"
     )
     assert not found(store=replace(stalled, waits_s=299.0))
+
+
+def test_a_timeout_tells_who_held_connections_then() -> None:
+    """Whoever holds one now, when the numbers are looked at, may have come later."""
+    then, now = replace(_HOLDER, call_site="shop/export.py:3 in run", age_s=31.0), _HOLDER
+    window = replace(pool(holders=(now,), total_requests=9, total_timeouts=2), timeout_holders=(then,))
+    (finding,) = found(replace(QUIET, pools=(window,)))
+    assert finding.sentence.endswith("; then held 1 by shop/export.py:3 in run, for up to 31.0 s")
+    assert finding.call_site == "shop/export.py:3 in run"
 
 
 def test_every_rule_is_in_force() -> None:

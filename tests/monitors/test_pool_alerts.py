@@ -235,6 +235,24 @@ def test_timeouts_are_one_trouble_until_a_minute_without(clock: Any) -> None:
     assert told.types() == ["connection_timeout", "connection_timeout"]
 
 
+def test_who_held_connections_at_a_timeout_is_in_its_window(clock: Any) -> None:
+    """Not in the next one; of callers that give up together the first finds out."""
+    monitor, _ = watched(clock)
+    monitor.record_checkout("c", call_site="a.py:1 in f")
+    clock.advance(30)
+    monitor.record_timeout()
+    clock.advance(0.05)
+    monitor.record_timeout()
+    monitor.record_checkin("c")
+    window = monitor.drain()
+    assert [(holder.age_s, str(holder.call_site)) for holder in window.timeout_holders] == [(30.0, "a.py:1 in f")]
+    assert window.state.holders == ()
+    assert monitor.drain().timeout_holders == ()
+    clock.advance(1)
+    monitor.record_timeout()
+    assert window.merged(monitor.drain()).timeout_holders == window.timeout_holders
+
+
 def test_timeout_data(clock: Any) -> None:
     """How long the caller waited, as told or as counted, and who held the connections meanwhile."""
     monitor, told = watched(clock)

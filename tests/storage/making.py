@@ -211,6 +211,7 @@ _holders = st.builds(
     activity=st.sampled_from([None, "active", "idle in transaction", "idle"]),
     reason=_optional_texts,
 )
+_oldest_first = st.lists(_holders, max_size=3).map(lambda held: tuple(sorted(held, key=lambda holder: -holder.age_s)))
 _states = st.builds(
     PoolSnapshot,
     timestamp=_moments,
@@ -225,7 +226,7 @@ _states = st.builds(
     idle_min=_small,
     pool_class=st.none() | _names,
     driver=st.none() | _names,
-    holders=st.lists(_holders, max_size=3).map(lambda held: tuple(sorted(held, key=lambda holder: -holder.age_s))),
+    holders=_oldest_first,
 )
 
 
@@ -287,7 +288,14 @@ _usages = st.builds(ProcessUsage, st.none() | _counts, st.none() | _counts, st.n
 def snapshots(draw: st.DrawFn) -> Snapshot:
     """Any snapshot of one service and process, as a monitor could make it."""
     started, ended = sorted((draw(_moments), draw(_moments)))
-    pools = st.builds(PoolWindow, pool=_names, state=_states, metrics=_metrics(), health_checks=_health_checks)
+    pools = st.builds(
+        PoolWindow,
+        pool=_names,
+        state=_states,
+        metrics=_metrics(),
+        health_checks=_health_checks,
+        timeout_holders=_oldest_first,
+    )
     return Snapshot(
         "shop",
         "web:1",

@@ -313,7 +313,8 @@ class ConnectionPoolMonitor(PoolRecorder):
             is_empty=self._state.is_empty,
             keeps_idle=keeps_idle,
         )
-        return PoolWindow(self.name, snapshot, metrics, tuple(self._health.drain()))
+        holders = self._take_timeout_holders()
+        return PoolWindow(self.name, snapshot, metrics, tuple(self._health.drain()), holders)
 
     def generate_dashboard(self) -> str:
         """Everything about the pool as text, laid out for reading."""

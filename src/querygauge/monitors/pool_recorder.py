@@ -26,6 +26,8 @@ log = get_logger(__name__)
 
 _NS_PER_MS: Final = 1e6
 _MINUTE_NS: Final = 60_000_000_000
+# So soon after a timeout the same lines hold connections still.
+_HELD_ALIKE_NS: Final = 100_000_000
 # At a steady 100 % the last waiter is served many times a second; without this, each next one would be news.
 _CALM_NS: Final = 10_000_000_000
 
@@ -56,6 +58,7 @@ class PoolRecorder:
         self._held = state.held
         self._asked = state.asked
         self._last_timeout_ns: int | None = None
+        self._timeout_holders: tuple[Holder, ...] = ()
         self._high_waits_end_ns = 0
         self._exhausted_ns = 0
         self._has_rejected = False
@@ -66,6 +69,7 @@ class PoolRecorder:
         self._counters.reset()
         self._alerts.reset()
         self._last_timeout_ns = self.last_error = None
+        self._timeout_holders = ()
         self._high_waits_end_ns = 0
 
     def record_request(self, request: Hashable = None, *, started_ns: int | None = None) -> None:
@@ -222,9 +226,17 @@ class PoolRecorder:
             waited_ms = (now_ns - started_ns) / _NS_PER_MS
         self._counters.timeouts.add()
         self._end_timeouts(now_ns)
-        self._last_timeout_ns = now_ns
+        last_ns, self._last_timeout_ns = self._last_timeout_ns, now_ns
+        if last_ns is not None and now_ns - last_ns < _HELD_ALIKE_NS:
+            return  # of a thousand callers that give up together each would look who holds what
+        self._timeout_holders = self._state.holders()
         if CONNECTION_TIMEOUT in self._alerts.armed:
-            self._alerts.connection_timeout(waited_ms, self._state.holders())
+            self._alerts.connection_timeout(waited_ms, self._timeout_holders)
+
+    def _take_timeout_holders(self) -> tuple[Holder, ...]:
+        """Who held connections at the last timeout since this was last called."""
+        holders, self._timeout_holders = self._timeout_holders, ()
+        return holders
 
     def _end_timeouts(self, now_ns: int) -> None:
         if CONNECTION_TIMEOUT not in self._alerts.armed and not self._has_timed_out(now_ns):

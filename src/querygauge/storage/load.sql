@@ -38,6 +38,7 @@ FROM read_json(
         pool: 'STRUCT(pool VARCHAR, at_us BIGINT, pool_size INTEGER, max_connections INTEGER, active INTEGER,
             idle INTEGER, waiting INTEGER, overflow INTEGER, idle_max INTEGER, idle_min INTEGER,
             pool_class VARCHAR, driver VARCHAR, oldest_checkout_s DOUBLE, holders VARCHAR,
+            timeout_holders VARCHAR,
             requests BIGINT, checkouts BIGINT, checkins BIGINT, timeouts BIGINT, errors BIGINT,
             peak_active BIGINT, peak_waiting BIGINT, health_checks BIGINT, health_checks_failed BIGINT,
             leaks BIGINT, lost_to_cancellation BIGINT, lost_patterns VARCHAR[], lost_counts BIGINT[],

@@ -179,6 +179,7 @@ clocks AS (
 counters AS (
     SELECT
         "minute", service, process, name, max_by(pool, pool.at_us) AS latest,
+        max_by(pool.timeout_holders, pool.at_us) FILTER (pool.timeout_holders <> '[]') AS timeout_holders,
         sum(pool.requests)::BIGINT AS requests, sum(pool.checkouts)::BIGINT AS checkouts,
         sum(pool.checkins)::BIGINT AS checkins, sum(pool.timeouts)::BIGINT AS timeouts,
         sum(pool.errors)::BIGINT AS errors, max(pool.peak_active) AS peak_active,
@@ -197,7 +198,7 @@ SELECT
     latest.max_connections AS max_connections, latest.active AS active, latest.idle AS idle,
     latest.waiting AS waiting, latest.overflow AS overflow, latest.idle_max AS idle_max, latest.idle_min AS idle_min,
     latest.pool_class AS pool_class, latest.driver AS driver,
-    latest.oldest_checkout_s AS oldest_checkout_s, latest.holders AS holders, requests, checkouts, checkins, timeouts, errors, peak_active, peak_waiting,
+    latest.oldest_checkout_s AS oldest_checkout_s, latest.holders AS holders, timeout_holders, requests, checkouts, checkins, timeouts, errors, peak_active, peak_waiting,
     health_checks, health_checks_failed, leaks, lost_to_cancellation, lost_patterns, lost_counts,
     demand_limit, demand_full_ns, demand_levels, demand_ns, demand_requests,
     wait.count AS wait_count, wait.total_ns AS wait_total_ns, wait.min_ns AS wait_min_ns,

@@ -248,7 +248,15 @@ def _pool_of(rows: list[Row], checks: list[Row]) -> PoolWindow:
         _state_of(present, newest),
         metrics,
         tuple(HealthCheck(utc(row["checked_at"]), row["duration_ms"], row["error"]) for row in checks),
+        _timeout_holders(rows),
     )
+
+
+def _timeout_holders(rows: Iterable[Row]) -> tuple[Holder, ...]:
+    """Of the latest minute in which a request timed out."""
+    told = [row for row in rows if row["timeout_holders"]]
+    latest = max(told, key=lambda row: row["state_at"], default=None)
+    return () if latest is None else tuple(Holder(**holder) for holder in json.loads(latest["timeout_holders"]))
 
 
 def _patience(told: list[Row]) -> timedelta:

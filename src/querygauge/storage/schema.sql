@@ -194,7 +194,8 @@ CREATE TABLE pool_stats (
     create_k SMALLINT[] NOT NULL,       -- bucket indexes of the creations, ascending
     create_n BIGINT[] NOT NULL,         -- creations in each bucket
     pool_class VARCHAR,                 -- name of its class, such as QueuePool; NULL if it is not known
-    driver VARCHAR                      -- name of the driver, such as asyncpg; likewise
+    driver VARCHAR,                     -- name of the driver, such as asyncpg; likewise
+    timeout_holders VARCHAR             -- like holders, at the last timeout; NULL if there was none
 );
 
 -- Health checks of pools, one by one.

@@ -191,6 +191,7 @@ def _pool_row(window: PoolWindow) -> dict[str, Any]:
         "use": _histogram_row(metrics.use),
         "create": _histogram_row(metrics.create),
         "checks": [_check_row(check) for check in window.health_checks],
+        "timeout_holders": json.dumps([asdict(holder) for holder in window.timeout_holders]),
     }
 
 

@@ -201,7 +201,9 @@ def _pool(row: _Row) -> PoolWindow:
         row["pool_class"],
         row["driver"],
     )
-    return PoolWindow(row["pool"], state, _metrics(row), tuple(_checks(row["checks"])))
+    # A file of an older version has none.
+    at_timeout = tuple(Holder(**holder) for holder in json.loads(row.get("timeout_holders", "[]")))
+    return PoolWindow(row["pool"], state, _metrics(row), tuple(_checks(row["checks"])), at_timeout)
 
 
 def _metrics(row: _Row) -> PoolMetrics:

@@ -248,14 +248,18 @@ class PoolWindow(Value):
         state: How it was at the end.
         metrics: What it did within.
         health_checks: The checks that ended within, oldest first; at most the last 100.
+        timeout_holders: Those that held a connection when the last request timed out, oldest first; at most 20, and
+            none if none did.
     """
 
     pool: str
     state: PoolSnapshot
     metrics: PoolMetrics
     health_checks: tuple[HealthCheck, ...] = ()
+    timeout_holders: tuple[Holder, ...] = ()
 
     def merged(self, later: "PoolWindow") -> "PoolWindow":
         """The same pool over this and a later window: what it did is everything together, its state is the later."""
         checks = (self.health_checks + later.health_checks)[-_CHECKS_KEPT:]
-        return PoolWindow(self.pool, later.state, self.metrics.merged(later.metrics), checks)
+        holders = later.timeout_holders or self.timeout_holders
+        return PoolWindow(self.pool, later.state, self.metrics.merged(later.metrics), checks, holders)

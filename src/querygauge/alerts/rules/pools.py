@@ -36,12 +36,12 @@ def pool_saturation(service: ObservedService, limits: Thresholds) -> Iterator[Fi
                 service,
                 window,
                 f"{number(state.active_connections)} of {number(state.max_connections)} connections are in use, "
-                f"{percent(used)}{_held_by(window)}",
+                f"{percent(used)}{_held_by(window.state.holders)}",
                 "hold connections for less long before making the pool larger; querygauge report says how many do",
                 value=used,
                 threshold=limits.pool_critical_percent if is_critical else limits.pool_warning_percent,
                 unit="%",
-                call_site=_oldest_line(window),
+                call_site=_oldest_line(window.state.holders),
             )
 
 
@@ -56,12 +56,12 @@ def pool_wait(service: ObservedService, limits: Thresholds) -> Iterator[Finding]
                 service,
                 window,
                 f"5 % of {number(waits.count)} callers waited {duration(p95_ms)} or longer for a connection in the "
-                f"last five minutes{_held_by(window)}",
+                f"last five minutes{_held_by(window.state.holders)}",
                 "querygauge report says how many connections would serve nearly all at once",
                 value=p95_ms,
                 threshold=limits.pool_wait_ms,
                 unit="ms",
-                call_site=_oldest_line(window),
+                call_site=_oldest_line(window.state.holders),
             )
 
 
@@ -77,11 +77,11 @@ def pool_pending(service: ObservedService, limits: Thresholds) -> Iterator[Findi
                 "critical" if is_critical else "warning",
                 service,
                 window,
-                f"{counted(waiting, 'caller')} waiting for a connection{have}{_held_by(window)}",
+                f"{counted(waiting, 'caller')} waiting for a connection{have}{_held_by(window.state.holders)}",
                 "what holds the connections is the first thing to look at; more requests are let in than can be served",
                 value=float(waiting),
                 threshold=float(limits.pending_critical if is_critical else size),
-                call_site=_oldest_line(window),
+                call_site=_oldest_line(window.state.holders),
             )
 
 
@@ -96,10 +96,10 @@ def pool_timeout(service: ObservedService, limits: Thresholds) -> Iterator[Findi
                 service,
                 window,
                 f"{number(timeouts)} of {number(window.metrics.total_requests)} requests for a connection timed out in "
-                f"the last five minutes{_held_by(window)}",
+                f"the last five minutes{_held_by(window.timeout_holders, 'then held')}",
                 "querygauge report says how many connections would do; look first at what held them for long",
                 value=float(timeouts),
-                call_site=_oldest_line(window),
+                call_site=_oldest_line(window.timeout_holders),
             )
 
 
@@ -206,19 +206,19 @@ def _finding(
     )
 
 
-def _oldest_line(window: PoolWindow) -> str | None:
+def _oldest_line(holders: tuple[Holder, ...]) -> str | None:
     """The line that has held a connection for longest."""
-    return next((holder.call_site for holder in window.state.holders), None)
+    return next((holder.call_site for holder in holders), None)
 
 
-def _held_by(window: PoolWindow) -> str:
+def _held_by(holders: tuple[Holder, ...], held: str = "held") -> str:
     """The lines that hold most of the connections."""
     named: dict[str, list[Holder]] = {}
-    for holder in window.state.holders:
+    for holder in holders:
         named.setdefault(holder.call_site or "an unknown line", []).append(holder)
     most = sorted(named.items(), key=lambda item: (-len(item[1]), -max(holder.age_s for holder in item[1])))
     told = [
-        f"{number(len(holders))} by {line}, for up to {age(max(holder.age_s for holder in holders))}"
-        for line, holders in most[:_HOLDERS_NAMED]
+        f"{number(len(some))} by {line}, for up to {age(max(holder.age_s for holder in some))}"
+        for line, some in most[:_HOLDERS_NAMED]
     ]
-    return f"; held {'; '.join(told)}" if told else ""
+    return f"; {held} {'; '.join(told)}" if told else ""

@@ -29,6 +29,7 @@ CREATE TABLE query_errors (
 );
 ALTER TABLE pool_stats ADD COLUMN pool_class VARCHAR;
 ALTER TABLE pool_stats ADD COLUMN driver VARCHAR;
+ALTER TABLE pool_stats ADD COLUMN timeout_holders VARCHAR;
 ALTER TABLE processes ADD COLUMN ahead_s DOUBLE;
 ALTER TABLE folded_files ADD COLUMN spool VARCHAR;
 CREATE TABLE health_checks (
