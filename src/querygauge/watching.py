@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 from querygauge.alerts.configuration import AlertSettings, alert_settings_in_force
 from querygauge.errors import StoreError
 from querygauge.logs import get_logger
+from querygauge.reporting import make_reports
 from querygauge.storage.election import elected
 from querygauge.storage.paths import StorePaths
 
@@ -50,6 +51,7 @@ def watching(paths: StorePaths, *, sends: bool) -> Iterator["tuple[Alert, ...]"]
         yield ()
         return
     told = _looked(paths, settings)
+    make_reports(paths, settings, datetime.now(UTC))
     sending = _begun(paths, {route.name: route for route in settings.routes}) if sends else None
     try:
         yield told

@@ -1,12 +1,14 @@
 """What is set about alerts, and what an error says."""
 
-from datetime import timedelta
+from datetime import time, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from querygauge.alerts.configuration import AlertSettings, load_alert_settings
 from querygauge.alerts.overrides import Override
+from querygauge.alerts.schedule import Schedule
 from querygauge.alerts.thresholds import Thresholds
 from querygauge.errors import SettingsError
 from querygauge.values.objectives import Objective
@@ -65,6 +67,19 @@ def test_what_is_to_be_attained(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("at", ["07:30:00", '"07:30"', "'07:30:00'"])
+def test_when_reports_come(tmp_path: Path, at: str) -> None:
+    """A time is as TOML has it, or in quotes; what is not set is as usual."""
+    (tmp_path / "querygauge.toml").write_text(
+        f"[alerts]\nreport_daily_at = {at}\nreport_weekly_on = 'monday 06:00'\nreport_time_zone = 'Europe/Berlin'\n"
+    )
+    assert load_alert_settings(tmp_path).schedule == Schedule(
+        daily_at=time(7, 30), weekly_on=0, weekly_at=time(6), zone_name="Europe/Berlin", zone=ZoneInfo("Europe/Berlin")
+    )
+    (tmp_path / "querygauge.toml").write_text("[alerts]\n")
+    assert str(load_alert_settings(tmp_path).schedule) == "daily at 09:00, weekly on Sunday 10:00, UTC"
+
+
 def test_the_own_file_and_the_nearest_wins(tmp_path: Path) -> None:
     """Of two in one directory querygauge.toml, of two directories the one below."""
     (tmp_path / "pyproject.toml").write_text("[tool.querygauge.alerts]\nrepeat_hours = 1\n")
@@ -95,6 +110,35 @@ def test_the_own_file_and_the_nearest_wins(tmp_path: Path) -> None:
         ),
         ("[alerts]\nthresholds = { p95_ms = -3 }\n", "p95_ms in {path} must be >= 0; got -3"),
         ("[alerts\n", "{path} could not be read: "),
+        (
+            "[alerts]\nreport_daily_at = '9'\n",
+            "report_daily_at in {path}, line 2, must have a time of day such as 09:00; ",
+        ),
+        (
+            "[alerts]\nreport_daily_at = 9\n",
+            "report_daily_at in {path}, line 2, must have a time of day such as 09:00; ",
+        ),
+        (
+            "[alerts]\nreport_daily_at = 09:00:30\n",
+            "report_daily_at in {path}, line 2, must have a time of day such as",
+        ),
+        (
+            "[alerts]\nreport_weekly_on = 'Sunday'\n",
+            "report_weekly_on in {path}, line 2, must be a weekday and a time such as 'Sunday 10:00'; got 'Sunday'",
+        ),
+        (
+            "[alerts]\nreport_weekly_on = 'Sonntag 10:00'\n",
+            "report_weekly_on in {path}, line 2, must begin with a weekday such as Sunday; got 'Sonntag'",
+        ),
+        (
+            "[alerts]\nreport_weekly_on = 'Sunday 25:00'\n",
+            "report_weekly_on in {path}, line 2, must have a time of day such as 09:00; got '25:00'",
+        ),
+        (
+            "[alerts]\nreport_time_zone = 'Berlin'\n",
+            "report_time_zone in {path}, line 2, must be the name of a time zone such as Europe/Berlin, ",
+        ),
+        ("[alerts]\nreport_time_zone = 1\n", "report_time_zone in {path}, line 2, must be a text; got 1"),
         ("[alerts]\noverrides = 3\n", "overrides in {path}, line 2, must be a list of tables; got 3"),
         ("[alerts]\noverrides = [3]\n", "[[alerts.overrides]] number 1 of {path}: overrides must be tables; got 3"),
         ("[alerts]\nobjectives = [3]\n", "[[alerts.objectives]] number 1 of {path}: objectives must be tables; got 3"),

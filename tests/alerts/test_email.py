@@ -3,9 +3,8 @@
 import asyncio
 import logging
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
@@ -15,10 +14,9 @@ from typing import Any
 
 import pytest
 import trustme
-from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from hypothesis import given, settings
 
-from alerts.receivers import raw_receiver
+from alerts.receivers import Mailbox, mail_server, raw_receiver
 from alerts.samples import DIGEST, MESSAGE, RESOLVED, SLOW, TEST, message_of, messages
 from querygauge.alerts.channels.email import EmailChannel, mail_of
 from querygauge.alerts.secret import Secret
@@ -27,81 +25,6 @@ from querygauge.values.alerts import AlertMessage
 
 PASSWORD = Secret(environment="MAIL_PASSWORD")
 FROM_TO: dict[str, Any] = {"sender": "alerts@shop.example", "recipients": ("ops@shop.example", "dba@shop.example")}
-
-
-@dataclass
-class Mailbox:
-    """
-    What a mail server answers, and what came.
-
-    Attributes:
-        port: Where it listens.
-        refuses: Answers by recipient.
-        answer: To the mail itself.
-        envelopes: What came.
-        was_encrypted: Whether each of them was.
-        logins: Names and passwords that came.
-    """
-
-    port: int = 0
-    refuses: dict[str, str] = field(default_factory=dict)
-    answer: str = "250 OK"
-    envelopes: list[Envelope] = field(default_factory=list)
-    was_encrypted: list[bool] = field(default_factory=list)
-    logins: list[tuple[bytes, bytes]] = field(default_factory=list)
-
-    async def handle_RCPT(  # noqa: N802  # aiosmtpd's name, as those of the arguments
-        self,
-        server: SMTP,  # noqa: ARG002
-        session: Session,  # noqa: ARG002
-        envelope: Envelope,
-        address: str,
-        rcpt_options: list[str],  # noqa: ARG002
-    ) -> str:
-        """Refuses those that it was told to."""
-        if address in self.refuses:
-            return self.refuses[address]
-        envelope.rcpt_tos.append(address)
-        return "250 OK"
-
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: ARG002, N802
-        """Keeps a mail."""
-        self.envelopes.append(envelope)
-        self.was_encrypted.append(session.ssl is not None)
-        return self.answer
-
-    def authenticate(self, *about: object) -> AuthResult:
-        """Takes one name and password."""
-        data = about[-1]
-        assert isinstance(data, LoginPassword)
-        self.logins.append((data.login, data.password))
-        return AuthResult(success=data == LoginPassword(b"shop", b"hunter2-hunter2"), handled=False)
-
-    def only_mail(self) -> EmailMessage:
-        """The one that came."""
-        [envelope] = self.envelopes
-        content = envelope.original_content
-        assert content is not None
-        parsed = message_from_bytes(content, policy=default)
-        assert isinstance(parsed, EmailMessage)
-        return parsed
-
-
-@asynccontextmanager
-async def mail_server(box: Mailbox | None = None, **options: Any) -> AsyncIterator[Mailbox]:
-    """A mail server on this loop."""
-    box = box or Mailbox()
-    loop = asyncio.get_running_loop()
-    tls = options.pop("ssl_context", None)
-    server = await loop.create_server(
-        lambda: SMTP(box, hostname="localhost", loop=loop, enable_SMTPUTF8=True, **options), "127.0.0.1", 0, ssl=tls
-    )
-    box.port = server.sockets[0].getsockname()[1]
-    try:
-        yield box
-    finally:
-        server.close()
-        await server.wait_closed()
 
 
 @pytest.fixture

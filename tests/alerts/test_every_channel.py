@@ -14,6 +14,8 @@ from querygauge.alerts.channels.webhook import WebhookChannel
 from querygauge.alerts.secret import Secret
 from querygauge.errors import DeliveryError
 from querygauge.protocols import AlertChannel
+from querygauge.values.alerts import AlertMessage
+from report_cases import REPORT
 
 Make = Callable[[str, float], AlertChannel]
 TOKEN = "hunter2hunter2hunter2hunter2hunt"
@@ -120,3 +122,18 @@ async def test_what_is_no_answer(
     async with raw_receiver(does) as port:
         error = await failure(make(f"http://127.0.0.1:{port}", 0.3 if does is _hangs else 30))
     assert not error.is_final
+
+
+async def test_reports(make: Make) -> None:
+    """Arrive where there is a place for them; elsewhere nothing is sent, and nobody tries again."""
+    report = AlertMessage("k", MESSAGE.made_at, report=REPORT)
+    async with web_receiver(status=202) as receiver:
+        channel = make(receiver.url, 30)
+        if isinstance(channel, SlackChannel | WebhookChannel):
+            await channel.send(report)
+            assert b"SELECT orders" in receiver.received[0].body
+        else:
+            with pytest.raises(DeliveryError, match="must be sent alerts; got a report") as caught:
+                await channel.send(report)
+            assert caught.value.is_final
+            assert receiver.received == []

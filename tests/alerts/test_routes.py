@@ -67,12 +67,33 @@ def test_what_has_no_tags_goes_everywhere() -> None:
         ({**LOG, "services": []}, r"services must be a list of names; got \[\]"),
         ({**LOG, "max_messages": 0}, "max_messages must be a whole number >= 1; got 0"),
         ({**LOG, "max_messages": True}, "max_messages must be a whole number >= 1; got True"),
+        ({**LOG, "reports": "daily"}, "reports must be a list of daily and weekly; got 'daily'"),
+        ({**LOG, "reports": ["span"]}, r"reports must be a list of daily and weekly; got \['span'\]"),
+        ({"type": "pagerduty", "reports": ["daily"]}, "reports must go to a channel of type email, .*; got pagerduty"),
+        ({"type": "alertmanager", "reports": ["daily"]}, "reports must go to .* got alertmanager, which takes alerts"),
+        ({**LOG, "rules": []}, r"rules must be a list of names; got \[\]"),
     ],
 )
 def test_an_impossible_route_is_named(table: dict[str, Any], told: str) -> None:
     """The setting, the rule and the value."""
     with pytest.raises(SettingsError, match=f"^{told}"):
         route_of("team", table)
+
+
+def test_a_channel_for_reports() -> None:
+    """Of the kinds it names, once each; it may have no alerts then."""
+    route = route_of("boss", {**LOG, "reports": ["weekly", "daily", "weekly"], "rules": []})
+    assert route.reports == ("daily", "weekly")
+    assert not route.takes(ALERT)
+    assert route_of("team", LOG).reports == ()
+
+
+def test_what_a_report_is_about() -> None:
+    """Everything together, or each of the services that a channel names."""
+    known = ["blog", "shop", "shop-admin"]
+    assert route_of("team", LOG).services_of(known) == (None,)
+    assert route_of("team", {**LOG, "services": ["shop*"]}).services_of(known) == ("shop", "shop-admin")
+    assert route_of("team", {**LOG, "services": ["other"]}).services_of(known) == ()
 
 
 def test_a_channel_is_made_of_its_table(tmp_path: Path) -> None:

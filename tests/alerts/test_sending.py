@@ -1,17 +1,15 @@
 """From a tick to a receiver: what arrives, how often, and what is written down."""
 
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
+from alerts.receivers import KeptReceiver
 from alerts.samples import ALERT
 from querygauge.alerts.delivery import MOST_ATTEMPTS, Outcome, again_after
 from querygauge.collector import tick
@@ -25,58 +23,15 @@ from querygauge.values.alerts import AlertMessage, AlertSeverity
 MINUTE = timedelta(minutes=1)
 
 
-class Receiver:
-    """A web server that keeps the key of each request, and answers with a status and headers."""
-
-    def __init__(self) -> None:
-        self.keys: list[str] = []
-        self.bodies: list[bytes] = []
-        self.status = 200
-        self.headers: dict[str, str] = {}
-        self.hangs_until = threading.Event()
-        self.hangs_until.set()
-        self.url = ""
-
-    @contextmanager
-    def serving(self) -> Iterator["Receiver"]:
-        """The server, on a port of its own."""
-        receiver = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                receiver.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
-                receiver.keys.append(self.headers["Idempotency-Key"])
-                receiver.hangs_until.wait(20)
-                self.send_response(receiver.status)
-                for name, value in receiver.headers.items():
-                    self.send_header(name, value)
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                """Nothing is logged."""
-
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{server.server_address[1]}/"
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield self
-        finally:
-            self.hangs_until.set()
-            server.shutdown()
-            thread.join()
-            server.server_close()
-
-
 @pytest.fixture
-def receiver() -> Iterator[Receiver]:
+def receiver() -> Iterator[KeptReceiver]:
     """One that takes everything."""
-    with Receiver().serving() as made:
+    with KeptReceiver().serving() as made:
         yield made
 
 
 @pytest.fixture
-def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, receiver: Receiver) -> StorePaths:
+def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, receiver: KeptReceiver) -> StorePaths:
     """An empty store, in a directory whose settings name the receiver."""
     monkeypatch.chdir(tmp_path)
     _set(receiver)
@@ -85,7 +40,7 @@ def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, receiver: Receiver) -
     return made
 
 
-def _set(receiver: Receiver, more: str = "") -> None:
+def _set(receiver: KeptReceiver, more: str = "") -> None:
     # The disk of whoever runs this may be full.
     Path("querygauge.toml").write_text(
         "[alerts.thresholds]\ndisk_free_percent = 0\ndisk_critical_percent = 0\n"
@@ -118,7 +73,7 @@ def _rows(paths: StorePaths) -> list[tuple[Any, ...]]:
         ).fetchall()
 
 
-def test_a_message_is_sent_once(paths: StorePaths, receiver: Receiver) -> None:
+def test_a_message_is_sent_once(paths: StorePaths, receiver: KeptReceiver) -> None:
     """And then no more."""
     keys = _put(paths, 3)
     tick(paths.root)
@@ -130,7 +85,7 @@ def test_a_message_is_sent_once(paths: StorePaths, receiver: Receiver) -> None:
 
 
 def test_what_did_not_arrive_is_tried_again_with_the_same_key(
-    paths: StorePaths, receiver: Receiver, later: Callable[[timedelta], datetime]
+    paths: StorePaths, receiver: KeptReceiver, later: Callable[[timedelta], datetime]
 ) -> None:
     """Not at once, and until it arrives."""
     (key,) = _put(paths)
@@ -157,7 +112,7 @@ def test_what_did_not_arrive_is_tried_again_with_the_same_key(
 
 
 def test_a_receiver_may_ask_for_a_pause(
-    paths: StorePaths, receiver: Receiver, later: Callable[[timedelta], datetime]
+    paths: StorePaths, receiver: KeptReceiver, later: Callable[[timedelta], datetime]
 ) -> None:
     """It gets one."""
     _put(paths)
@@ -172,7 +127,7 @@ def test_a_receiver_may_ask_for_a_pause(
 
 
 def test_what_will_never_arrive_is_given_up(
-    paths: StorePaths, receiver: Receiver, later: Callable[[timedelta], datetime]
+    paths: StorePaths, receiver: KeptReceiver, later: Callable[[timedelta], datetime]
 ) -> None:
     """At once if the receiver says so, else after some hours; it stays in the store with its error."""
     _put(paths)
@@ -204,7 +159,7 @@ def test_pauses_grow() -> None:
 
 
 def test_killed_between_sending_and_noting(
-    paths: StorePaths, receiver: Receiver, later: Callable[[timedelta], datetime], monkeypatch: pytest.MonkeyPatch
+    paths: StorePaths, receiver: KeptReceiver, later: Callable[[timedelta], datetime], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is sent twice, with the same key, once nobody can be sending it any more."""
     (key,) = _put(paths)
@@ -225,7 +180,7 @@ def test_killed_between_sending_and_noting(
 
 
 def test_a_storm_is_told_in_numbers(
-    paths: StorePaths, receiver: Receiver, later: Callable[[timedelta], datetime]
+    paths: StorePaths, receiver: KeptReceiver, later: Callable[[timedelta], datetime]
 ) -> None:
     """At most so many messages in ten minutes, the critical first, and one for all the others."""
     _set(receiver, "max_messages = 5\n")
@@ -251,7 +206,7 @@ def test_a_storm_is_told_in_numbers(
 
 
 def test_what_is_critical_waits_for_room(
-    paths: StorePaths, receiver: Receiver, later: Callable[[timedelta], datetime]
+    paths: StorePaths, receiver: KeptReceiver, later: Callable[[timedelta], datetime]
 ) -> None:
     """It is never only a number."""
     _set(receiver, "max_messages = 2\n")
@@ -263,10 +218,10 @@ def test_what_is_critical_waits_for_room(
 
 
 def test_a_receiver_that_hangs_holds_up_nothing_but_its_message(
-    paths: StorePaths, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    paths: StorePaths, receiver: KeptReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The fold is over by then, what can be sent is, and the tick ends in time."""
-    with Receiver().serving() as other:
+    with KeptReceiver().serving() as other:
         Path("querygauge.toml").write_text(
             f'[alerts.channels.web]\ntype = "webhook"\nurl = "{receiver.url}"\n'
             f'[alerts.channels.other]\ntype = "webhook"\nurl = "{other.url}"\n'
@@ -283,7 +238,7 @@ def test_a_receiver_that_hangs_holds_up_nothing_but_its_message(
         ]
 
 
-def test_no_host_sends(paths: StorePaths, receiver: Receiver) -> None:
+def test_no_host_sends(paths: StorePaths, receiver: KeptReceiver) -> None:
     """Whoever folds in his own process leaves it to others."""
     _put(paths)
     tick(paths.root, sends=False)
@@ -291,7 +246,7 @@ def test_no_host_sends(paths: StorePaths, receiver: Receiver) -> None:
     assert _rows(paths) == [("waiting", 0, None)]
 
 
-def test_a_channel_that_is_no_more_fails(paths: StorePaths, receiver: Receiver) -> None:
+def test_a_channel_that_is_no_more_fails(paths: StorePaths, receiver: KeptReceiver) -> None:
     """With the reason."""
     _put(paths, channel="pager")
     tick(paths.root)
@@ -299,7 +254,7 @@ def test_a_channel_that_is_no_more_fails(paths: StorePaths, receiver: Receiver) 
     assert _rows(paths) == [("failed", 0, "there is no channel 'pager' in the settings any more")]
 
 
-def test_what_is_held_back_for_a_channel_that_is_no_more_fails(paths: StorePaths, receiver: Receiver) -> None:
+def test_what_is_held_back_for_a_channel_that_is_no_more_fails(paths: StorePaths, receiver: KeptReceiver) -> None:
     """Or each tick would look for room for it."""
     _set(receiver, "max_messages = 1\n")
     _put(paths, 2)
@@ -311,7 +266,7 @@ def test_what_is_held_back_for_a_channel_that_is_no_more_fails(paths: StorePaths
 
 
 def test_a_channel_that_is_not_set_up_is_tried_again(
-    paths: StorePaths, receiver: Receiver, later: Callable[[timedelta], datetime]
+    paths: StorePaths, receiver: KeptReceiver, later: Callable[[timedelta], datetime]
 ) -> None:
     """Somebody may set it up meanwhile; no secret is in the error."""
     Path("querygauge.toml").write_text('[alerts.channels.web]\ntype = "webhook"\nurl = "http://user:pw@[nowhere"\n')
@@ -326,7 +281,7 @@ def test_a_channel_that_is_not_set_up_is_tried_again(
 
 
 def test_a_clock_set_back_sends_all_the_same(
-    paths: StorePaths, receiver: Receiver, later: Callable[[timedelta], datetime]
+    paths: StorePaths, receiver: KeptReceiver, later: Callable[[timedelta], datetime]
 ) -> None:
     """What was put off under one that was a year ahead is due."""
     later(timedelta(days=365))

@@ -14,6 +14,7 @@ from querygauge.alerts.channels.slack import SlackChannel, payload
 from querygauge.alerts.secret import Secret
 from querygauge.errors import DeliveryError, SettingsError
 from querygauge.values.alerts import AlertMessage, AlertSeverity
+from report_cases import REPORT, long_report
 
 SECRET = Secret(environment="SLACK_URL")
 PATH = "/services/T00000000/B00000000/hunter2hunter2"
@@ -166,3 +167,37 @@ def test_any_message_is_within_the_limits(message: AlertMessage) -> None:
         if "*Severity:*" in text:
             assert "/wiki.example/" in text
     json.dumps(sent, ensure_ascii=False).encode()
+
+
+def test_a_report() -> None:
+    """Its sentence first, the numbers in columns, then each list."""
+    sent = payload(AlertMessage("k", MESSAGE.made_at, report=REPORT))
+    title = "📊 Daily performance report: Wednesday 2026-03-04"
+    assert (sent["text"], sent["blocks"][0]["text"]["text"]) == (title, title)
+    first, numbers, slower, *_, further = (block["text"]["text"] for block in sent["blocks"][1:])
+    assert first.startswith("100 queries; 95 % took up to 300 ms; 10.0 % failed.")
+    assert "P95               300 ms       150 ms  +100.0 %" in numbers
+    assert slower == (
+        "*Slower than the week before, by more than chance*\n"
+        "• *00c0ffee SELECT orders*: total 12.5 s, share 40.0 %, executions 100, p50 20.0 ms, p95 300 ms, p99 900 ms, "
+        "before 150 ms, change +100.0 %, failed 10\n"
+        "     worse p95, errors\n"
+        "     p95 `·▄█ 150 ms to 300 ms`\n"
+        "     in blog, shop\n"
+        "     from `shop/orders.py:31 in latest`\n"
+        "     sql `SELECT id, total FROM orders WHERE customer_id = ? AND note &lt;&gt; ? &amp; 1`"
+    )
+    assert "`querygauge patterns show ID`" in further
+
+
+@pytest.mark.parametrize("text", ["SELECT a_long_name " * 300, "<!channel> & `b` *c* " * 200, "😀" * 3_000])
+def test_the_longest_report_is_within_the_limits(text: str) -> None:
+    """Of 500 patterns with long names: blocks, characters of each and of all; what has no room is counted."""
+    sent = payload(AlertMessage("k", MESSAGE.made_at, report=long_report(500, text)))
+    sections = [block["text"]["text"] for block in sent["blocks"][1:]]
+    assert len(sent["blocks"]) <= 50
+    assert characters(sent["blocks"][0]["text"]["text"]) <= 150
+    assert all(1 <= characters(section) <= 3_000 for section in sections)
+    assert sum(map(characters, sections)) <= 13_000
+    assert not any(re.search(r"[<>]|&(?!amp;|lt;|gt;)", section) for section in sections)
+    assert sum("and 4" in section.splitlines()[-1] for section in sections) == 7

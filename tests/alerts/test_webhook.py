@@ -74,6 +74,7 @@ async def test_the_body() -> None:
         ],
         "alerts_left_out": 0,
         "held_back": {},
+        "report": None,
     }
     assert (received.method, received.path) == ("POST", "/hook?a=b")
     assert received.headers["Content-Type"] == "application/json"

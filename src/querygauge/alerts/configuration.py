@@ -20,6 +20,8 @@ from typing import Any, Final, TypeVar, get_type_hints
 from querygauge.alerts.objectives import objective_of
 from querygauge.alerts.overrides import override_of
 from querygauge.alerts.routes import Route, route_of
+from querygauge.alerts.schedule import Schedule
+from querygauge.alerts.schedule_settings import SCHEDULE_SETTINGS, schedule_of
 from querygauge.alerts.thresholds import NUMBERS, Thresholds
 from querygauge.errors import SettingsError
 from querygauge.logs import get_logger
@@ -34,6 +36,15 @@ _OWN_FILE: Final = "querygauge.toml"
 _FILES: Final = ((_OWN_FILE, ("alerts",)), ("pyproject.toml", ("tool", "querygauge", "alerts")))
 _TYPES: Final = get_type_hints(Thresholds)
 _LONGEST_HOURS: Final = 24.0 * 3_650
+_SETTINGS: Final = (
+    "enabled",
+    "repeat_hours",
+    *SCHEDULE_SETTINGS,
+    "thresholds",
+    "overrides",
+    "objectives",
+    "channels",
+)
 _LOG_ONLY: Final = (Route(name="log", kind="log"),)
 
 
@@ -48,6 +59,7 @@ class AlertSettings:
         thresholds: From where on something is wrong.
         objectives: What is to be attained over a month.
         routes: Who is told of what; the log of the collector alone if nobody is named.
+        schedule: When reports come, for those channels that get any.
         path: The file that says so; None if nothing is set.
     """
 
@@ -56,6 +68,7 @@ class AlertSettings:
     thresholds: Thresholds = field(default_factory=Thresholds)
     objectives: tuple[Objective, ...] = ()
     routes: tuple[Route, ...] = _LOG_ONLY
+    schedule: Schedule = field(default_factory=Schedule)
     path: Path | None = None
 
     @property
@@ -111,9 +124,7 @@ class _Reading:
     def settings(self, table: Any) -> AlertSettings:
         if not isinstance(table, dict):
             raise SettingsError(f"[{self._table}] of {self._path} must be a table; got {table!r}")
-        self._check_names(
-            table, ("enabled", "repeat_hours", "thresholds", "overrides", "objectives", "channels"), self._table
-        )
+        self._check_names(table, _SETTINGS, self._table)
         thresholds = table.get("thresholds", {})
         if not isinstance(thresholds, dict):
             raise SettingsError(f"{self._where('thresholds')} must be a table; got {thresholds!r}")
@@ -137,6 +148,7 @@ class _Reading:
             objectives=self._objectives(table),
             path=self._path,
             routes=tuple(self._route(name, channel) for name, channel in channels.items()) or _LOG_ONLY,
+            schedule=self._schedule(table),
         )
 
     def _objectives(self, table: dict[str, Any]) -> tuple[Objective, ...]:
@@ -147,6 +159,13 @@ class _Reading:
                     f"name of [[{self._table}.objectives]] of {self._path} must be unique; got {name!r}"
                 )
         return found
+
+    def _schedule(self, table: dict[str, Any]) -> Schedule:
+        try:
+            return schedule_of(table)
+        except SettingsError as error:
+            name, _, rule = str(error).partition(" ")
+            raise SettingsError(f"{self._where(name)} {rule}") from None
 
     def _each(self, name: str, table: dict[str, Any], made: Callable[[Any], _Made]) -> Iterator[_Made]:
         """What each table of a list describes."""

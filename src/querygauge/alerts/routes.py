@@ -6,7 +6,7 @@ Deliberately not here: sending, and what each channel needs, which are the field
 """
 
 import types
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from fnmatch import fnmatchcase
 from importlib import import_module
@@ -17,8 +17,9 @@ from querygauge.alerts.secret import Secret
 from querygauge.errors import SettingsError
 from querygauge.protocols import AlertChannel
 from querygauge.values.alerts import ALERT_SEVERITIES, Alert, AlertMessage, AlertSeverity
+from querygauge.values.answers.performance_report import REPORT_PERIODS, ReportPeriod
 
-__all__ = ["KINDS", "Route", "route_of"]
+__all__ = ["KINDS", "Route", "check_takes_reports", "route_of"]
 
 KINDS: Final = types.MappingProxyType(
     {
@@ -33,7 +34,9 @@ KINDS: Final = types.MappingProxyType(
 """The types of channels, and the class of each."""
 
 _MOST_MESSAGES: Final = 20
-_OWN: Final = ("type", "severity", "rules", "services", "tags", "max_messages")
+_OWN: Final = ("type", "severity", "rules", "services", "tags", "max_messages", "reports")
+# What calls somebody, or groups what goes on, has no place for a report.
+_WITHOUT_REPORTS: Final = frozenset({"alertmanager", "pagerduty"})
 _PLACES: Final = frozenset({"environment", "file"})
 
 
@@ -51,6 +54,7 @@ class Route:
         services: Names of applications; what is about the store goes to every channel.
         tags: Tags of statements as `key=value`, likewise; what has no tags goes to every channel.
         max_messages: In any ten minutes; what is more is told as numbers.
+        reports: Which reports go there: `daily`, `weekly`.
     """
 
     name: str
@@ -61,6 +65,7 @@ class Route:
     services: tuple[str, ...] = ("*",)
     tags: tuple[str, ...] = ("*",)
     max_messages: int = _MOST_MESSAGES
+    reports: tuple[ReportPeriod, ...] = ()
 
     def takes(self, alert: Alert) -> bool:
         """Whether an alert goes there."""
@@ -76,6 +81,12 @@ class Route:
         """What of a message goes there; None if nothing does."""
         taken = tuple(alert for alert in message.alerts if self.takes(alert))
         return AlertMessage(message.key, message.made_at, taken) if taken else None
+
+    def services_of(self, known: Iterable[str]) -> tuple[str | None, ...]:
+        """What it gets a report about: everything together, as None, or each of the services that go there."""
+        if "*" in self.services:
+            return (None,)
+        return tuple(name for name in known if any(fnmatchcase(name, wanted) for wanted in self.services))
 
     def channel(self) -> AlertChannel:
         """
@@ -114,23 +125,48 @@ def route_of(name: str, table: Mapping[str, Any]) -> Route:
     most = table.get("max_messages", _MOST_MESSAGES)
     if isinstance(most, bool) or not isinstance(most, int) or most < 1:
         raise SettingsError(f"max_messages must be a whole number >= 1; got {most!r}")
+    reports = _reports(kind, table)
     return Route(
         name=name,
         kind=kind,
         fields={given: value for given, value in table.items() if given not in _OWN},
         severity=severity,
-        rules=_names("rules", table),
+        rules=_names("rules", table, may_be_empty=bool(reports)),
         services=_names("services", table),
         tags=_names("tags", table),
         max_messages=most,
+        reports=reports,
     )
 
 
-def _names(setting: str, table: Mapping[str, Any]) -> tuple[str, ...]:
+def check_takes_reports(kind: str) -> None:
+    """
+    Checks that channels of a type take reports.
+
+    Raises:
+        SettingsError: If they do not.
+    """
+    if kind in _WITHOUT_REPORTS:
+        raise SettingsError(
+            f"reports must go to a channel of type email, log, slack or webhook; got {kind}, which takes alerts only"
+        )
+
+
+def _names(setting: str, table: Mapping[str, Any], *, may_be_empty: bool = False) -> tuple[str, ...]:
     names = table.get(setting, ["*"])
-    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+    is_list = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    if not is_list or not (names or may_be_empty):
         raise SettingsError(f"{setting} must be a list of names; got {names!r}")
     return tuple(names)
+
+
+def _reports(kind: str, table: Mapping[str, Any]) -> tuple[ReportPeriod, ...]:
+    given = table.get("reports", [])
+    if not isinstance(given, list) or not all(period in REPORT_PERIODS for period in given):
+        raise SettingsError(f"reports must be a list of {' and '.join(REPORT_PERIODS)}; got {given!r}")
+    if given:
+        check_takes_reports(kind)
+    return tuple(period for period in REPORT_PERIODS if period in given)
 
 
 def _known(hints: Mapping[str, Any]) -> str:

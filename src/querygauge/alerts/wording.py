@@ -14,6 +14,8 @@ from datetime import datetime
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
+from querygauge.rendering.answers.performance_report import render_performance_report
+from querygauge.rendering.answers.report_sections import headline as report_headline
 from querygauge.rendering.charts import chart_row
 from querygauge.rendering.formats import age, number
 from querygauge.values.alerts import Alert, AlertMessage, Finding
@@ -36,6 +38,7 @@ RUNBOOKS: Final = "docs/runbooks/"
 """Where the pages of the rules are, beside this project's own documentation."""
 
 _TREND: Final = 40  # the values of a chart; more are not read as one line
+_PAGE: Final = 100  # characters of a line of a report
 _FEW: Final = 100  # from here on a decimal says nothing
 _MANY: Final = 1e15  # from here on digits say nothing
 _NO_SPACE: Final = frozenset({"", "ms", "%", "/s"})
@@ -61,6 +64,8 @@ class Line(NamedTuple):
 def headline(message: AlertMessage) -> str:
     """What it is about in one line, such as `Slow Query Alert: 1500ms (shop)`."""
     mark = "[TEST] " if message.is_test else ""
+    if message.report is not None:
+        return one_line(f"{mark}{report_headline(message.report)}")
     if not message.alerts:
         return mark + _headline_without_alerts(message)
     finding = message.alerts[0].finding
@@ -125,6 +130,8 @@ def text(message: AlertMessage, runbooks: str = RUNBOOKS, *, most: int | None = 
         most: How many alerts are told in full; of the others their number is. None is all of them.
         widest: Characters that one line may have.
     """
+    if message.report is not None:
+        return render_performance_report(message.report, width=_PAGE) + "\n"
     shown = message.alerts[:most]
     blocks = [headline(message)]
     if message.is_test:

@@ -110,7 +110,7 @@ class _Lately:
             quiet_ids=quiet,
             slow_threshold_ms=row["slow_threshold_ms"],
             slow_queries=tuple(map(slow_query_of, slow)),
-            repetitions=tuple(map(repetition_of, asked(connection, queries.REPETITIONS, narrowed))),
+            repetitions=tuple(map(repetition_of, asked(connection, queries.REPETITIONS, {**narrowed, "until": None}))),
             pools=tuple(pools_of(pools, [])),
             failed_checks=tuple(_failed(checks)),
             processes=tuple(map(process_window_of, asked(connection, queries.PROCESS_WINDOWS, chosen))),

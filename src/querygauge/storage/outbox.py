@@ -23,7 +23,9 @@ from querygauge.storage.database import (
     open_database,
 )
 from querygauge.storage.paths import StorePaths
+from querygauge.storage.told import value_of
 from querygauge.values.alerts import Alert, AlertMessage, Finding
+from querygauge.values.answers.performance_report import PerformanceReport
 
 __all__ = ["Claimed", "Sent", "claim_messages", "finding_of", "has_messages", "note_sent", "put_message"]
 
@@ -159,14 +161,16 @@ class _Claiming:
             self._give_up(place)
             return None
         # What was tried already has its room.
+        message = _message_of(json.loads(row["message"]))
         if not row["attempts"] and not self._room[channel]:
-            if row["severity"] != "critical":
+            # What is critical is never only a number, and of a report nothing would be left in one.
+            if row["severity"] != "critical" and message.report is None:
                 self._connection.execute(_HOLD, {**place, "status": "held", "error": None})
             return None
         if not row["attempts"]:
             self._room[channel] -= 1
         self._connection.execute(_CLAIM, {**place, "until": microseconds_of(self._now + _LEASE)})
-        return Claimed(channel, row["attempts"] + 1, _message_of(json.loads(row["message"])))
+        return Claimed(channel, row["attempts"] + 1, message)
 
     def _give_up(self, place: dict[str, Any]) -> None:
         told = f"there is no channel {place['channel']!r} in the settings any more"
@@ -219,7 +223,8 @@ def finding_of(told: dict[str, Any]) -> Finding:
 def _message_of(told: dict[str, Any]) -> AlertMessage:
     alerts = tuple(alert_of(alert) for alert in told["alerts"])
     made_at = datetime.fromisoformat(told["made_at"])
-    return AlertMessage(told["key"], made_at, alerts, told["held_back"], told["is_test"])
+    report = None if told.get("report") is None else value_of(PerformanceReport, told["report"])
+    return AlertMessage(told["key"], made_at, alerts, told["held_back"], told["is_test"], report)
 
 
 def alert_of(told: dict[str, Any]) -> Alert:

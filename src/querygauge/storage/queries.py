@@ -153,6 +153,7 @@ SELECT
     max_by(r.cause, r.found_at) AS cause, max_by(r.attribute, r.found_at) AS attribute
 FROM store.repetitions AS r JOIN store.patterns AS p ON p.pattern_id = r.pattern_id
 WHERE ($since IS NULL OR r.found_at >= make_timestamp($since))
+    AND ($until IS NULL OR r.found_at < make_timestamp($until))
     AND ($service IS NULL OR r.service = $service)
     AND ($pattern_id IS NULL OR r.pattern_id = $pattern_id)
     AND ($scope IS NULL OR r.scope = $scope)

@@ -183,7 +183,13 @@ class Reader:
         self, since: datetime | None = None, service: str | None = None, scope: str | None = None
     ) -> list[Repetition]:
         """Findings by pattern, target, line and scope; most executions first."""
-        parameters = {"since": microseconds(since), "service": service, "pattern_id": None, "scope": scope}
+        parameters = {
+            "since": microseconds(since),
+            "until": None,
+            "service": service,
+            "pattern_id": None,
+            "scope": scope,
+        }
         with self._open() as connection:
             return [repetition_of(row) for row in asked(connection, queries.REPETITIONS, parameters)]
 

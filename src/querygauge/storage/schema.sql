@@ -330,6 +330,13 @@ CREATE TABLE alert_messages (
     message VARCHAR NOT NULL            -- what is sent, as JSON
 );
 
+-- Until when each channel has reports, one row for each period that it gets them of.
+CREATE TABLE reports (
+    channel VARCHAR NOT NULL,           -- name of the channel in the settings
+    period VARCHAR NOT NULL,            -- daily, weekly
+    until TIMESTAMP NOT NULL            -- end of what the last one was about, or from when on there are any
+);
+
 -- What nobody wants to be told for a while.
 CREATE TABLE silences (
     silence_id VARCHAR NOT NULL,        -- 8 hex digits

@@ -21,6 +21,7 @@ from querygauge.storage.answers.execution import execution_statistics
 from querygauge.storage.answers.marks import marks_in_force
 from querygauge.storage.answers.measured import Asked
 from querygauge.storage.answers.metrics import performance_metrics
+from querygauge.storage.answers.performance_report import ReportLimits, performance_report
 from querygauge.storage.answers.quality import quality_report
 from querygauge.storage.answers.similarity import similar_patterns
 from querygauge.storage.answers.status import LIMIT_MB, WARN_MB, store_status
@@ -37,6 +38,7 @@ from querygauge.values.answers.errors import ErrorReport
 from querygauge.values.answers.execution import ExecutionStatistics
 from querygauge.values.answers.marks import MarkedPattern, MarkKind, Marks
 from querygauge.values.answers.metrics import PerformanceMetrics
+from querygauge.values.answers.performance_report import PerformanceReport, ReportSpan
 from querygauge.values.answers.quality import QualityReport
 from querygauge.values.answers.similarity import SimilarPatterns
 from querygauge.values.answers.status import StoreStatus
@@ -137,7 +139,7 @@ class Store(Reader):
 
     def _sides(self, service: str | None, *spans: Span | None) -> list[tuple[str, list[QueryStats]]]:
         """What each side of a comparison is called, and its statistics, all as of one moment."""
-        self._check(service)
+        self.check(service)
         with self._open() as connection:
             return [
                 (f"{self.paths.name}, {span}", query_stats(connection, span.since, span.until, service))
@@ -182,6 +184,24 @@ class Store(Reader):
         """
         with self._asking(range_, service) as question:
             return error_report(question, _possible(limit))
+
+    def performance_report(
+        self, span: ReportSpan, *, service: str | None = None, limits: ReportLimits | None = None
+    ) -> PerformanceReport:
+        """
+        What was slow, new, worse than in the week before, repeated and failed in a span, and which pools suffered.
+
+        Args:
+            span: Which, and what it is compared with.
+            service: One service; None is all of them.
+            limits: From where on something is told, and how much of it.
+
+        Raises:
+            StoreError: If the store has never heard of the service, or cannot be read.
+        """
+        self.check(service)
+        with self._open() as connection:
+            return performance_report(connection, span, service, limits or ReportLimits())
 
     def similar(self, pattern_id: str, *, limit: int = 5) -> SimilarPatterns:
         """
@@ -239,7 +259,7 @@ class Store(Reader):
         """
         now = datetime.now(UTC)
         span = None if range_ is None else span_of(range_, now)
-        self._check(service)
+        self.check(service)
         with self._open() as connection:
             return alerts_in(connection, span, service, now)
 
@@ -285,7 +305,8 @@ class Store(Reader):
         """Ends a silence; raises StoreError if there is none of that id."""
         unsilence(self.paths, silence_id)
 
-    def _check(self, service: str | None) -> None:
+    def check(self, service: str | None) -> None:
+        """Raises StoreError if the store has never heard of a service; None is all of them."""
         if service is not None and service not in (known := self.services()):
             root, names = self.paths.name, ", ".join(known) or "none yet"
             raise StoreError(f"no service {service!r} in store {root!r}; it knows {names}")
@@ -293,7 +314,7 @@ class Store(Reader):
     @contextmanager
     def _asking(self, range_: Range, service: str | None) -> Iterator[Asked]:
         span = span_of(range_, datetime.now(UTC))
-        self._check(service)
+        self.check(service)
         with self._open() as connection:
             yield Asked(connection, span, service)
 

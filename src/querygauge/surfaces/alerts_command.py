@@ -104,6 +104,8 @@ def check() -> None:
     if not settings.enabled:
         typer.echo("alerts are switched off")
     typer.echo(f"repeated after {settings.repeat_hours:g} hours")
+    if any(route.reports for route in settings.routes):
+        typer.echo(f"reports come {settings.schedule}")
     for route in settings.routes:
         try:
             route.channel()
@@ -142,10 +144,11 @@ def send_test(
 
 def _told(route: "Route") -> str:
     """What of all alerts goes there."""
-    rules = "all rules" if route.rules == ("*",) else f"rules {', '.join(route.rules)}"
+    rules = "all rules" if route.rules == ("*",) else f"rules {', '.join(route.rules) or 'none'}"
     services = "all services" if route.services == ("*",) else f"services {', '.join(route.services)}"
     tags = "" if route.tags == ("*",) else f", tags {', '.join(route.tags)}"
-    return f"{rules}, {services}{tags}, at most {route.max_messages} messages in ten minutes"
+    reports = f", and {' and '.join(route.reports)} reports" if route.reports else ""
+    return f"{rules}, {services}{tags}, at most {route.max_messages} messages in ten minutes{reports}"
 
 
 def _overriding(override: "Override") -> str:

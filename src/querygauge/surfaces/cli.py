@@ -21,7 +21,6 @@ from querygauge import __version__
 from querygauge.errors import QueryGaugeError
 from querygauge.rendering.formats import counted, duration, number
 from querygauge.rendering.ranking import ORDERS, ranked
-from querygauge.rendering.report import render_report, report_to_csv, report_to_dict
 from querygauge.rendering.tables import visible
 from querygauge.settings import load_settings
 from querygauge.surfaces import backup_command, mark_command
@@ -34,8 +33,8 @@ from querygauge.surfaces.errors_command import errors
 from querygauge.surfaces.metrics_command import metrics
 from querygauge.surfaces.objectives_command import objectives
 from querygauge.surfaces.options import Format, Scope, Service, Since, Store, store_paths
-from querygauge.surfaces.program import command_line
 from querygauge.surfaces.quality_command import quality
+from querygauge.surfaces.report_command import report
 from querygauge.surfaces.similar_command import similar
 from querygauge.surfaces.statement_log.choices import DIALECTS, INPUTS
 from querygauge.surfaces.stats_command import stats
@@ -70,6 +69,7 @@ app.command()(errors)
 app.command()(metrics)
 app.command()(objectives)
 app.command()(quality)
+app.command()(report)
 app.command()(similar)
 app.command()(stats)
 app.command()(status)
@@ -100,32 +100,6 @@ def _root(
     ] = False,
 ) -> None:
     pass
-
-
-@app.command()
-def report(
-    store: Store = None,
-    since: Since = "24h",
-    service: Service = None,
-    scope: Scope = None,
-    order_by: Annotated[
-        str | None,
-        typer.Option(help=f"One ranking in this order instead of three: {_ORDERS}.", show_default=False),
-    ] = None,
-    limit: Annotated[int, typer.Option(help="Entries of each list.", min=1)] = 5,
-    format: Annotated[Format, typer.Option(help="How to write it; csv is one row per query.")] = Format.text,  # noqa: A002  # the option's name
-) -> None:
-    """Print which queries cost most, which repeat, and what to change."""
-    from querygauge.surfaces.stored import read_report
-
-    data = read_report(store_paths(store), since, service, scope)
-    if format is Format.json:
-        typer.echo(json.dumps(report_to_dict(data, order_by=order_by or "total_duration"), indent=2))
-    elif format is Format.csv:
-        typer.echo(report_to_csv(ranked(data.stats, order_by or "total_duration")), nl=False)
-    else:
-        show_command = command_line("patterns show ID", store)
-        show(render_report(data, limit=limit, order_by=order_by, width=page_width(), show_command=show_command))
 
 
 @app.command()

@@ -7,6 +7,7 @@ from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import ClassVar, Final, Literal
 
+from querygauge.values.answers.performance_report import PerformanceReport
 from querygauge.values.base import Value
 
 __all__ = [
@@ -151,14 +152,15 @@ class Silence(Value):
 @dataclass(frozen=True, slots=True)
 class AlertMessage(Value):
     """
-    What a channel is given to send: alerts of one rule and service that began or ended together.
+    What a channel is given to send: alerts of one rule and service that began or ended together, or a report.
 
     Attributes:
         key: The same for every attempt to send it, so that a receiver can tell a second one.
         made_at: When it was made.
-        alerts: What it is about, the worst first; empty in a digest.
+        alerts: What it is about, the worst first; empty in a digest and a report.
         held_back: In a digest, the alerts that were not sent because there were too many, as numbers by rule.
         is_test: Whether nothing is wrong, and somebody only tries the channel.
+        report: What happened in a day, a week or another span; None in a message about alerts.
     """
 
     key: str
@@ -166,6 +168,7 @@ class AlertMessage(Value):
     alerts: tuple[Alert, ...] = ()
     held_back: Mapping[str, int] = field(default_factory=dict)
     is_test: bool = False
+    report: PerformanceReport | None = None
     _derived: ClassVar[tuple[str, ...]] = ("status", "severity")
 
     def by_rule(self) -> dict[str, int]:

@@ -18,6 +18,7 @@ from querygauge.alerts.channels.fields import (
     check_ca_file,
     check_headers,
     check_installed,
+    check_is_no_report,
     check_runbooks,
     check_timeout,
     check_url,
@@ -87,8 +88,9 @@ class AlertmanagerChannel:
         Sends it, as one request.
 
         Raises:
-            DeliveryError: If it did not arrive, or nobody knows.
+            DeliveryError: If it is a report, it did not arrive, or nobody knows.
         """
+        check_is_no_report("alertmanager", message)
         headers, hidden = {}, []
         if self.bearer is not None:
             hidden.append(self.bearer.reveal("alertmanager.bearer"))

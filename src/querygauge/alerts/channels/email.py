@@ -33,6 +33,7 @@ from querygauge.alerts.secret import Secret
 from querygauge.alerts.wording import RUNBOOKS, Line, headline, held_back, lines, shortened, text
 from querygauge.errors import DeliveryError, SettingsError
 from querygauge.logs import get_logger
+from querygauge.rendering.answers.performance_html import render_performance_html
 from querygauge.rendering.formats import number
 from querygauge.values.alerts import Alert, AlertMessage
 
@@ -240,7 +241,8 @@ def mail_of(message: AlertMessage, sender: str, recipients: Sequence[str], runbo
     mail["Auto-Submitted"] = "auto-generated"
     plain = text(message, runbooks, most=_MOST_ALERTS, widest=_WIDEST)
     mail.set_content(plain, cte="quoted-printable")
-    mail.add_alternative(_html(message, title, runbooks), subtype="html", cte="quoted-printable")
+    page = _html(message, title, runbooks) if message.report is None else render_performance_html(message.report)
+    mail.add_alternative(page, subtype="html", cte="quoted-printable")
     return mail
 
 

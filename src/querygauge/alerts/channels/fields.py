@@ -15,6 +15,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from querygauge.alerts.secret import Secret
 from querygauge.errors import DeliveryError, MissingExtraError, SettingsError
+from querygauge.values.alerts import AlertMessage
 
 if TYPE_CHECKING:
     import ssl
@@ -24,6 +25,7 @@ __all__ = [
     "check_header_names",
     "check_headers",
     "check_installed",
+    "check_is_no_report",
     "check_runbooks",
     "check_timeout",
     "check_url",
@@ -63,6 +65,17 @@ def check_installed(channel: str, library: str) -> None:
     """
     if find_spec(library) is None:
         raise MissingExtraError(f"the channel {channel} needs {library}: pip install 'querygauge[alerts]'")
+
+
+def check_is_no_report(channel: str, message: AlertMessage) -> None:
+    """
+    Checks that it is about alerts, for a service that has no place for anything else.
+
+    Raises:
+        DeliveryError: If it is a report.
+    """
+    if message.report is not None:
+        raise DeliveryError(f"{channel}: must be sent alerts; got a report", is_final=True)
 
 
 def check_timeout(field: str, value: float) -> None:

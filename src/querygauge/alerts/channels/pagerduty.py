@@ -11,7 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from querygauge.alerts.channels.fields import check_installed, check_runbooks, check_timeout, check_url
+from querygauge.alerts.channels.fields import (
+    check_installed,
+    check_is_no_report,
+    check_runbooks,
+    check_timeout,
+    check_url,
+)
 from querygauge.alerts.channels.posting import post
 from querygauge.alerts.secret import Secret
 from querygauge.alerts.wording import RUNBOOKS, headline, held_back, lines, one_line, runbook_url, shortened
@@ -62,8 +68,9 @@ class PagerDutyChannel:
         Sends it, one event after the other.
 
         Raises:
-            DeliveryError: If one of them did not arrive, or nobody knows; those before it did.
+            DeliveryError: If it is a report, or one of them did not arrive, or nobody knows; those before it did.
         """
+        check_is_no_report("pagerduty", message)
         key = self.routing_key.reveal("pagerduty.routing_key")
         for event in events_of(message, self.runbooks):
             body = json.dumps({"routing_key": key, **event}, ensure_ascii=False).encode()

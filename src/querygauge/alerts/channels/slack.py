@@ -6,12 +6,14 @@ Deliberately not here: buttons, which would need an application that answers the
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 from querygauge.alerts.channels.fields import check_installed, check_runbooks, check_timeout, check_url
 from querygauge.alerts.channels.posting import post
+from querygauge.alerts.channels.slack_report import report_texts
+from querygauge.alerts.channels.slack_text import code, escaped, size_of
 from querygauge.alerts.secret import Secret
 from querygauge.alerts.wording import RUNBOOKS, Line, headline, held_back, lines, one_line, shortened
 from querygauge.rendering.formats import number
@@ -26,9 +28,9 @@ _SECTION: Final = 3_000
 _ALL_ALERTS: Final = 8_000
 _MOST_ALERTS: Final = 5
 _FALLBACK: Final = 1_000
-_ESCAPED: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _MARKS: Final = {"critical": "🔴", "warning": "🟠", "info": "🔵"}
 _RESOLVED: Final = "🟢"
+_REPORT: Final = "📊"
 # Where there is no room for all lines, the others go first.
 _FIRST: Final = ("What", "Severity", "Runbook", "Look further", "Pattern")
 
@@ -69,16 +71,19 @@ def payload(message: AlertMessage, runbooks: str = RUNBOOKS) -> dict[str, Any]:
     """What is posted: `text` is for notifications, and where blocks cannot be shown."""
     title = f"{_mark(message)} {headline(message)}"
     first = f": {one_line(message.alerts[0].finding.sentence)}" if message.alerts else ""
+    texts = _sections(message, runbooks) if message.report is None else report_texts(message.report)
     return {
-        "text": _escaped(f"{title}{first}", _FALLBACK),
+        "text": escaped(f"{title}{first}", _FALLBACK),
         "blocks": [
             {"type": "header", "text": {"type": "plain_text", "text": shortened(title, _HEADER), "emoji": False}},
-            *(_section(text) for text in _sections(message, runbooks)),
+            *(_section(text) for text in texts),
         ],
     }
 
 
 def _mark(message: AlertMessage) -> str:
+    if message.report is not None:
+        return _REPORT
     return _RESOLVED if message.status == "resolved" else _MARKS[message.severity]
 
 
@@ -104,30 +109,22 @@ def _alert(alert: Alert, runbooks: str, most: int) -> str:
     rendered = {line.label: _marked_up(line, most // 4) for line in said}
     kept: set[str] = set()
     for label in sorted(rendered, key=lambda label: label not in _FIRST):
-        if _size(rendered[name] for name in (*kept, label)) <= most:
+        if size_of(rendered[name] for name in (*kept, label)) <= most:
             kept.add(label)
     return "\n".join(text for label, text in rendered.items() if label in kept)
-
-
-def _size(texts: Iterable[str]) -> int:
-    return sum(_units(text) + 1 for text in texts)
-
-
-def _units(text: str) -> int:
-    return len(text.encode("utf-16-le")) // 2
 
 
 def _marked_up(line: Line, most: int) -> str:
     label = f"*{line.label}:*"
     if line.label == "Runbook" and line.text.startswith(("http://", "https://")):
-        link = _escaped(line.text, len(line.text) * 5)
-        return f"<{link}|Runbook>" if len(link) < most else f"{label} {_escaped(line.text, most)}"
+        link = escaped(line.text, len(line.text) * 5)
+        return f"<{link}|Runbook>" if len(link) < most else f"{label} {escaped(line.text, most)}"
     if not line.is_code:
-        return f"{label} {_escaped(line.text, most)}"
+        return f"{label} {escaped(line.text, most)}"
     # A pattern has quotes that end code, as MySQL's do, but not three of them in a row.
     if line.label == "Pattern":
-        return f"{label}\n```\n{_escaped(line.text.replace('```', chr(39) * 3), most)}\n```"
-    return f"{label} `{_escaped(line.text.replace('`', chr(39)), most)}`"
+        return f"{label}\n```\n{escaped(line.text.replace('```', chr(39) * 3), most)}\n```"
+    return f"{label} {code(line.text, most)}"
 
 
 def _digest(message: AlertMessage) -> str:
@@ -135,25 +132,11 @@ def _digest(message: AlertMessage) -> str:
     shown = ["Not sent, because there were too many:"]
     left = _SECTION - 200
     for place, line in enumerate(counts):
-        text = f"{_escaped(line.label, 200)}: {line.text}"
-        left -= _size([text])
+        text = f"{escaped(line.label, 200)}: {line.text}"
+        left -= size_of([text])
         if left < 0:
             rest = sum(sorted(message.held_back.values(), reverse=True)[place:])
             shown.append(f"{number(len(counts) - place)} further rules: {number(rest)}")
             break
         shown.append(text)
     return "\n".join(shown)
-
-
-def _escaped(text: str, most: int) -> str:
-    """No more than so many characters of it as Slack counts them, none of which it takes for markup of its own."""
-    text = shortened(text, most)
-    escaped = [_ESCAPED.get(letter, letter) for letter in text]
-    if _units("".join(escaped)) <= most:
-        return "".join(escaped)
-    left = most - 1
-    for place, piece in enumerate(escaped):
-        left -= _units(piece)
-        if left < 0:
-            return "".join(escaped[:place]).rstrip() + "…"
-    return "".join(escaped)

@@ -139,7 +139,7 @@ def body_of(message: AlertMessage, runbooks: str = RUNBOOKS) -> dict[str, Any]:
     top = {name: alerts[0][name] if alerts else None for name in _AT_TOP}
     return {
         "version": _VERSION,
-        "type": "test" if message.is_test else "alert" if message.alerts else "digest",
+        "type": _type(message),
         "key": one_line(message.key),
         "headline": headline(message),
         "timestamp": _moment(message.made_at),
@@ -149,7 +149,14 @@ def body_of(message: AlertMessage, runbooks: str = RUNBOOKS) -> dict[str, Any]:
         "alerts": alerts,
         "alerts_left_out": len(message.alerts) - len(alerts),
         "held_back": _held_back(message),
+        "report": None if message.report is None else message.report.to_dict(),
     }
+
+
+def _type(message: AlertMessage) -> str:
+    if message.is_test:
+        return "test"
+    return "report" if message.report is not None else "alert" if message.alerts else "digest"
 
 
 def _alerts(message: AlertMessage, runbooks: str) -> Iterator[dict[str, Any]]:

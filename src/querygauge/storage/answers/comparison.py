@@ -11,11 +11,11 @@ from typing import Final
 
 from querygauge.histogram import Histogram
 from querygauge.significance import aligned, holm, rank_sum_p, share_p, tail_counts
-from querygauge.values import QueryStats
+from querygauge.values import OutcomeCounts, QueryStats
 from querygauge.values.answers.comparison import Comparison, Measure, PatternChange
 from querygauge.values.answers.execution import Performance
 
-__all__ = ["MIN_CHANGE_PERCENT", "compared"]
+__all__ = ["MIN_CHANGE_PERCENT", "by_id", "compared", "performance_in"]
 
 MIN_CHANGE_PERCENT: Final = 10.0
 _SIGNIFICANCE: Final = 0.01  # of a hundred comparisons of nothing new, one may name a pattern
@@ -82,7 +82,7 @@ def compared(
         service: The one service they are about.
         min_change_percent: A median or 95th percentile that changed by less is left alone.
     """
-    first, second = _by_id(before), _by_id(after)
+    first, second = by_id(before), by_id(after)
     pairs = [_Pair(first[key], second[key]) for key in first.keys() & second.keys()]
     enough = [pair for pair in pairs if min(pair.before.execution_count, pair.after.execution_count) >= _FEWEST]
     changes = list(_changes(enough, min_change_percent))
@@ -100,7 +100,8 @@ def compared(
     )
 
 
-def _by_id(stats: Iterable[QueryStats]) -> dict[str, QueryStats]:
+def by_id(stats: Iterable[QueryStats]) -> dict[str, QueryStats]:
+    """Those of all targets together, by the id of their pattern."""
     found: dict[str, QueryStats] = {}
     for each in stats:
         before = found.get(each.pattern_id)
@@ -140,10 +141,14 @@ def _only(before: QueryStats | None, after: QueryStats | None) -> PatternChange:
 
 
 def _performance(stats: QueryStats) -> Performance:
-    durations = stats.durations
+    return performance_in(stats.durations, stats.outcomes, stats.slow_count)
+
+
+def performance_in(durations: Histogram, outcomes: OutcomeCounts, slow_count: int) -> Performance:
+    """What some executions, one at least, did: their durations, how they ended, and how many were slow."""
     return Performance(
-        outcomes=stats.outcomes,
-        slow_count=stats.slow_count,
+        outcomes=outcomes,
+        slow_count=slow_count,
         total_duration_ms=durations.total_ms,
         min_duration_ms=durations.min_ms,
         median_duration_ms=durations.quantile_ms(0.5),

@@ -17,7 +17,7 @@ from querygauge.values.answers.execution import (
     TimePoint,
 )
 
-__all__ = ["execution_statistics"]
+__all__ = ["execution_statistics", "pool_performances"]
 
 _PATTERNS: Final = "SELECT * FROM patterns WHERE pattern_id IN (SELECT unnest($ids))"
 _CALL_SITES: Final = """
@@ -110,7 +110,7 @@ def execution_statistics(question: Asked, limit: int) -> ExecutionStatistics:
         performance=everything[0] if everything else Performance(),
         time_series=tuple(TimePoint(utc(at), performance) for at, performance in question.over_time()),
         by_tag=by_tag,
-        by_pool=_pools(question),
+        by_pool=pool_performances(question),
         by_operation=by_operation,
         top_services=services[:limit],
         top_patterns=top_patterns,
@@ -134,5 +134,6 @@ def _top_call_sites(question: Asked, limit: int) -> tuple[CallSite, ...]:
     return tuple(CallSite(row["call_site"], row["found_count"], tuple(row["pattern_ids"])) for row in rows)
 
 
-def _pools(question: Asked) -> tuple[PoolPerformance, ...]:
+def pool_performances(question: Asked) -> tuple[PoolPerformance, ...]:
+    """What each pool did, by service and name."""
     return tuple(PoolPerformance(**row) for row in asked(question.connection, _POOLS, question.bounds))

@@ -70,7 +70,7 @@ def pattern_history(connection: Connection, prefix: str, since: datetime | None)
         tuple(query_stats_of(r) for r in asked(connection, queries.QUERY_STATS, {**merged, "hourly": False})),
         _hours(asked(connection, queries.QUERY_STATS, {**merged, "hourly": True})),
         tuple(slow_query_of(r) for r in asked(connection, queries.SLOW_QUERIES, {**chosen, "limit": None})),
-        tuple(repetition_of(r) for r in asked(connection, queries.REPETITIONS, chosen)),
+        tuple(repetition_of(r) for r in asked(connection, queries.REPETITIONS, {**chosen, "until": None})),
     )
 
 

@@ -67,6 +67,11 @@ CREATE TABLE alerts (
     times INTEGER NOT NULL,
     finding VARCHAR NOT NULL
 );
+CREATE TABLE reports (
+    channel VARCHAR NOT NULL,
+    period VARCHAR NOT NULL,
+    until TIMESTAMP NOT NULL
+);
 CREATE TABLE silences (
     silence_id VARCHAR NOT NULL,
     made_at TIMESTAMP NOT NULL,
