@@ -214,6 +214,7 @@ def run(
         _report(result, on_tick)
         _raise_failures(result)
         return
+    log.info("collector_started", store=paths.name, interval_s=interval_s, fold_interval_s=fold_interval_s)
     failure: str | None = None
     due = time.monotonic()
     while not stop.is_set():
@@ -221,6 +222,7 @@ def run(
             failure = _tick_logged(paths.name, lambda: tick(root, limits, remote=remote, sends=sends), on_tick, failure)
             due = time.monotonic() + fold_interval_s
         stop.wait(interval_s)
+    log.info("collector_stopped", store=paths.name)
 
 
 def _tick_logged(

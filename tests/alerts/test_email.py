@@ -240,7 +240,7 @@ async def test_a_recipient_that_is_refused(plain_log: pytest.LogCaptureFixture) 
             await plain_channel(box).send(MESSAGE)
     assert box.envelopes[0].rcpt_tos == ["dba@shop.example"]
     assert [record.getMessage() for record in plain_log.records] == [
-        "alert recipient refused recipient='ops@shop.example' code=550"
+        "alert_recipient_refused recipient='ops@shop.example' code=550"
     ]
 
 

@@ -163,7 +163,7 @@ class EmailChannel:
                     await client.quit()
             client.close()
         for address, answer in refused.items():
-            log.warning("alert recipient refused", recipient=address, code=answer.code)
+            log.warning("alert_recipient_refused", recipient=address, code=answer.code)
         return None
 
     def _hidden(self, password: str | None) -> list[str]:
