@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from querygauge.alerts.configuration import AlertSettings, alert_settings_in_force
+from querygauge.errors import StoreError
 from querygauge.logs import get_logger
 from querygauge.storage.locking import FileLock
 from querygauge.storage.paths import StorePaths
@@ -47,8 +48,8 @@ def look_at_stall(paths: StorePaths, reason: str) -> None:
         with closing(_Lock(paths)) as lock:
             if lock.is_held:
                 _tell(paths, found, settings, now)
-    except OSError:
-        return  # a disk that takes no lock is what the tick itself complains of
+    except (OSError, StoreError):
+        return  # a disk that cannot be read, or takes no lock, is what the tick itself complains of
     except Exception:  # why nothing was folded is the error to be told
         log.exception("stall_not_looked_at", store=paths.name)
 
