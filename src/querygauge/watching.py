@@ -8,7 +8,7 @@ Deliberately not here: what is wrong, who is told, and how.
 """
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from querygauge.alerts.delivery import Outcome
     from querygauge.alerts.routes import Route
     from querygauge.storage.outbox import Claimed
-    from querygauge.values.alerts import Alert
+    from querygauge.values.alerts import Alert, AlertMessage
 
 __all__ = ["watching"]
 
@@ -80,10 +80,8 @@ def _looked(paths: StorePaths, settings: AlertSettings) -> "tuple[Alert, ...]":
             tagged = _with_tags(paths, seen.told, settings, now)
             told = _with_trends(paths, tagged, now)
             parts = [
-                (route.name, part)
-                for message in messages(told, now)
-                for route in settings.routes
-                if (part := route.part_of(message)) is not None
+                *_parts(messages(told, now), settings.routes),
+                *_parts(messages(seen.closed, now), [route for route in settings.routes if route.keeps_open]),
             ]
             # Who is told of an end is found by the tags of the beginning; a trend is of one message alone.
             latest = {alert.id: alert for alert in (*stalled, *seen.alerts, *tagged)}
@@ -96,6 +94,14 @@ def _looked(paths: StorePaths, settings: AlertSettings) -> "tuple[Alert, ...]":
         log.exception("alerts_not_looked_at", store=paths.name)
         return ()
     return told
+
+
+def _parts(messages: "Iterable[AlertMessage]", routes: "Sequence[Route]") -> "Iterator[tuple[str, AlertMessage]]":
+    """What of each message goes to each channel, by its name."""
+    for message in messages:
+        for route in routes:
+            if (part := route.part_of(message)) is not None:
+                yield route.name, part
 
 
 def _with_tags(

@@ -51,6 +51,19 @@ def test_what_lasts_is_told_once() -> None:
     assert watch.minutes(12 * 60, WARNING) == [(12 * 60 - 5, "firing", "warning")]
 
 
+def test_what_has_no_end_to_tell_is_closed_where_it_is_kept_open() -> None:
+    """Nobody is told of it, and nothing stays open for ever; what nobody was told of has nothing to close."""
+    watch = Watch()
+    (leak,) = watch.look(LEAK).told
+    for _ in range(9):
+        assert watch.look() == ((), (), (), ())
+    seen = watch.look()
+    assert (seen.told, [(alert.id, alert.status) for alert in seen.closed]) == ((), [(leak.id, "resolved")])
+    silenced = Watch(silences=[Silence("a", NOON, NOON + 60 * MINUTE)])
+    assert silenced.minutes(1, LEAK) == []
+    assert [look.closed for look in (silenced.look() for _ in range(20))] == [()] * 20
+
+
 def test_what_is_over_at_once_was_no_alert() -> None:
     """Nor does it begin where it left off."""
     watch = Watch()

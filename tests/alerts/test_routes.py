@@ -9,7 +9,7 @@ import pytest
 from alerts.samples import ALERT, MESSAGE
 from querygauge.alerts.channels.email import EmailChannel
 from querygauge.alerts.channels.webhook import WebhookChannel
-from querygauge.alerts.routes import route_of
+from querygauge.alerts.routes import KINDS, Route, route_of
 from querygauge.alerts.secret import Secret
 from querygauge.errors import SettingsError
 from querygauge.values.alerts import AlertSeverity
@@ -48,6 +48,11 @@ def test_what_is_about_the_store_goes_everywhere() -> None:
     """It is of no service."""
     alert = replace(ALERT, finding=replace(ALERT.finding, service=""))
     assert route_of("team", {**LOG, "services": ["blog"]}).takes(alert)
+
+
+def test_some_channels_keep_alerts_open() -> None:
+    """Those that are told of every end."""
+    assert [kind for kind in KINDS if Route(name="a", kind=kind).keeps_open] == ["alertmanager", "pagerduty"]
 
 
 def test_what_has_no_tags_goes_everywhere() -> None:

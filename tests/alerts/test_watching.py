@@ -19,7 +19,7 @@ from querygauge.storage.opening import open_store
 from querygauge.storage.paths import StorePaths
 from querygauge.storage.restore import restore
 from querygauge.storage.spool_sink import SpoolSink
-from querygauge.values import OutcomeCounts
+from querygauge.values import OutcomeCounts, SlowQuery
 from querygauge.values.alerts import Alert, Silence
 from storage.making import snapshot, stats
 
@@ -264,3 +264,29 @@ def test_a_trend_that_cannot_be_read_keeps_nobody_from_being_told(
         told = [alert for _ in range(8) if later(MINUTE) for alert in tick(paths.root).told]
     assert [(alert.finding.rule, alert.finding.trend) for alert in told] == [("error_rate", ())]
     assert [entry["error"] for entry in logs if entry["event"] == "trends_not_read"] == ["ZeroDivisionError: "]
+
+
+def test_a_pager_is_told_of_every_end(paths: StorePaths, tmp_path: Path, later: Pass) -> None:
+    """Of what happened once, people are told once; an incident is closed an hour later."""
+    (tmp_path / "querygauge.toml").write_text(
+        "[alerts.channels.team]\ntype = 'log'\n"
+        "[alerts.channels.pager]\ntype = 'pagerduty'\nrouting_key = {file = 'there-is-none'}\n"
+    )
+    _slow_once(paths, later(MINUTE))
+    for _ in range(6):
+        tick(paths.root)
+        later(15 * MINUTE)
+    with open_database(paths, read_only=True, timeout_s=1) as connection:
+        rows = connection.execute("SELECT channel, message FROM alert_messages ORDER BY made_at, channel").fetchall()
+    assert [(channel, json.loads(message)["status"]) for channel, message in rows] == [
+        ("pager", "firing"),
+        ("team", "firing"),
+        ("pager", "resolved"),
+    ]
+
+
+def _slow_once(paths: StorePaths, at: datetime) -> None:
+    """One execution took a minute."""
+    slow = SlowQuery("SELECT ?", f"{1:016x}", "SELECT t1", "main", 60_000.0, at)
+    once = replace(snapshot(1, service="shop", ended=at), slow_queries=(slow,), slow_threshold_ms=1_000.0)
+    SpoolSink(paths.root, 10).write(once)

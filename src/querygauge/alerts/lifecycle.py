@@ -50,11 +50,14 @@ class Look(NamedTuple):
         alerts: Those that are new or changed.
         dropped: Those that did not last long enough to be an alert.
         told: Of the alerts, those that somebody is to be told of now.
+        closed: Of the alerts, those that have ended and that people are not told of, as there was no end to tell; who
+            keeps alerts open until then is.
     """
 
     alerts: tuple[Alert, ...]
     dropped: tuple[Alert, ...]
     told: tuple[Alert, ...]
+    closed: tuple[Alert, ...] = ()
 
 
 _PATIENCE: Final = Patience()
@@ -102,7 +105,9 @@ def look(
             and not any(silence.covers(alert.finding, now) for silence in silences)
         )
     }
-    return Look(tuple(told.get(alert.id, alert) for alert in alerts), tuple(dropped), tuple(told.values()))
+    closed = [alert for alert in alerts if _is_end(alert) and alert.id not in told]
+    latest = tuple(told.get(alert.id, alert) for alert in alerts)
+    return Look(latest, tuple(dropped), tuple(told.values()), tuple(closed))
 
 
 def messages(told: Iterable[Alert], now: datetime) -> Iterator[AlertMessage]:
@@ -172,7 +177,12 @@ def _ended_lately(before: Alert, now: datetime) -> bool:
 
 def _is_end_to_tell(alert: Alert, waits: Patience) -> bool:
     """Whoever was told that it began wants to know, a silence or not."""
-    return alert.status == "resolved" and waits.tells_end and alert.told_at is not None
+    return waits.tells_end and _is_end(alert)
+
+
+def _is_end(alert: Alert) -> bool:
+    """The end of what somebody was told of."""
+    return alert.status == "resolved" and alert.told_at is not None
 
 
 def _is_news(alert: Alert, now: datetime, repeat: timedelta) -> bool:

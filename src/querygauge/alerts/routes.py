@@ -37,6 +37,7 @@ _MOST_MESSAGES: Final = 20
 _OWN: Final = ("type", "severity", "rules", "services", "tags", "max_messages", "reports")
 # What calls somebody, or groups what goes on, has no place for a report.
 _WITHOUT_REPORTS: Final = frozenset({"alertmanager", "pagerduty"})
+_KEEP_OPEN: Final = frozenset({"alertmanager", "pagerduty"})
 _PLACES: Final = frozenset({"environment", "file"})
 
 
@@ -66,6 +67,11 @@ class Route:
     tags: tuple[str, ...] = ("*",)
     max_messages: int = _MOST_MESSAGES
     reports: tuple[ReportPeriod, ...] = ()
+
+    @property
+    def keeps_open(self) -> bool:
+        """Whether what goes there stays open until its end is told."""
+        return self.kind in _KEEP_OPEN
 
     def takes(self, alert: Alert) -> bool:
         """Whether an alert goes there."""
