@@ -58,10 +58,45 @@ def _querygauge() -> Watch:
     return Watch(lambda target: querygauge.instrument(target, store=None))
 
 
+def _querygauge_spans() -> Watch:
+    """A span of each statement."""
+    around = _around_a_span()
+    return Watch(lambda target: querygauge.instrument(target, store=None, spans="all"), around=around)
+
+
+def _querygauge_slow_spans() -> Watch:
+    """Spans of slow statements, of which there are none."""
+    around = _around_a_span()
+    return Watch(lambda target: querygauge.instrument(target, store=None, spans="slow"), around=around)
+
+
+def _querygauge_durations() -> Watch:
+    """Each statement in the histogram of a provider of the application."""
+    from opentelemetry import metrics
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+
+    metrics.set_meter_provider(MeterProvider([InMemoryMetricReader()]))
+    return Watch(lambda target: querygauge.instrument(target, store=None, opentelemetry_durations=True))
+
+
 def _opentelemetry() -> Watch:
-    from opentelemetry import trace
     from opentelemetry.instrumentation.asyncpg import AsyncPGInstrumentor
     from opentelemetry.instrumentation.sqlalchemy import SQLAlchemyInstrumentor
+
+    around = _around_a_span()
+    AsyncPGInstrumentor().instrument()
+
+    def attach(target: Any) -> None:
+        if isinstance(target, Engine):
+            SQLAlchemyInstrumentor().instrument(engine=target, skip_dep_check=True)
+
+    return Watch(attach, around=around)
+
+
+def _around_a_span() -> Callable[[], AbstractContextManager[object]]:
+    """Begins a span of a request; from now on spans are made, and thrown away."""
+    from opentelemetry import trace
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
@@ -75,14 +110,8 @@ def _opentelemetry() -> Watch:
     provider = TracerProvider()
     provider.add_span_processor(BatchSpanProcessor(Discard()))
     trace.set_tracer_provider(provider)
-    AsyncPGInstrumentor().instrument()
-
-    def attach(target: Any) -> None:
-        if isinstance(target, Engine):
-            SQLAlchemyInstrumentor().instrument(engine=target, skip_dep_check=True)
-
     tracer = trace.get_tracer("benchmark")
-    return Watch(attach, around=lambda: tracer.start_as_current_span("request"))
+    return lambda: tracer.start_as_current_span("request")
 
 
 def _logfire() -> Watch:
@@ -141,6 +170,9 @@ ARMS: Final[dict[str, Callable[[], Watch]]] = {
     "bare again": Watch,
     PAIR: _empty,
     "querygauge": _querygauge,
+    "with slow spans": _querygauge_slow_spans,
+    "with durations": _querygauge_durations,
+    "with all spans": _querygauge_spans,
     "OpenTelemetry": _opentelemetry,
     "Sentry": _sentry,
     "Datadog": _datadog,
@@ -148,6 +180,9 @@ ARMS: Final[dict[str, Callable[[], Watch]]] = {
 }
 _PACKAGES: Final = {
     "querygauge": "querygauge",
+    "with slow spans": "querygauge",
+    "with durations": "querygauge",
+    "with all spans": "querygauge",
     "OpenTelemetry": "opentelemetry-instrumentation-sqlalchemy",
     "Sentry": "sentry-sdk",
     "Datadog": "ddtrace",

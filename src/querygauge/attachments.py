@@ -268,6 +268,7 @@ def _connection_statements(
         held=held,
         wake=monitors.queries.wake,
         slow_ns=_slow_ns(settings),
+        told_ns=_told_ns(settings),
         guard=guard,
         lag=lag,
         always_find=settings.call_sites == "all",
@@ -317,7 +318,7 @@ def _find_nothing() -> None:
 
 
 def _record(monitors: Monitors, other: OtherTracing) -> Record:
-    """Takes the executions of a target, and tells of some of them whoever traces requests."""
+    """Takes the executions of a target, and tells of some of them whoever follows requests through a system."""
     settings = monitors.settings
     trace: Trace = current_trace_id
     if settings.spans != "off":
@@ -325,11 +326,16 @@ def _record(monitors: Monitors, other: OtherTracing) -> Record:
 
         from_ns = 0 if settings.spans == "all" else round(settings.slow_query_threshold_ms * _NS_PER_MS)
         trace = Spans(monitors.name, from_ns, other)
+    if settings.opentelemetry_durations:
+        from querygauge.export.opentelemetry_durations import Durations  # likewise
+
+        traced_ns = 0 if settings.spans == "all" else _slow_ns(settings)
+        trace = Durations(monitors.name, settings.opentelemetry_series, trace, traced_ns)
     return monitors.queries.recorder(monitors.name, trace, _told_ns(settings))
 
 
 def _told_ns(settings: Settings) -> int:
-    return 0 if settings.spans == "all" else _slow_ns(settings)
+    return 0 if settings.spans == "all" or settings.opentelemetry_durations else _slow_ns(settings)
 
 
 def _slow_ns(settings: Settings) -> int:

@@ -11,7 +11,7 @@ import os
 import secrets
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -116,6 +116,7 @@ class Instrumentation:
         self._instance = _instance_name()
         self._process = ProcessWatch()
         self._lag = FlushLag(clock)
+        self._sinks: list[SnapshotSink] = []
         self._outbox, self._ticks = _store_of(settings, clock)
         self._thread: FlushThread | None = None
         survive_forks(self)
@@ -173,6 +174,10 @@ class Instrumentation:
     def count_failures_of(self, guard: Guard) -> None:
         """Counts what a guard of more than one target catches from now on."""
         self._watched.count_failures_of(guard)
+
+    def also_write(self, sink: SnapshotSink) -> None:
+        """Hands every snapshot of this gauge to `sink` as well, stored or not."""
+        self._sinks.append(sink)
 
     def start(self) -> None:
         """Has the flush thread drive this gauge, once there is something to measure."""
@@ -305,7 +310,7 @@ class Instrumentation:
             is_kept = self._outbox is None or self._outbox.send(snapshot)
             self._urgent = frozenset() if snapshot is None else snapshot.urgent()
             if snapshot is not None:
-                _write_further(snapshot)
+                _write_further(snapshot, (*_further_sinks, *self._sinks))
             return is_kept
         finally:
             self._flushing.release()
@@ -434,8 +439,8 @@ class Instrumentation:
         )
 
 
-def _write_further(snapshot: Snapshot) -> None:
-    for sink in tuple(_further_sinks):
+def _write_further(snapshot: Snapshot, sinks: Iterable[SnapshotSink]) -> None:
+    for sink in sinks:
         try:
             sink.write(snapshot)
         except Exception as error:  # they stand beside the store

@@ -92,6 +92,7 @@ class Settings:
         opentelemetry_histograms: `exponential` ones have the buckets that were counted in, `explicit` ones those that
             the conventions name.
         opentelemetry_series: Series of each metric that are told apart for a process; the rest is told together.
+        opentelemetry_durations: Whether every execution is recorded in the application's own `MeterProvider`; it costs.
         spans: Which executions become spans of OpenTelemetry: `off`, `slow` or `all`.
     """
 
@@ -138,6 +139,7 @@ class Settings:
     opentelemetry: Literal["off", "otlp", "console"] = "off"
     opentelemetry_histograms: Literal["exponential", "explicit"] = "exponential"
     opentelemetry_series: int = 200
+    opentelemetry_durations: bool = False
     spans: Literal["off", "slow", "all"] = "off"
 
     def __post_init__(self) -> None:

@@ -1,7 +1,7 @@
 """What is to be sent: exact, bounded, and the same after it was kept."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from export.making import MS, busy, errors, of, pool, stats
@@ -10,7 +10,6 @@ from querygauge.export.accumulation import Accumulation
 from querygauge.export.backlog import Backlog
 from querygauge.histogram import EMPTY, Histogram
 from querygauge.values import Snapshot
-from storage.making import snapshots
 
 _HOUR = 60
 _MANY = 100
@@ -43,8 +42,7 @@ def _all_of(found: list[Snapshot]) -> Histogram:
     return together
 
 
-@settings(max_examples=25)
-@given(st.lists(snapshots(), max_size=2), st.booleans())
+@given(_SNAPSHOTS, st.booleans())
 def test_what_is_kept_is_what_was(found: list[Snapshot], is_delta: bool) -> None:
     """To the last bucket."""
     backlog, _ = Backlog(is_delta).with_snapshots(found, 3).ready()

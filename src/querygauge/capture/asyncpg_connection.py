@@ -64,6 +64,7 @@ class ConnectionStatements:
         held: Mapping[Any, Checkout],
         wake: Callable[[], None],
         slow_ns: int,
+        told_ns: int,
         guard: Guard,
         lag: LoopLag | None,
         always_find: bool = False,
@@ -75,7 +76,7 @@ class ConnectionStatements:
         self._find = find_call_site
         self._held = held
         self._guard = guard
-        self._unusual_ns = 0 if always_find else min(ledger.unusual_ns, NOTICED_NS)
+        self._unusual_ns = 0 if always_find else min(ledger.unusual_ns, NOTICED_NS, told_ns)
         self._executions = Executions(
             target,
             record=record,

@@ -76,13 +76,13 @@ class Statements:
         held: Mapping[Any, list[Any]],
         wake: Callable[[], None],
         slow_ns: int,
+        told_ns: int,
         guard: Guard,
-        told_ns: int | None = None,
         lag: LoopLag | None = None,
         always_find: bool = False,
         keep_literals: bool = False,
     ) -> None:
-        # From `told_ns` on an execution goes through `record`, by default if it is slow; the rest goes into the ledger.
+        # From `told_ns` on, at most `slow_ns`, an execution goes through `record`; the rest goes into the ledger.
         self.guard = guard
         self._dialect = ref(dialect)
         self._target = target
@@ -93,7 +93,7 @@ class Statements:
         self._held = held
         self._wake = wake
         self._slow_ns = slow_ns
-        self._told_ns = slow_ns if told_ns is None else told_ns
+        self._told_ns = told_ns
         self._lag = lag
         self._met: set[str] = set()  # ids of patterns whose line was looked for
         self._always_find = always_find

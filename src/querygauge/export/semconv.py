@@ -33,8 +33,11 @@ __all__ = [
     "EXCEPTION_MESSAGE",
     "EXCEPTION_TYPE",
     "METRICS",
+    "OBSERVED",
+    "OPERATIONS",
     "OPERATION_DURATION",
     "OPERATION_FAILURES",
+    "OPERATION_TIME",
     "OVERFLOW",
     "POOL_NAME",
     "RETURNED_ROWS",
@@ -103,6 +106,12 @@ OPERATION_FAILURES: Final = MetricName(
     "{operation}",
     "Database client operations that failed, timeouts included.",
     "ours",
+)
+OPERATIONS: Final = MetricName(
+    "querygauge.client.operations", "counter", "{operation}", "Database client operations.", "ours"
+)
+OPERATION_TIME: Final = MetricName(
+    "querygauge.client.operation.time", "counter", "s", "Time that database client operations took together.", "ours"
 )
 CONNECTION_COUNT: Final = MetricName(
     "db.client.connection.count",
@@ -184,7 +193,20 @@ METRICS: Final = (
     CONNECTION_WAIT_TIME,
     CONNECTION_USE_TIME,
 )
-"""Every metric that is exported."""
+"""Every metric that the collector sends."""
+
+OBSERVED: Final = (
+    OPERATIONS,
+    OPERATION_TIME,
+    OPERATION_FAILURES,
+    CONNECTION_TIMEOUTS,
+    CONNECTION_COUNT,
+    CONNECTION_IDLE_MAX,
+    CONNECTION_IDLE_MIN,
+    CONNECTION_MAX,
+    CONNECTION_PENDING_REQUESTS,
+)
+"""Every metric that a provider of the application can be asked for."""
 
 _DB_SYSTEM_NAME: Final = "db.system.name"
 _DB_NAMESPACE: Final = "db.namespace"
