@@ -102,7 +102,7 @@ def _since(totals: "Totals") -> "Since | None":
     from querygauge.storage.noticed import MESSAGE_OUTCOMES, Since
 
     marks = totals.marks
-    if "fired_us" not in marks:
+    if "looked_us" not in marks:
         return None
     messages = {}
     for name, number in marks.items():
@@ -110,7 +110,7 @@ def _since(totals: "Totals") -> "Since | None":
         outcome, _, channel = rest.partition(" ")
         if kind == _MESSAGES and outcome in MESSAGE_OUTCOMES:
             messages[channel, outcome] = number
-    return Since(marks["fired_us"], marks["made_us"], messages)
+    return Since(marks["looked_us"], marks["fired_us"], marks["made_us"], messages)
 
 
 def _tell(totals: "Totals", found: "Noticed") -> None:
@@ -131,7 +131,13 @@ def _tell(totals: "Totals", found: "Noticed") -> None:
     if found.backed_up_s is not None:
         totals.told["backup_last_success_timestamp_seconds"] = {(): found.backed_up_s}
     messages = {f"{_MESSAGES} {outcome} {channel}": n for (channel, outcome), n in found.since.messages.items()}
-    totals.marks = {"fired_us": found.since.fired_us, "made_us": found.since.made_us, **messages}
+    since = found.since
+    totals.marks = {
+        "looked_us": since.looked_us,
+        "fired_us": since.fired_us,
+        "made_us": since.made_us,
+        **messages,
+    }
 
 
 def _floats(numbers: "Mapping[tuple[str, str], int]") -> dict[tuple[str, ...], float]:

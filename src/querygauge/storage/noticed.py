@@ -32,7 +32,7 @@ WHERE fired_at > make_timestamp($fired) GROUP BY ALL
 """
 _MESSAGES: Final = """
 SELECT
-    channel, made_at >= make_timestamp($next) AS is_kept,
+    channel, made_at >= make_timestamp($next) AS is_kept, made_at > make_timestamp($looked) AS is_new,
     count(*) FILTER (status = 'sent') AS sent, count(*) FILTER (status = 'failed') AS failed,
     sum(greatest(attempts - 1, 0))::BIGINT AS retried,
     count(*) FILTER (status IN ('held', 'told')) AS suppressed, count(*) FILTER (status = 'told') AS digested,
@@ -47,11 +47,13 @@ class Since(NamedTuple):
     What was noticed up to an earlier time; moments are microseconds since 1970.
 
     Attributes:
+        looked_us: When that was.
         fired_us: Alerts that fired later are new.
         made_us: Messages that were made later are counted.
         messages: What had become of those by then, by channel and outcome.
     """
 
+    looked_us: int
     fired_us: int
     made_us: int
     messages: Mapping[tuple[str, str], int]
@@ -103,21 +105,21 @@ def noticed(paths: StorePaths, now: datetime, since: Since | None) -> Noticed:
 
 def _noticed(connection: Connection, paths: StorePaths, now: datetime, since: Since | None) -> Noticed:
     next_us = microseconds_of(now - _CHANGES)
-    before = since or Since(microseconds_of(now), next_us, {})
+    now_us = microseconds_of(now)
+    before = since or Since(now_us, now_us, next_us, {})
     fired = asked(connection, _FIRED, {"fired": before.fired_us})
-    rows = asked(connection, _MESSAGES, {"since": before.made_us, "next": next_us})
-    counts = _by_outcome(rows)
+    rows = asked(connection, _MESSAGES, {"since": before.made_us, "next": next_us, "looked": before.looked_us})
     (retained,) = asked(connection, _RETAINED, {})
     latest_us = max((microseconds_of(row["latest"].replace(tzinfo=UTC)) for row in fired), default=before.fired_us)
     return Noticed(
         firing=_by_rule(asked(connection, _FIRING, {})),
         fired=_by_rule(fired),
-        messages={} if since is None else _more(counts, before.messages),
+        messages={} if since is None else _more(rows, before.messages),
         waiting=_waiting(rows),
         sizes=_sizes(connection, paths),
         retained_s=None if retained["retained"] is None else retained["retained"] / 1e6,
         backed_up_s=_backed_up_s(paths),
-        since=Since(latest_us, next_us, _by_outcome(row for row in rows if row["is_kept"])),
+        since=Since(now_us, latest_us, next_us, _by_outcome(row for row in rows if row["is_kept"])),
     )
 
 
@@ -134,8 +136,11 @@ def _by_outcome(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], int]
     return found
 
 
-def _more(now: Mapping[tuple[str, str], int], before: Mapping[tuple[str, str], int]) -> dict[tuple[str, str], int]:
-    return {key: max(0, number - before.get(key, 0)) for key, number in now.items()}
+def _more(rows: Iterable[Mapping[str, Any]], before: Mapping[tuple[str, str], int]) -> dict[tuple[str, str], int]:
+    """What has become of messages since; some of those that were there before may have been dropped."""
+    rows = list(rows)
+    old, new = _by_outcome(row for row in rows if not row["is_new"]), _by_outcome(row for row in rows if row["is_new"])
+    return {key: max(0, old.get(key, 0) - before.get(key, 0)) + new.get(key, 0) for key in old | new}
 
 
 def _waiting(rows: Iterable[Mapping[str, Any]]) -> dict[str, int]:
