@@ -69,6 +69,24 @@ def send(engine: Engine, count: int = 1, mark: str = "mark") -> None:
             connection.execute(text(f"SELECT 1 AS {mark}"))
 
 
+def test_gauges_of_one_process_can_be_told_apart(engine: Engine, make: Make) -> None:
+    """Whoever adds them up knows that they are of one process, and which told what."""
+    (process, first), (same, second) = (make().snapshot().instance.split(".") for _ in range(2))
+    assert (process, first) != (same, second)
+    assert process == same
+    gauge = make()
+    send(engine)
+    assert gauge.snapshot().instance == gauge.snapshot().instance
+
+
+def test_texts_that_were_not_remembered_are_counted(engine: Engine, make: Make) -> None:
+    """Whatever dialect and target they are of."""
+    gauge = make()
+    for mark in ("a", "b", "a"):
+        send(engine, mark=mark)
+    assert gauge.snapshot().pattern_cache == {"miss": 2, "evicted": 0}
+
+
 def test_each_flush_takes_what_is_new(engine: Engine, make: Make, store: Path) -> None:
     """Every execution is in exactly one snapshot, and the gauge itself goes on knowing all of them."""
     gauge = make(store=store, collector="off")

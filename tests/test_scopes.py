@@ -189,8 +189,10 @@ class TestSeveralGauges:
             finally:
                 endings.ENDINGS._set([taker for taker in endings.ENDINGS._takers if taker[0] != "broken"])
             assert gauge.snapshot().self_metrics.hook_errors == 1
+            assert sum(gauge.snapshot().hook_errors.values()) == 1
         with instrument(engine, store=None) as later:
             assert later.snapshot().self_metrics.hook_errors == 0
+            assert later.snapshot().hook_errors == {}
 
 
 @pytest.fixture

@@ -66,12 +66,14 @@ class Attachment(Protocol):
         guard: Stands before all its hooks.
         pool: The monitor of its pool; None for a single connection.
         running: What runs on it.
+        patterns: What is remembered of its statements, maybe together with others.
     """
 
     name: str
     guard: Guard
     pool: ConnectionPoolMonitor | None
     running: Running
+    patterns: PatternCache
 
     def is_of(self, target: Any) -> bool:
         """Whether it is `target` that is watched."""
@@ -128,12 +130,13 @@ class _EngineAttachment:
             lag=lag,
             watch_connection=None if self._beneath is None else self._beneath.watch,
         )
+        self.patterns = _patterns(monitors, spoken_dialect(engine.dialect))
         self._statements = Statements(
             engine.dialect,
             monitors.name,
             record=_record(monitors, OtherTracing(getattr(engine.dialect, "driver", ""), engine)),
             ledger=monitors.queries.ledger(),
-            patterns=_patterns(monitors, spoken_dialect(engine.dialect)),
+            patterns=self.patterns,
             find_call_site=_finder(settings),
             held=pool.held,
             wake=monitors.queries.wake,
@@ -191,6 +194,7 @@ class _PoolAttachment:
         self.guard = _guard(monitors, self.detach)
         self.pool: ConnectionPoolMonitor | None = pool
         lag = LoopLag()
+        self.patterns = _patterns(monitors, "postgresql")
         statements = _connection_statements(monitors, self.guard, pool.held, lag)
         self.running = _running(monitors, self.guard, pool.held, statements, database_loops)
         self._hooks = AsyncpgPoolHooks(
@@ -226,6 +230,7 @@ class _ConnectionAttachment:
         self._connection = ref(connection)
         # Who uses a connection of their own holds it all the time.
         held = {id(connection): new_checkout(time.perf_counter_ns(), None)}
+        self.patterns = _patterns(monitors, "postgresql")
         self._statements = _connection_statements(monitors, self.guard, held, LoopLag())
         self.running = _running(monitors, self.guard, held, self._statements, self._loops)
         self._statements.attach(connection)

@@ -258,6 +258,8 @@ class Instrumentation:
             flush_interval_s=self.flush_interval_s,
             scopes=data.scopes,
             instance=self._instance,
+            hook_errors=self._watched.failures_by_hook,
+            pattern_cache=self._watched.pattern_cache,
         )
 
     def _running(self) -> tuple[RunningState, ...]:
@@ -426,6 +428,8 @@ class Instrumentation:
             scopes=window.scopes,
             errors=window.errors,
             instance=self._instance,
+            hook_errors=self._watched.failures_by_hook,
+            pattern_cache=self._watched.pattern_cache,
         )
 
     def _self_metrics(self) -> SelfMetrics:

@@ -6,6 +6,7 @@ Deliberately not here: what is attached (`attachments`), and when anything is ta
 """
 
 import threading
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -59,14 +60,18 @@ class Watched:
         self._by_name: dict[str, Attachment] = {}
         self._patterns: dict[str, PatternCache] = {}
         self._guards: dict[Guard, int] = {}  # of more than one target, with what they had caught before
+        self._by_hook_before: Counter[str] = Counter()  # the same by hook
         self._failures_of_gone = self._alerts_dropped_of_gone = 0
+        self._by_hook_of_gone: Counter[str] = Counter()
         self._lock = threading.RLock()  # while somebody joins or leaves
 
     def after_fork_in_child(self) -> None:
         """Makes the lock anew, and leaves to the parent what the parent counted."""
         self._lock = threading.RLock()
         self._failures_of_gone = self._alerts_dropped_of_gone = 0
+        self._by_hook_of_gone.clear()
         self._guards = dict.fromkeys(self._guards, 0)
+        self._by_hook_before.clear()
 
     def attached(self) -> tuple[Attachment, ...]:
         """Everybody who is measured, in the order they joined."""
@@ -110,6 +115,7 @@ class Watched:
         attached = self._attached.pop(identity, None)
         if attached is not None:
             self._failures_of_gone += attached.guard.failures
+            self._by_hook_of_gone.update(attached.guard.by_hook)
         return attached
 
     def leave(self, target: Any) -> None:
@@ -178,12 +184,32 @@ class Watched:
     def count_failures_of(self, guard: Guard) -> None:
         """Counts what `guard` catches from now on among the failures."""
         self._guards[guard] = guard.failures
+        self._by_hook_before.update(guard.by_hook)
 
     @property
     def failures(self) -> int:
         """Exceptions caught inside hooks."""
         shared = sum(guard.failures - before for guard, before in self._guards.items())
         return self._failures_of_gone + shared + sum(attached.guard.failures for attached in self.attached())
+
+    @property
+    def failures_by_hook(self) -> dict[str, int]:
+        """The same by the hook in which they were raised."""
+        found = Counter(self._by_hook_of_gone)
+        for guard in (*self._guards, *(attached.guard for attached in self.attached())):
+            found.update(dict(guard.by_hook))
+        found.subtract(self._by_hook_before)
+        return dict(+found)
+
+    @property
+    def pattern_cache(self) -> dict[str, int]:
+        """Statements whose text the caches of patterns did not remember, and texts that others pushed out of them."""
+        own = (attached.patterns for attached in self.attached())
+        caches = {id(cache): cache for cache in (*tuple(self._patterns.values()), *own)}.values()
+        return {
+            "miss": sum(cache.misses for cache in caches),
+            "evicted": sum(cache.evictions for cache in caches),
+        }
 
     @property
     def alerts_dropped(self) -> int:

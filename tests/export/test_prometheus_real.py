@@ -30,26 +30,31 @@ _DEADLINE_S = 60
 _WORKERS = 3
 _ITEMS = 6  # statements of one kind that each request sends
 
-# Each request sends statements that repeat, are slow, fail, and find no connection, and blocks an event loop.
+# Each request sends statements that repeat, are slow, fail, and find no connection, blocks an event loop, and has tags
+# that cannot be told.
 _APPLICATION = """
 import asyncio, os, time
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError, TimeoutError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
-from querygauge import instrument, scope
+from querygauge import WSGIMiddleware, instrument, scope
 from querygauge.export.prometheus import wsgi_app
 
 folder, url = os.environ["FOLDER"], os.environ["DATABASE"]
 engine = create_engine(url, pool_size=1, max_overflow=0, pool_timeout=0.05)
 loops = create_async_engine(url.replace("+psycopg", "+asyncpg"), poolclass=NullPool)
+absent = create_engine("postgresql+psycopg://nobody@127.0.0.1:1/absent")
 gauge = instrument(
-    engine, loops, service="shop", store=f"{folder}/store", flush_interval_s=1, tick_interval_s=2,
+    engine, loops, absent, service="shop", store=f"{folder}/store", flush_interval_s=1, tick_interval_s=2,
     slow_query_threshold_ms=30, health_check=True, health_check_interval=1,
 )
 metrics = wsgi_app(f"{folder}/store")
 
-def application(environ, start_response):
+def tags(environ):
+    raise LookupError(environ["PATH_INFO"])
+
+def answer(environ, start_response):
     if environ["PATH_INFO"] == "/metrics":
         return metrics(environ, start_response)
     with scope("GET /items"), engine.connect() as connection:
@@ -64,6 +69,10 @@ def application(environ, start_response):
             engine.connect()
         except TimeoutError:
             pass
+    try:
+        absent.connect()
+    except DBAPIError:
+        pass
     asyncio.run(block())
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [str(os.getpid()).encode()]
@@ -75,6 +84,8 @@ async def block():
             await asyncio.sleep(0)
         time.sleep(0.08)
         await sleeping
+
+application = WSGIMiddleware(answer, tags=tags)
 """
 
 

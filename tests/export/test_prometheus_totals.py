@@ -76,6 +76,7 @@ def _full() -> Snapshot:
         health_checks_failed=1,
         leaks=1,
         lost_to_cancellation=2,
+        errors_by_type={"OperationalError": 2},
     )
     repeated = Repetition(pattern(), "main", "app.py:1 in f", "GET /", 2, 12, 7, 5.0, cause="lazy", parents_count=9)
     return Snapshot(
@@ -100,6 +101,8 @@ def _full() -> Snapshot:
         flush_interval_s=10.0,
         errors=(QueryErrors(query.pattern, "main", "UniqueViolation", "23505", 3, NOON, ""),),
         instance="a.1",
+        hook_errors={"statement": 3},
+        pattern_cache={"miss": 6, "evicted": 7},
     )
 
 
@@ -131,6 +134,7 @@ _EXPECTED: Mapping[str, Mapping[Labels, Any]] = {
     "pool_connections_max": {("shop", "main", "web:1"): 6},
     "pool_connections_idle_max": {("shop", "main", "web:1"): 5},
     "pool_connections_created_total": {("shop", "main", "web:1"): 3},
+    "pool_connection_errors_total": {("shop", "main", "web:1", "OperationalError"): 2},
     "pool_checkouts_total": {("shop", "main", "web:1"): 8},
     "pool_timeouts_total": {("shop", "main", "web:1"): 1},
     "pool_wait_seconds": {("shop", "main"): [0, 8, 0, 0, 0, 0, 0, 0, 0, 0.008]},
@@ -173,6 +177,12 @@ _EXPECTED: Mapping[str, Mapping[Labels, Any]] = {
         ("shop", "web:1", "pattern_limit"): 2,
         ("shop", "web:1", "scope_limit"): 3,
         ("shop", "web:1", "history_full"): 4,
+    },
+    "hook_errors_total": {("shop", "web:1", "statement"): 3},
+    "pattern_cache_total": {
+        ("shop", "web:1", "miss"): 6,
+        ("shop", "web:1", "evicted"): 7,
+        ("shop", "web:1", "folded"): 2,
     },
     "flush_age_seconds": {("shop", "web:1"): 7.0},
 }

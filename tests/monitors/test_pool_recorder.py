@@ -256,3 +256,15 @@ def test_alone_overflow_is_what_exceeds_the_size(clock: Any) -> None:
     monitor.record_checkout()
     state = monitor.get_current_snapshot()
     assert (state.idle_connections, state.overflow, state.utilization_percent) == (0, 1, 75.0)
+
+
+def test_errors_are_told_apart_by_their_class(clock: Any) -> None:
+    """In the window in which they were; what is told as a text has none."""
+    monitor = ConnectionPoolMonitor(2, clock=clock)
+    for error in (OSError("a"), OSError("b"), ValueError("c"), "refused"):
+        monitor.record_error(error)
+    told = {"OSError": 2, "ValueError": 1}
+    assert (monitor.get_metrics().total_errors, monitor.get_metrics().errors_by_type) == (4, told)
+    assert [monitor.drain().metrics.errors_by_type for _ in range(2)] == [told, {}]
+    monitor.record_error(OSError("d"))
+    assert monitor.get_metrics().errors_by_type == {"OSError": 3, "ValueError": 1}

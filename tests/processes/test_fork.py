@@ -247,13 +247,18 @@ def test_a_child_does_not_report_failures_of_its_parent() -> None:
     gauge = instrument(create_engine("sqlite://"), store=None)
     guard = gauge._watched.attached()[0].guard
     guard.caught("statement", ValueError("one"))
+    instance = gauge.snapshot().instance
 
     def work() -> None:
-        assert gauge.report_data().self_metrics.hook_errors == 0
+        snapshot = gauge.snapshot()
+        assert (snapshot.self_metrics.hook_errors, snapshot.hook_errors) == (0, {})
+        assert snapshot.instance.split(".")[0] != instance.split(".")[0]
 
     try:
         assert _fork(work) == 0
-        assert gauge.report_data().self_metrics.hook_errors == 1
+        snapshot = gauge.snapshot()
+        assert (snapshot.self_metrics.hook_errors, snapshot.hook_errors) == (1, {"statement": 1})
+        assert snapshot.instance == instance
     finally:
         gauge.close()
 

@@ -13,8 +13,8 @@ from querygauge.storage.paths import StorePaths
 from querygauge.storage.spool import checksum_of, waiting_files
 from querygauge.storage.spool_sink import SpoolSink
 from querygauge.storage.spool_values import read_snapshot
-from querygauge.values import Snapshot
-from storage.making import snapshot, snapshots
+from querygauge.values import PoolMetrics, PoolSnapshot, PoolWindow, Snapshot
+from storage.making import NOON, snapshot, snapshots
 
 
 @settings(max_examples=100, deadline=None)
@@ -26,6 +26,22 @@ def test_a_file_holds_the_snapshot_that_was_written(written: Snapshot) -> None:
         SpoolSink(paths.root, 100).write(written)
         (path,) = waiting_files(paths)
         assert read_snapshot(path) == written
+
+
+def test_what_no_table_has_is_in_the_file(paths: StorePaths) -> None:
+    """As whoever exports it reads files."""
+    state = PoolSnapshot(NOON, 5, 0, 0, 0, 0, 5, 0.0)
+    window = PoolWindow("main", state, PoolMetrics(total_errors=2, errors_by_type={"OSError": 2}))
+    written = replace(
+        snapshot(),
+        pools=(window,),
+        instance="0a1b2c3d.7",
+        hook_errors={"statement": 1},
+        pattern_cache={"miss": 3, "evicted": 1},
+    )
+    SpoolSink(paths.root, 100).write(written)
+    (path,) = waiting_files(paths)
+    assert read_snapshot(path) == written
 
 
 @pytest.mark.parametrize(

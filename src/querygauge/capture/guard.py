@@ -26,11 +26,13 @@ class Guard:
 
     Attributes:
         failures: Exceptions caught so far.
+        by_hook: The same by the hook in which they were raised.
         give_up: Detaches the attachment; set by whoever attached it.
     """
 
     def __init__(self, name: str) -> None:
         self.failures = 0
+        self.by_hook: dict[str, int] = {}
         self.give_up: Callable[[], object] | None = None
         self._name = name
         self._logged: set[str] = set()
@@ -39,6 +41,7 @@ class Guard:
     def after_fork_in_child(self) -> None:
         """Leaves to the parent what failed in the parent."""
         self.failures = 0
+        self.by_hook = {}
 
     def caught(self, hook: str, error: Exception) -> None:
         """
@@ -55,6 +58,7 @@ class Guard:
             raise error
         self.failures += 1
         try:
+            self.by_hook[hook] = self.by_hook.get(hook, 0) + 1
             if hook not in self._logged:
                 self._logged.add(hook)
                 log.warning(

@@ -20,6 +20,7 @@ from querygauge.values import OUTCOMES, PhaseTimes, PoolWindow, QueryErrors, Que
 __all__ = [
     "DURATIONS",
     "EXECUTIONS",
+    "HOOK",
     "ROWS",
     "ROWS_KNOWN",
     "SLOW",
@@ -48,6 +49,8 @@ _UNREACHED_TYPES: Final = frozenset(
 _ENDS: Final = places_of(BOUNDS)
 _PLACES: Final = {bucket: bisect_left(_ENDS, bucket) for bucket in range(-960, 530)}
 _OUTSIDE: Final = len(BOUNDS)
+HOOK: Final = "hook "
+"""Errors of a hook are counted under its name behind this."""
 _Any = TypeVar("_Any", bound=Hashable)
 
 # Where what is in the row of numbers of a pattern.
@@ -243,6 +246,8 @@ def _add_pool(digest: Digest, window: PoolWindow) -> None:
     pool = (digest.service, window.pool)
     own = (*pool, digest.process)
     digest.count("pool_connections_created_total", own, metrics.create.count)
+    for error_type, number in metrics.errors_by_type.items():
+        digest.count("pool_connection_errors_total", (*own, error_type), number)
     digest.count("pool_checkouts_total", own, metrics.total_checkouts)
     digest.count("pool_timeouts_total", own, metrics.total_timeouts)
     digest.count("pool_connections_lost_total", (*own, "cancellation"), metrics.lost_to_cancellation)
@@ -276,6 +281,9 @@ def _add_process(digest: Digest, snapshot: Snapshot) -> None:
         "scope_limit": own.scopes_folded,
         "history_full": own.slow_queries_dropped,
         "spool_full": own.snapshots_dropped,
+        "miss": snapshot.pattern_cache.get("miss", 0),
+        "evicted": snapshot.pattern_cache.get("evicted", 0),
+        **{f"{HOOK}{hook}": number for hook, number in snapshot.hook_errors.items()},
     }
     if usage.cpu_s is not None:
         digest.since["cpu"] = round(usage.cpu_s * _NS_PER_S)

@@ -107,6 +107,12 @@ FAMILIES: Final[tuple[Family, ...]] = (
     ),
     _family("pool_connections_idle_max", "gauge", "service,pool,process", "Idle connections the pool keeps."),
     _family("pool_connections_created_total", "counter", "service,pool,process", "Connections opened."),
+    _family(
+        "pool_connection_errors_total",
+        "counter",
+        "service,pool,process,error_type",
+        "Requests for a connection that failed, other than by a timeout.",
+    ),
     _family("pool_checkouts_total", "counter", "service,pool,process", "Connections handed out."),
     _family(
         "pool_timeouts_total",
@@ -207,11 +213,18 @@ FAMILIES: Final[tuple[Family, ...]] = (
     _family("process_memory_limit_bytes", "gauge", "service,process", "Its cgroup limit, or the machine's memory."),
     _family("process_cpu_seconds_total", "counter", "service,process", "CPU time of the instrumented process."),
     _family("hook_seconds_total", "counter", "service,process", "Estimated time added by the hooks (sampled)."),
+    _family("hook_errors_total", "counter", "service,process,hook", "Exceptions caught inside hooks."),
     _family(
         "statements_dropped_total",
         "counter",
         "service,process,reason",
         "Statements not counted exactly: interrupted, pattern_limit, scope_limit, history_full.",
+    ),
+    _family(
+        "pattern_cache_total",
+        "counter",
+        "service,process,result",
+        "Statements that were no hit in the pattern cache: miss, evicted, folded.",
     ),
     _family("flush_age_seconds", "gauge", "service,process", "Age of the process's last flush."),
 )

@@ -7,7 +7,7 @@ Deliberately not here: any library of Prometheus, and reading the totals.
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
-from querygauge.export.prometheus_digest import DURATIONS, EXECUTIONS, ROWS, ROWS_KNOWN, SLOW, Labels, PoolGauges
+from querygauge.export.prometheus_digest import DURATIONS, EXECUTIONS, HOOK, ROWS, ROWS_KNOWN, SLOW, Labels, PoolGauges
 from querygauge.export.prometheus_families import BOUNDS, FAMILIES, OTHER, PATTERN_BOUNDS, PERCENTILES, Family
 from querygauge.export.prometheus_totals import Instance, Process, Totals
 from querygauge.values import OUTCOMES
@@ -21,6 +21,7 @@ _US_PER_S: Final = 1e6
 _ENDS: Final = tuple(BOUNDS.index(bound) + 1 for bound in PATTERN_BOUNDS)
 # A quantile is known to within a hundredth; more digits would be half of what is sent.
 _DIGITS: Final = 4
+_LOOKUPS: Final = {"miss": "miss", "evicted": "evicted", "folded": "pattern_limit"}
 _REASONS: Final = ("not_counted", "pattern_limit", "scope_limit", "history_full")
 
 _Found = dict[str, dict[Labels, float | list[float]]]
@@ -118,6 +119,11 @@ def _count_process(found: _Found, key: tuple[str, str], process: Process) -> Non
         number = process.count(reason)
         if number or reason == _REASONS[0]:
             _add(found, "statements_dropped_total", (*key, reason), number or 0)
+
+    for result, name in _LOOKUPS.items():
+        _add(found, "pattern_cache_total", (*key, result), process.count(name) or 0)
+    for name in {name for counts in process.since.values() for name in counts if name.startswith(HOOK)}:
+        _add(found, "hook_errors_total", (*key, name.removeprefix(HOOK)), process.count(name) or 0)
 
 
 def _show_process(found: _Found, key: tuple[str, str], live: list[Instance], now_us: int) -> None:

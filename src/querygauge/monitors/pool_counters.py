@@ -38,6 +38,7 @@ class PoolCounters:
         wait: Waits of requests that are told of in steps.
         handed: Waits that are a request and a checkout as well, so that capture counts all three at once.
         lost: By pattern id, connections lost to cancellation, as they were told.
+        failed: By class of exception, requests that failed, as they were told.
         peaks: Most connections in use, and most callers waiting; whoever sees more calls `see`.
         demand: How many connections are asked for at once.
     """
@@ -48,6 +49,7 @@ class PoolCounters:
         self.peaks = [0, 0]
         self.wait, self.handed, self.use, self.create = (DurationCounter(clock) for _ in range(4))
         self.lost: deque[str | None] = deque()
+        self.failed: deque[str] = deque()
         self.reset()
 
     def reset(self) -> None:
@@ -60,6 +62,8 @@ class PoolCounters:
         self.leaks = Counter()
         self.lost.clear()
         self._lost_in_window: Counts[str | None] = Counts()
+        self.failed.clear()
+        self._failed_in_window: Counts[str] = Counts()
         self.health_checks_passed = Counter()
         self.health_checks_failed = Counter()
         # In place, as capture holds on to the queues and the peaks.
@@ -144,11 +148,13 @@ class PoolCounters:
             drained = self._drained.merged(window)
             handed_drained = self._handed_drained + self.handed.closed.count
             lost: Counts[str | None] = Counts()
+            failed: Counts[str] = Counts()
             # From here on nothing is called, so that the new window begins with all of them, or with none.
             self.wait.closed = self.handed.closed = self.use.closed = self.create.closed = EMPTY
             if not is_idle:
                 self.demand.counted = NO_DEMAND
             self._drained, self._handed_drained, self._lost_in_window = drained, handed_drained, lost
+            self._failed_in_window = failed
             self._highest[:] = ((active, waiting),)
             self.peaks[:] = active, waiting
         return window
@@ -165,6 +171,8 @@ class PoolCounters:
         use, handed = self.use.window(), self.handed.window()
         counting = map(_count_elements, (self._lost_in_window,), (taken(self.lost),))
         (_,) = counting  # in one step
+        counting = map(_count_elements, (self._failed_in_window,), (taken(self.failed),))
+        (_,) = counting
         handed_count = self._handed_drained + handed.count
         failed_count = self.health_checks_failed.value()  # once, or more might fail than were made
         return PoolMetrics(
@@ -183,6 +191,7 @@ class PoolCounters:
             leaks=self.leaks.value() - drained.leaks,
             lost_to_cancellation=self._lost_in_window.total(),
             lost_by_pattern={pattern_id: count for pattern_id, count in self._lost_in_window.items() if pattern_id},
+            errors_by_type=dict(self._failed_in_window),
             demand=self.demand.window(),
         )
 

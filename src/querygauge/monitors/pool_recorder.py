@@ -259,6 +259,8 @@ class PoolRecorder:
         self._counters.errors.add()
         # An exception itself would keep its frames alive.
         error = failure_of(text, "unknown")[1] if isinstance(text, BaseException) else text
+        if isinstance(error, Failure):
+            self._counters.failed.append(error.error_type)
         self.last_error = (self._clock.now_us(), error)
 
     def _end_request(self, request: Hashable) -> int | None:

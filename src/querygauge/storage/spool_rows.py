@@ -186,6 +186,8 @@ def _pool_row(window: PoolWindow) -> dict[str, Any]:
         "lost_to_cancellation": metrics.lost_to_cancellation,
         "lost_patterns": list(metrics.lost_by_pattern),
         "lost_counts": list(metrics.lost_by_pattern.values()),
+        "error_types": list(metrics.errors_by_type),
+        "error_counts": list(metrics.errors_by_type.values()),
         "demand": _demand_row(metrics.demand),
         "wait": _histogram_row(metrics.wait),
         "use": _histogram_row(metrics.use),

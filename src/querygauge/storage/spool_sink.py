@@ -138,5 +138,7 @@ def _file_content(snapshot: Snapshot) -> bytes:
         "usage": asdict(snapshot.usage),
         "flush_interval_s": snapshot.flush_interval_s,
         "instance": snapshot.instance,
+        "hook_errors": dict(snapshot.hook_errors),
+        "pattern_cache": dict(snapshot.pattern_cache),
     }
     return line({"header": header}) + rest

@@ -92,6 +92,8 @@ def _snapshot(service: str, process: str, header: _Row, rows: dict[str, list[_Ro
         scopes=tuple(_scope(row) for row in rows.get("scope", ())),
         errors=tuple(_failed(row, patterns) for row in rows.get("failed", ())),
         instance=header.get("instance", ""),
+        hook_errors=header.get("hook_errors", {}),
+        pattern_cache=header.get("pattern_cache", {}),
     )
 
 
@@ -223,6 +225,7 @@ def _metrics(row: _Row) -> PoolMetrics:
         leaks=row["leaks"],
         lost_to_cancellation=row["lost_to_cancellation"],
         lost_by_pattern=dict(zip(row["lost_patterns"], row["lost_counts"], strict=True)),
+        errors_by_type=dict(zip(row.get("error_types", ()), row.get("error_counts", ()), strict=True)),
         demand=_demand(row["demand"]),
     )
 

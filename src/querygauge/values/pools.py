@@ -141,6 +141,7 @@ class PoolMetrics(Value):
         leaks: Connections that were garbage-collected instead of given back.
         lost_to_cancellation: Connections thrown away because a statement on them was cancelled.
         lost_by_pattern: The same by the id of the pattern that was cancelled, as far as it is known.
+        errors_by_type: Of `total_errors`, how many had an exception of which class; of those that are known.
         demand: How many connections were asked for at once.
     """
 
@@ -159,6 +160,7 @@ class PoolMetrics(Value):
     leaks: int = 0
     lost_to_cancellation: int = 0
     lost_by_pattern: Mapping[str, int] = field(default_factory=dict)
+    errors_by_type: Mapping[str, int] = field(default_factory=dict)
     demand: Demand = NO_DEMAND
     _derived: ClassVar[tuple[str, ...]] = (
         "timeout_rate",
@@ -234,6 +236,7 @@ class PoolMetrics(Value):
             leaks=self.leaks + other.leaks,
             lost_to_cancellation=self.lost_to_cancellation + other.lost_to_cancellation,
             lost_by_pattern=dict(Counter(self.lost_by_pattern) + Counter(other.lost_by_pattern)),
+            errors_by_type=dict(Counter(self.errors_by_type) + Counter(other.errors_by_type)),
             demand=self.demand.merged(other.demand),
         )
 

@@ -1,7 +1,7 @@
 """What one process knows about a span of time."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Final, Self
 
@@ -52,8 +52,8 @@ class SelfMetrics(Value):
         """Of several processes: counts are added up, and of times the highest is told."""
         known = tuple(processes)
         combined = {
-            field.name: (max if field.name in _TIMES else sum)([getattr(one, field.name) for one in known] or [0])
-            for field in fields(cls)
+            each.name: (max if each.name in _TIMES else sum)([getattr(one, each.name) for one in known] or [0])
+            for each in fields(cls)
         }
         return cls(**combined)
 
@@ -84,6 +84,9 @@ class Snapshot(Value):
         errors: One per pattern, target and way to fail.
         instance: What tells whoever counts there from others of that process, and from earlier ones of its name: a word
             for the process, a dot, and a number; empty if nobody said.
+        hook_errors: Exceptions caught inside hooks by the name of the hook, since the process began.
+        pattern_cache: Statements whose text was not remembered (`miss`), and texts that others pushed out of what is
+            (`evicted`), likewise.
     """
 
     service: str
@@ -102,6 +105,8 @@ class Snapshot(Value):
     scopes: tuple[ScopeStats, ...] = ()
     errors: tuple[QueryErrors, ...] = ()
     instance: str = ""
+    hook_errors: Mapping[str, int] = field(default_factory=dict)
+    pattern_cache: Mapping[str, int] = field(default_factory=dict)
 
     def urgent(self) -> frozenset[tuple[str, str]]:
         """What of it nobody should be told of a minute later: kinds of trouble, and the pool or pattern of each."""
