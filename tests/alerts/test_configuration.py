@@ -80,6 +80,21 @@ def test_when_reports_come(tmp_path: Path, at: str) -> None:
     assert str(load_alert_settings(tmp_path).schedule) == "daily at 09:00, weekly on Sunday 10:00, UTC"
 
 
+def test_a_line_is_that_of_its_own_table(tmp_path: Path) -> None:
+    """And not of the first setting of that name; whatever the header looks like."""
+    path = tmp_path / "pyproject.toml"
+    path.write_text(
+        "[[tool.querygauge.alerts.overrides]]\np95_ms = 3\n[ tool . querygauge.alerts.thresholds ]\n\n'p95_ms' = -3\n"
+    )
+    with pytest.raises(SettingsError, match=r"p95_ms in .*, line 5, must be >= 0; got -3"):
+        load_alert_settings(tmp_path)
+    path.write_text(
+        "[tool.querygauge.alerts.channels]\n\n[tool.querygauge.alerts.channels.'on call']\ntype = 'pigeon'\n"
+    )
+    with pytest.raises(SettingsError, match=r"alerts.channels.on call\] of .*, line 4: type must be one of"):
+        load_alert_settings(tmp_path)
+
+
 def test_the_own_file_and_the_nearest_wins(tmp_path: Path) -> None:
     """Of two in one directory querygauge.toml, of two directories the one below."""
     (tmp_path / "pyproject.toml").write_text("[tool.querygauge.alerts]\nrepeat_hours = 1\n")
@@ -144,31 +159,31 @@ def test_the_own_file_and_the_nearest_wins(tmp_path: Path) -> None:
         ("[alerts]\nobjectives = [3]\n", "[[alerts.objectives]] number 1 of {path}: objectives must be tables; got 3"),
         (
             "[[alerts.objectives]]\nname = 'a'\nservice = 'b'\ntarget = 'c'\n",
-            "[[alerts.objectives]] number 1 of {path}: target is no setting of an objective; known are name, service, ",
+            "[[alerts.objectives]] number 1 of {path}, line 4: target is no setting of an objective; known are name",
         ),
         (
             "[[alerts.objectives]]\nname = 'a'\np95_ms = 3\n",
-            "[[alerts.objectives]] number 1 of {path}: service must be given for an objective",
+            "[[alerts.objectives]] number 1 of {path}, line 1: service must be given for an objective",
         ),
         (
             "[[alerts.objectives]]\nname = 'a'\nservice = 'b'\n",
-            "[[alerts.objectives]] number 1 of {path}: one of p95_ms and success_percent must be given",
+            "[[alerts.objectives]] number 1 of {path}, line 1: one of p95_ms and success_percent must be given",
         ),
         (
             "[[alerts.objectives]]\nname = 'a'\nservice = 'b'\np95_ms = 3\nsuccess_percent = 99\n",
-            "[[alerts.objectives]] number 1 of {path}: one of p95_ms and success_percent must be given",
+            "[[alerts.objectives]] number 1 of {path}, line 1: one of p95_ms and success_percent must be given",
         ),
         (
             "[[alerts.objectives]]\nname = 'a'\nservice = 'b'\nsuccess_percent = 100\n",
-            "[[alerts.objectives]] number 1 of {path}: success_percent must be at least 95 and less than 100; got 100",
+            "[[alerts.objectives]] number 1 of {path}, line 4: success_percent must be at least 95 and less than 100",
         ),
         (
             "[[alerts.objectives]]\nname = 'a'\nservice = 'b'\np95_ms = 0\n",
-            "[[alerts.objectives]] number 1 of {path}: p95_ms must be > 0; got 0",
+            "[[alerts.objectives]] number 1 of {path}, line 4: p95_ms must be > 0; got 0",
         ),
         (
             "[[alerts.objectives]]\nname = 'a'\nservice = ''\np95_ms = 1\n",
-            "[[alerts.objectives]] number 1 of {path}: service must be a text that is not empty; got ''",
+            "[[alerts.objectives]] number 1 of {path}, line 3: service must be a text that is not empty; got ''",
         ),
         (
             2 * "[[alerts.objectives]]\nname = 'a'\nservice = 'b'\np95_ms = 1\n",
@@ -176,23 +191,23 @@ def test_the_own_file_and_the_nearest_wins(tmp_path: Path) -> None:
         ),
         (
             "[[alerts.overrides]]\np95_ms = 3\n[[alerts.overrides]]\np95 = 3\n",
-            "[[alerts.overrides]] number 2 of {path}: p95 is no setting of an override; known are pattern, service, ",
+            "[[alerts.overrides]] number 2 of {path}, line 4: p95 is no setting of an override; known are pattern",
         ),
         (
             "[[alerts.overrides]]\nslow_query_ms = 0\n",
-            "[[alerts.overrides]] number 1 of {path}: slow_query_ms must be a number > 0; got 0",
+            "[[alerts.overrides]] number 1 of {path}, line 2: slow_query_ms must be a number > 0; got 0",
         ),
         (
             "[[alerts.overrides]]\nscope = ''\np95_ms = 3\n",
-            "[[alerts.overrides]] number 1 of {path}: scope must be a text that is not empty; got ''",
+            "[[alerts.overrides]] number 1 of {path}, line 2: scope must be a text that is not empty; got ''",
         ),
         (
             "[[alerts.overrides]]\nservice = 'shop'\n",
-            "[[alerts.overrides]] number 1 of {path}: slow_query_ms or p95_ms must be given",
+            "[[alerts.overrides]] number 1 of {path}, line 1: slow_query_ms or p95_ms must be given",
         ),
         (
             "[[alerts.overrides]]\nscope = 'GET /x'\np95_ms = 3\n",
-            "[[alerts.overrides]] number 1 of {path}: p95_ms must stand without scope, as it is one of all scopes; ",
+            "[[alerts.overrides]] number 1 of {path}, line 3: p95_ms must stand without scope, as it is one of all",
         ),
     ],
 )

@@ -171,5 +171,8 @@ def test_channels_are_checked_and_tried(run: Command, tmp_path: Path) -> None:
     )
     settings.write_text('[alerts.channels.web]\ntype = "webhook"\ncolour = "red"\n')
     wrong = run("alerts", "check")
-    assert (wrong.returncode, "[alerts.channels.web]" in wrong.stderr) == (2, True)
+    assert (wrong.returncode, f"[alerts.channels.web] of {settings}, line 3: colour is no setting" in wrong.stderr) == (
+        2,
+        True,
+    )
     assert "colour is no setting of a channel of type webhook" in wrong.stderr

@@ -19,15 +19,17 @@ from typing import Any, Final, TypeVar, get_type_hints
 
 from querygauge.alerts.objectives import objective_of
 from querygauge.alerts.overrides import override_of
+from querygauge.alerts.places import line_of, setting_in
 from querygauge.alerts.routes import Route, route_of
 from querygauge.alerts.schedule import Schedule
 from querygauge.alerts.schedule_settings import SCHEDULE_SETTINGS, schedule_of
 from querygauge.alerts.thresholds import NUMBERS, Thresholds
 from querygauge.errors import SettingsError
 from querygauge.logs import get_logger
+from querygauge.protocols import AlertChannel
 from querygauge.values.objectives import Objective
 
-__all__ = ["AlertSettings", "alert_settings_in_force", "load_alert_settings"]
+__all__ = ["AlertSettings", "alert_settings_in_force", "checked_channel", "load_alert_settings"]
 
 log = get_logger(__name__)
 
@@ -99,6 +101,32 @@ def alert_settings_in_force(directory: Path) -> AlertSettings:
     except (SettingsError, OSError) as error:
         log.warning("alert_settings_not_used", error=str(error), remedy="querygauge alerts check")
         return AlertSettings()
+
+
+def checked_channel(settings: AlertSettings, route: Route) -> AlertChannel:
+    """
+    The channel of a route.
+
+    Raises:
+        SettingsError: If it cannot be made; with the file and the line.
+        MissingExtraError: If a library is not installed.
+    """
+    try:
+        return route.channel()
+    except SettingsError as error:
+        if settings.path is None:
+            raise
+        place = next(place for name, place in _FILES if settings.path.name == name)
+        table = ".".join((*place, "channels", route.name))
+        raise SettingsError(f"[{table}] of {_place(settings.path, table, error)}: {error}") from None
+
+
+def _place(path: Path, table: str, error: SettingsError, number: int = 1) -> str:
+    """The file, and the line of what an error is about, if it has one."""
+    text = path.read_text(encoding="utf-8")
+    setting = setting_in(str(error))
+    line = line_of(text, table, setting, number=number) or line_of(text, table, number=number)
+    return str(path) if line is None else f"{path}, line {line}"
 
 
 def _table(path: Path, place: tuple[str, ...]) -> Any:
@@ -176,7 +204,8 @@ class _Reading:
             try:
                 yield made(each)
             except SettingsError as error:
-                raise SettingsError(f"[[{self._table}.{name}]] number {number} of {self._path}: {error}") from None
+                place = self._place(f"{self._table}.{name}", error, number)
+                raise SettingsError(f"[[{self._table}.{name}]] number {number} of {place}: {error}") from None
 
     def _route(self, name: str, table: Any) -> Route:
         where = f"[{self._table}.channels.{name}] of {self._path}"
@@ -185,7 +214,11 @@ class _Reading:
         try:
             return route_of(name, table)
         except SettingsError as error:
-            raise SettingsError(f"{where}: {error}") from None
+            place = self._place(f"{self._table}.channels.{name}", error)
+            raise SettingsError(f"[{self._table}.channels.{name}] of {place}: {error}") from None
+
+    def _place(self, table: str, error: SettingsError, number: int = 1) -> str:
+        return _place(self._path, table, error, number)
 
     def _check_names(self, table: dict[str, Any], known: tuple[str, ...], where: str) -> None:
         for name in table:
@@ -209,5 +242,7 @@ class _Reading:
         """The setting, its file and its line; whoever wrote it in another way than `name = …` is told no line."""
         text = self._path.read_text(encoding="utf-8")
         begins = re.compile(rf"""\s*(?:\[+.*\b)?["']?{re.escape(name)}["']?\s*[=.\]]""")
+        known = [line_of(text, table, name) for table in (f"{self._table}.thresholds", self._table)]
         lines = [number for number, line in enumerate(text.splitlines(), 1) if begins.match(line)]
-        return f"{name} in {self._path}, line {lines[0]}," if lines else f"{name} in {self._path}"
+        line = next((each for each in (*known, *lines) if each is not None), None)
+        return f"{name} in {self._path}" if line is None else f"{name} in {self._path}, line {line},"

@@ -95,7 +95,7 @@ def silences(store: Store = None, form: AnswerFormat = Format.text) -> None:
 @alerts_app.command()
 def check() -> None:
     """Say which settings of alerts are in force here, and which line of them is wrong."""
-    from querygauge.alerts.configuration import load_alert_settings
+    from querygauge.alerts.configuration import checked_channel, load_alert_settings
     from querygauge.alerts.thresholds import NUMBERS, Thresholds
 
     settings = load_alert_settings(Path.cwd())
@@ -107,10 +107,7 @@ def check() -> None:
     if any(route.reports for route in settings.routes):
         typer.echo(f"reports come {settings.schedule}")
     for route in settings.routes:
-        try:
-            route.channel()
-        except SettingsError as error:
-            raise SettingsError(f"[alerts.channels.{route.name}] of {settings.path}: {error}") from None
+        checked_channel(settings, route)
         typer.echo(f"channel {route.name}: {route.kind}, {route.severity} and worse, {_told(route)}")
     for name in NUMBERS:
         value, default = getattr(settings.thresholds, name), getattr(usual, name)
