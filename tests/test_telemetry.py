@@ -20,6 +20,7 @@ from querygauge.histogram import EMPTY, Histogram
 from querygauge.settings import Settings
 from querygauge.storage.election import elected
 from querygauge.storage.limits import Limits
+from querygauge.storage.opening import open_store
 from querygauge.storage.paths import StorePaths
 from querygauge.storage.spool_sink import SpoolSink
 from querygauge.storage.subscriptions import Subscription
@@ -94,6 +95,12 @@ def _histogram_of(point: Any) -> Histogram:
     return Histogram(point.count, total_ns, min_ns, max_ns, buckets)
 
 
+def _exports(store: Path) -> tuple[str, str]:
+    """What a look through the store finds of them."""
+    (found,) = (each for each in open_store(store).doctor().findings if each.check == "exports")
+    return found.severity, found.message
+
+
 def test_each_tick_sends_what_is_new(tmp_path: Path, receiver: Receiver, temporality: str) -> None:
     """Of every process, exactly; the database has the same."""
     store = tmp_path / "store"
@@ -130,11 +137,9 @@ def test_what_a_receiver_does_not_take_is_sent_later(
         assert tick(store, _LIMITS).folded.files == 1
     assert receiver.refused >= 3
     (said,) = logs
-    assert (said["event"], said["endpoint"], said["error"]) == (
-        "telemetry_not_sent",
-        receiver.url,
-        "answered 503 Service Unavailable",
-    )
+    why = "answered 503 Service Unavailable"
+    assert (said["event"], said["endpoint"], said["error"]) == ("telemetry_not_sent", receiver.url, why)
+    assert _exports(store) == ("warning", f"opentelemetry fails: {receiver.url}: {why}")
     assert "hunter2" not in str(logs)
     assert "s3cret" not in str(logs)
     receiver.status = 200
@@ -142,6 +147,7 @@ def test_what_a_receiver_does_not_take_is_sent_later(
     tick(store, _LIMITS)
     assert _told(receiver, temporality) == {"web:1": Histogram.of([MS, 2 * MS, 3 * MS])}
     assert [said["event"] for said in logs] == ["telemetry_not_sent", "telemetry_sent_again"]
+    assert _exports(store) == ("ok", "to opentelemetry")
 
 
 def test_a_receiver_that_is_down_comes_back(

@@ -76,6 +76,7 @@ class _Telemetry:
     """What is to be sent of one store."""
 
     def __init__(self, paths: StorePaths, limits: Limits) -> None:
+        from querygauge.storage.subscribers import failing_path
         from querygauge.storage.subscriptions import Subscription
 
         self._paths = paths
@@ -83,7 +84,7 @@ class _Telemetry:
         self._subscription = Subscription(paths, SUBSCRIBER)
         folder = paths.exports / SUBSCRIBER
         self._lock = FileLock(folder / "sending.lock")
-        self._failing = folder / "failing"
+        self._failing = failing_path(folder)
 
     def begin(self) -> "_Sending | None":
         """

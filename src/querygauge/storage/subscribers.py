@@ -15,7 +15,7 @@ from querygauge.logs import get_logger
 from querygauge.storage.paths import StorePaths, reach_disk
 from querygauge.storage.spool import SUFFIX, TEMPORARY_SUFFIX
 
-__all__ = ["dropped_count", "hand_over", "names_in", "replaced"]
+__all__ = ["dropped_count", "failing_path", "folders", "hand_over", "names_in", "replaced"]
 
 log = get_logger(__name__)
 
@@ -33,12 +33,7 @@ def hand_over(paths: StorePaths, files: Sequence[Path]) -> bool:
         again.
     """
     try:
-        with os.scandir(paths.exports) as entries:
-            folders = [Path(entry.path) for entry in entries if entry.is_dir()]
-    except OSError:
-        return True  # nobody ever subscribed
-    try:
-        for folder in folders:
+        for folder in folders(paths):
             for path in files:
                 _give(path, folder)
             _drop_oldest(folder)
@@ -46,6 +41,20 @@ def hand_over(paths: StorePaths, files: Sequence[Path]) -> bool:
         log.warning("snapshots_not_handed_over", store=paths.name, error=str(error))
         return False
     return True
+
+
+def folders(paths: StorePaths) -> list[Path]:
+    """The directory of each subscriber."""
+    try:
+        with os.scandir(paths.exports) as entries:
+            return sorted(Path(entry.path) for entry in entries if entry.is_dir())
+    except OSError:
+        return []  # nobody ever subscribed
+
+
+def failing_path(folder: Path) -> Path:
+    """Where the subscriber with this directory says, in a line, why it cannot do its work; absent while it can."""
+    return folder / "failing"
 
 
 def _give(path: Path, folder: Path) -> None:

@@ -15,6 +15,8 @@ from querygauge.storage.opening import open_store
 from querygauge.storage.paths import StorePaths
 from querygauge.storage.rollups import roll_up
 from querygauge.storage.spool_sink import SpoolSink
+from querygauge.storage.subscribers import failing_path
+from querygauge.storage.subscriptions import Subscription
 from querygauge.values import SelfMetrics, Snapshot
 from querygauge.values.answers.diagnosis import Diagnosis, Finding
 from storage.making import snapshot
@@ -46,7 +48,7 @@ def test_a_sound_store_is_sound(paths: StorePaths) -> None:
     _filled(paths)
     diagnosis = open_store(paths).doctor()
     assert diagnosis.status == "OK"
-    assert len(diagnosis.findings) == 13
+    assert len(diagnosis.findings) == 14
     assert diagnosis.growth is not None
     assert diagnosis.growth.size_mb == pytest.approx(paths.database.stat().st_size / 1e6)
     assert diagnosis.growth.mb_per_day is not None
@@ -139,6 +141,29 @@ def test_size_gaps_files_and_backups(paths: StorePaths) -> None:
     assert gaps.message.endswith("shop 1, the longest of 120 min")
     _filled(paths, replace(snapshot(ended=NOW), self_metrics=SelfMetrics(hook_errors=2)))
     assert _found(store.doctor())["losses"].message == "exceptions caught in hooks 2"
+
+
+def test_exports_that_fail_or_that_nobody_comes_for(paths: StorePaths) -> None:
+    """By the name of who subscribed."""
+    _filled(paths)
+    store = open_store(paths)
+    folder = paths.exports / "sums"
+    told = []
+    for happens in (
+        lambda: None,
+        lambda: Subscription(paths, "sums").begin(),
+        lambda: (folder / "dropped").write_text("3"),
+        lambda: failing_path(folder).write_text("http://db:1: answered 503"),
+    ):
+        happens()
+        (found,) = (each for each in store.doctor().findings if each.check == "exports")
+        told.append((found.severity, found.message))
+    assert told == [
+        ("ok", "nothing is exported"),
+        ("ok", "to sums"),
+        ("warning", "3 snapshots that nobody came for were dropped"),
+        ("warning", "sums fails: http://db:1: answered 503"),
+    ]
 
 
 def test_other_stores_nearby(paths: StorePaths) -> None:

@@ -18,6 +18,7 @@ from querygauge.storage.database import Connection, StoreVersionError, bytes_of,
 from querygauge.storage.paths import StorePaths
 from querygauge.storage.publishing.manifest import overdue_since
 from querygauge.storage.spool import waiting_files
+from querygauge.storage.subscribers import dropped_count, failing_path, folders
 from querygauge.values.answers.diagnosis import Diagnosis, Finding, Growth
 
 __all__ = ["diagnosed", "other_stores", "unopened"]
@@ -68,6 +69,7 @@ def diagnosed(
         _size(growth, warn_mb),
         _published(overdue_since(connection, paths, processes[0]["last_at"] if processes else None)),
         _backups(paths, now),
+        _exports(paths),
     )
     return Diagnosis(paths.name, findings, growth)
 
@@ -276,6 +278,21 @@ def _backups(paths: StorePaths, now: datetime) -> Finding:
     if now - newest > _OLD_BACKUP:
         return Finding("backups", "warning", told, "see whether a collector runs, and keep_backups is not 0")
     return Finding("backups", "ok", told)
+
+
+def _exports(paths: StorePaths) -> Finding:
+    names = [folder.name for folder in folders(paths)]
+    for folder in folders(paths):
+        with suppress(OSError, ValueError):
+            told = failing_path(folder).read_text(encoding="utf-8")
+            return Finding(
+                "exports", "warning", f"{folder.name} fails: {told}", "see that it answers; what is not sent is kept"
+            )
+    dropped = sum(map(dropped_count, folders(paths)))
+    if dropped:
+        told = f"{_counted(dropped, 'snapshot')} that nobody came for {_verb(dropped, 'was', 'were')} dropped"
+        return Finding("exports", "warning", told, f"remove what is not used any more from {paths.exports}")
+    return Finding("exports", "ok", f"to {', '.join(names)}" if names else "nothing is exported")
 
 
 _RESTORE: Final = "restore a backup into another directory and compare: docs/operations/recovery.md"
