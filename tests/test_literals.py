@@ -81,6 +81,7 @@ def kept(store: Path) -> Iterator[tuple[str, str]]:
 def printed(store: Path, ids: list[str]) -> Iterator[tuple[str, str]]:
     """What the commands print of a store."""
     commands = [["report", "--format", name, "--limit", "500"] for name in ("text", "json", "csv")]
+    commands += [["report", "--since", "1h", "--limit", "500", "--format", "html"]]
     commands += [["collect", "--once"], ["top", "--once"], ["patterns", "list"]]
     commands += [["patterns", "show", pattern_id] for pattern_id in ids]
     for command in commands:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from querygauge.alerts.schedule import Schedule, span_back
 from querygauge.patterns.cache import pattern_of
 from querygauge.storage.store import Store
 from querygauge.values import Pattern
@@ -58,6 +59,8 @@ def answers(store: Store, now: datetime) -> dict[str, Callable[[], object]]:
         "errors, 24 hours": store.errors,
         "pattern, 30 days": lambda: store.pattern(PATTERN, now - timedelta(days=30)),
         "similar, of 10,000 patterns": lambda: store.similar(PATTERN),
+        "performance report, a day": lambda: store.performance_report(span_back(Schedule(), "daily", now)),
+        "performance report, a week": lambda: store.performance_report(span_back(Schedule(), "weekly", now)),
     }
 
 

@@ -51,7 +51,8 @@ def watching(paths: StorePaths, *, sends: bool) -> Iterator["tuple[Alert, ...]"]
         yield ()
         return
     told = _looked(paths, settings)
-    make_reports(paths, settings, datetime.now(UTC))
+    if sends:  # a report is a second of work, which whoever sends it may do as well
+        make_reports(paths, settings, datetime.now(UTC))
     sending = _begun(paths, {route.name: route for route in settings.routes}) if sends else None
     try:
         yield told

@@ -315,6 +315,17 @@ def test_no_literal_is_sent(paths: StorePaths, receiver: KeptReceiver, later: Pa
     assert SECRET.encode() not in bodies
 
 
+def test_no_host_makes_reports(paths: StorePaths, receiver: KeptReceiver, later: Pass) -> None:
+    """It takes a second, which is for those who send it; whoever comes later makes it."""
+    tick(paths.root)
+    known = reported_until(paths)
+    later(DAY)
+    tick(paths.root, sends=False)
+    assert (reported_until(paths), _status(paths)) == (known, [])
+    tick(paths.root)
+    assert len(receiver.keys) == 1
+
+
 def test_slack(paths: StorePaths, receiver: KeptReceiver, later: Pass, monkeypatch: pytest.MonkeyPatch) -> None:
     """As blocks."""
     monkeypatch.setenv("SLACK_URL", receiver.url)
