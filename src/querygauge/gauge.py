@@ -14,7 +14,6 @@ import threading
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -23,23 +22,21 @@ from querygauge.capture.endings import ENDINGS
 from querygauge.capture.guard import Guard
 from querygauge.capture.long_hold import long_hold
 from querygauge.clock import datetime_of
-from querygauge.errors import SettingsError, StoreError
-from querygauge.flush import FlushLag, FlushThread, Outbox, flush_thread
+from querygauge.errors import SettingsError
+from querygauge.flush import FlushLag, FlushThread, flush_thread
 from querygauge.forking import survive_forks
+from querygauge.gauge_parts import absolute, pool_monitor, query_monitor, store_of
 from querygauge.interruptions import is_of_host
 from querygauge.logs import get_logger
 from querygauge.middleware.request_scope import GUARD
 from querygauge.monitors.fold_lock import FoldLock
 from querygauge.monitors.pool_monitor import ConnectionPoolMonitor
-from querygauge.monitors.query_monitor import QueryMonitor
 from querygauge.monitors.recorder import nanoseconds
 from querygauge.process_usage import ProcessWatch
 from querygauge.protocols import Clock, SnapshotSink
 from querygauge.rendering.report import render_report
 from querygauge.rendering.report_data import ReportData
 from querygauge.settings import Settings
-from querygauge.storage.spool_sink import SpoolSink
-from querygauge.ticks import Ticks
 from querygauge.values import (
     PoolMetrics,
     PoolWindow,
@@ -99,9 +96,9 @@ class Instrumentation:
         self.flush_interval_s = settings.flush_interval_s
         self.is_closed = False
         self.is_lasting = is_lasting
-        self.queries = _query_monitor(settings, clock)
+        self.queries = query_monitor(settings, clock)
         self._watched = Watched(
-            self.queries, settings, lambda name: _pool_monitor(settings, name, clock), is_lasting=is_lasting
+            self.queries, settings, lambda name: pool_monitor(settings, name, clock), is_lasting=is_lasting
         )
         for guard in (GUARD, ENDINGS.guard, loop_lag.GUARD):
             self._watched.count_failures_of(guard)
@@ -117,7 +114,7 @@ class Instrumentation:
         self._process = ProcessWatch()
         self._lag = FlushLag(clock)
         self._sinks: list[SnapshotSink] = []
-        self._outbox, self._ticks = _store_of(settings, clock)
+        self._outbox, self._ticks = store_of(settings, clock)
         self._thread: FlushThread | None = None
         survive_forks(self)
 
@@ -190,7 +187,7 @@ class Instrumentation:
         self._thread.add(self)
         # Two gauges of one service and store count each unit of work once.
         directory = self.settings.directory
-        key = id(self) if directory is None else (self.settings.service, _absolute(directory), self.settings.remote)
+        key = id(self) if directory is None else (self.settings.service, absolute(directory), self.settings.remote)
         ENDINGS.add(key, self.queries.scope_ended)
 
     def long_hold(self, reason: str) -> AbstractContextManager[None]:
@@ -469,67 +466,3 @@ def _instance_name() -> str:
     if pid not in _words:
         _words.clear()
     return f"{_words.setdefault(pid, secrets.token_hex(4))}.{next(_numbers)}"
-
-
-def _query_monitor(settings: Settings, clock: Clock) -> QueryMonitor:
-    return QueryMonitor(
-        settings.slow_query_threshold_ms,
-        settings.enable_alerting,
-        settings.enable_logging,
-        settings.max_history_size,
-        settings.stats_retention_hours,
-        history_threshold_ms=settings.effective_history_threshold_ms,
-        keep_literals=settings.keep_literals,
-        max_patterns=settings.max_patterns,
-        max_scopes=settings.max_scopes,
-        fold_numbered_names=settings.fold_numbered_names,
-        repetition_threshold=settings.repetition_threshold,
-        service=settings.service,
-        clock=clock,
-    )
-
-
-def _pool_monitor(settings: Settings, name: str, clock: Clock) -> ConnectionPoolMonitor:
-    return ConnectionPoolMonitor(
-        None,  # the pool tells
-        settings.health_check_interval,
-        settings.snapshot_history_size,
-        settings.exhaustion_threshold,
-        settings.high_wait_time_ms,
-        settings.enable_alerting,
-        name=name,
-        snapshot_interval_s=settings.snapshot_interval_s,
-        health_check_timeout_s=settings.health_check_timeout_s,
-        long_checkout_s=settings.long_checkout_s,
-        clock=clock,
-    )
-
-
-def _store_of(settings: Settings, clock: Clock) -> tuple[Outbox | None, Ticks | None]:
-    directory = settings.directory
-    if directory is None or not settings.enabled:
-        return None, None
-    # Not Path.exists(), which raises for a folder that this user may not look into.
-    if os.path.exists(directory) and not os.path.isdir(directory):  # noqa: PTH110, PTH112
-        name = "store" if settings.remote is None else "spool"
-        raise SettingsError(
-            f"{name} must be a directory; got the file {str(directory)!r}: name another, or None for memory only"
-        )
-    root = _absolute(directory)
-    outbox = Outbox(lambda: _open_spool(root, settings.spool_max_mb))
-    return outbox, Ticks(root, settings, clock)
-
-
-def _absolute(path: Path) -> Path:
-    # Now, since the host may change its working directory before the store can be made.
-    try:
-        return path.absolute()
-    except OSError:  # the working directory was removed
-        return path
-
-
-def _open_spool(root: Path, max_mb: float) -> SpoolSink:
-    try:
-        return SpoolSink(root, max_mb)
-    except (OSError, ValueError) as error:  # a folder not to be looked into, a path that cannot be one
-        raise StoreError(f"store {str(root)!r} could not be made: {error}") from error
