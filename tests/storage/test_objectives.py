@@ -74,8 +74,9 @@ def test_only_what_it_is_about_counts(paths: StorePaths) -> None:
     scoped = replace(_FAST, scope="GET /a")
     one = replace(_FAST, pattern=pattern().id)
     both = replace(_FAST, pattern="0000000000000")
-    found = _states(paths, _FAST, scoped, one, both, _GOOD, replace(_FAST, service="unknown"), now=NOON)
-    assert [state.period.count for state in found if state.period] == [7, 3, 5, 7, 15, 0]
+    several = replace(_FAST, scope="GET /*")
+    found = _states(paths, _FAST, scoped, several, one, both, _GOOD, replace(_FAST, service="unknown"), now=NOON)
+    assert [state.period.count for state in found if state.period] == [7, 3, 7, 5, 7, 15, 0]
 
 
 def test_a_window_is_of_whole_minutes(paths: StorePaths) -> None:

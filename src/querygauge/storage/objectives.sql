@@ -7,7 +7,7 @@ chosen AS NOT MATERIALIZED (
     SELECT h.*
     FROM query_history(make_timestamp($earliest), make_timestamp($until), $daily::BOOLEAN) AS h
     JOIN store.patterns AS p ON p.pattern_id = h.pattern_id
-    WHERE h.service = $service AND ($scope IS NULL OR h.scope = $scope)
+    WHERE h.service = $service AND ($scope IS NULL OR h.scope GLOB $scope)
         AND starts_with(h.pattern_id, $pattern) AND ($bucket IS NULL OR p.category = 'query')
 ),
 counts AS (

@@ -31,7 +31,7 @@ class Objective(Value):
     Attributes:
         name: What people call it.
         service: Name of the application.
-        scope: Only what is executed in the scope of this name; None is everywhere.
+        scope: Only what is executed in scopes of this name, `*` standing for any part of it; None is everywhere.
         pattern: Only the pattern whose id is this, or begins so; empty is all of them.
         p95_ms: 95 % of the queries are to take no longer; None if it is about success.
         success_percent: This share of the statements that end by themselves is to succeed; None if it is about time.
