@@ -16,6 +16,7 @@ from structlog.testing import capture_logs
 from export.making import MS, busy, of, stats
 from export.receivers import Receiver, http_receiver, series_of
 from querygauge.collector import tick
+from querygauge.export.backlog import Backlog
 from querygauge.histogram import EMPTY, Histogram
 from querygauge.settings import Settings
 from querygauge.storage.election import elected
@@ -237,6 +238,19 @@ def test_what_is_missing_is_said_once(tmp_path: Path, monkeypatch: pytest.Monkey
     assert "OTLP over grpc needs opentelemetry-exporter-otlp-proto-grpc: pip install" in said["error"]
 
 
+def test_without_the_libraries_it_is_said_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logs: Logs
+) -> None:
+    """Everything else is done, and what is flushed waits."""
+    monkeypatch.delitem(sys.modules, "querygauge.export.opentelemetry_exporter", raising=False)
+    monkeypatch.setitem(sys.modules, "opentelemetry.sdk.metrics", None)
+    _flush(tmp_path / "store", busy(stats([MS])))
+    assert tick(tmp_path / "store", _LIMITS).folded.files == 1
+    (said,) = logs
+    assert "pip install 'querygauge[opentelemetry]'" in said["error"]
+    assert len(Subscription(StorePaths(tmp_path / "store"), SUBSCRIBER).unread().snapshots) == 1
+
+
 def test_a_protocol_that_nobody_speaks_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logs: Logs) -> None:
     """With those that can be spoken."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json")
@@ -270,6 +284,47 @@ def test_collecting_goes_by_the_settings(tmp_path: Path, receiver: Receiver) -> 
     }
     assert counts == {"SELECT t1": (1, 9), None: (5, 9)}
     assert limits_of(Settings(opentelemetry="otlp", opentelemetry_series=1)) == Limits(opentelemetry="otlp", series=1)
+
+
+_APPLICATION = """
+import sys
+from sqlalchemy import create_engine, text
+from querygauge import instrument
+
+engine = create_engine("sqlite://")
+with (
+    instrument(engine, service="shop", store=sys.argv[1], opentelemetry="otlp", tick_interval_s=0.1) as gauge,
+    engine.connect() as connection,
+):
+    for number in range(int(sys.argv[2])):
+        connection.execute(text("SELECT :number AS n"), {"number": number})
+    gauge.flush()
+    connection.execute(text("SELECT 1 AS n"))
+"""
+
+
+def test_applications_need_no_more_than_a_setting(tmp_path: Path, receiver: Receiver, temporality: str) -> None:
+    """The ticks that they start send; what is left at their end is sent by the next, and all is what the store has."""
+    store = tmp_path / "store"
+    times = (300, 20, 1)
+    working = [subprocess.Popen([sys.executable, "-c", _APPLICATION, str(store), str(number)]) for number in times]
+    for each in working:
+        assert each.wait(60) == 0
+    receiver.wait_for_metrics()
+    # A tick that one of them started may be under way.
+    while not _is_settled(store):
+        tick(store, _LIMITS)
+    told = _told(receiver, temporality)
+    assert sorted(each.count for each in told.values()) == [2, 21, 301]
+    assert open_store(store).status().executions.total == 324
+
+
+def _is_settled(store: Path) -> bool:
+    """Whether everything was sent, and nobody is at it."""
+    paths = StorePaths(store)
+    unread = Subscription(paths, SUBSCRIBER).unread()
+    backlog = Backlog.of(unread.state, is_delta=json.loads(unread.state or b"{}").get("is_delta", False))
+    return not unread.snapshots and not backlog.ready()[1]
 
 
 def test_a_state_that_is_none_is_said(tmp_path: Path, receiver: Receiver, logs: Logs) -> None:
