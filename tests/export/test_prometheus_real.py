@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import URL, create_engine, text
 from sqlalchemy.pool import NullPool
@@ -89,6 +90,7 @@ application = WSGIMiddleware(answer, tags=tags)
 """
 
 
+@pytest.mark.timeout(300)  # two servers are started, and several workers
 def test_a_real_one_answers_for_every_family(tmp_path: Path, postgres_url: URL) -> None:
     """
     Whichever worker it reaches, while they flush, ticks publish, readers fold and a worker is killed.
@@ -247,13 +249,13 @@ def _application(folder: Path, database: URL) -> Iterator[int]:
 
 @contextmanager
 def _prometheus(folder: Path, scraped: int) -> Iterator[Ask]:
-    """A real one that scrapes a port of this machine twice a second; gives what answers a query with its vector."""
+    """A real one that scrapes a port of this machine each second; gives what answers a query with its vector."""
     program = shutil.which("prometheus")
     if program is None:
         skip_or_fail("Prometheus is not installed: apt-get install prometheus")
     config = folder / "prometheus.yml"
     config.write_text(
-        "global: {scrape_interval: 500ms, scrape_timeout: 500ms}\n"
+        "global: {scrape_interval: 1s, scrape_timeout: 1s}\n"
         f"scrape_configs: [{{job_name: shop, static_configs: [{{targets: ['127.0.0.1:{scraped}']}}]}}]\n"
     )
     with socket.socket() as free:
