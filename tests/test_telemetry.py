@@ -16,6 +16,7 @@ from structlog.testing import capture_logs
 from export.making import MS, busy, of, stats
 from export.receivers import Receiver, http_receiver, series_of
 from querygauge.collector import tick
+from querygauge.export import backlog
 from querygauge.export.backlog import Backlog
 from querygauge.histogram import EMPTY, Histogram
 from querygauge.settings import Settings
@@ -323,8 +324,8 @@ def _is_settled(store: Path) -> bool:
     """Whether everything was sent, and nobody is at it."""
     paths = StorePaths(store)
     unread = Subscription(paths, SUBSCRIBER).unread()
-    backlog = Backlog.of(unread.state, is_delta=json.loads(unread.state or b"{}").get("is_delta", False))
-    return not unread.snapshots and not backlog.ready()[1]
+    kept = Backlog.of(unread.state, is_delta=json.loads(unread.state or b"{}").get("is_delta", False))
+    return not unread.snapshots and not kept.ready()[1]
 
 
 def test_a_state_that_is_none_is_said(tmp_path: Path, receiver: Receiver, logs: Logs) -> None:
@@ -340,6 +341,15 @@ def test_a_state_that_is_none_is_said(tmp_path: Path, receiver: Receiver, logs: 
     (said,) = logs
     assert "what is kept to be sent must be as it was written" in said["error"]
     assert f"remove {str(paths.exports / SUBSCRIBER)!r} to begin anew" in said["error"]
+
+
+def test_too_many_processes_are_given_up_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logs: Logs) -> None:
+    """Those that were silent longest."""
+    monkeypatch.setattr(backlog, "_MOST_PROCESSES", 2)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    _flush(tmp_path / "store", *(busy(stats([MS]), process=f"web:{number}", minutes=number) for number in range(5)))
+    tick(tmp_path / "store", _LIMITS)
+    assert [said["processes"] for said in logs if said["event"] == "telemetry_dropped"] == [3]
 
 
 def test_a_mistake_of_an_exporter_holds_up_nothing(

@@ -125,7 +125,9 @@ class _Telemetry:
             except ValueError as error:
                 raise StoreError(f"{error}; remove {str(self._paths.exports / SUBSCRIBER)!r} to begin anew") from error
             backlog = backlog.with_snapshots(unread.snapshots.values(), self._limits.series)
-            backlog = backlog.without_gone(round(time.time() * _US_PER_S))
+            before, backlog = backlog.dropped, backlog.without_gone(round(time.time() * _US_PER_S))
+            if backlog.dropped > before:
+                log.warning("telemetry_dropped", store=self._paths.name, processes=backlog.dropped - before)
             backlog, batch = backlog.ready() if takes_out else (backlog, ())
             self._subscription.keep(backlog.kept(), unread.snapshots)
         return batch

@@ -65,7 +65,7 @@ class Ticks:
                 "alerting",
                 "election",
             )
-            for module in (*(f"storage.{room}" for room in rooms), "alerts.rules", "watching"):
+            for module in (*(f"storage.{room}" for room in rooms), "alerts.rules", "telemetry", "watching"):
                 import_module(f"querygauge.{module}")
 
     def after_flush(self, urgent: Iterable[object] = ()) -> None:

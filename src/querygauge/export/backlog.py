@@ -18,8 +18,8 @@ from querygauge.values import Snapshot
 
 __all__ = ["Backlog", "Key"]
 
-_MOST_PROCESSES: Final = 1_000
-_FORGOTTEN_US: Final = 3_600_000_000  # a process tells once a minute that it lives
+_MOST_PROCESSES: Final = 500  # with 200 series each that is 50 MB, which a tick reads and writes
+_FORGOTTEN_US: Final = 900_000_000  # a process tells once a minute that it lives
 
 
 class Key(NamedTuple):
