@@ -98,7 +98,7 @@ def nursery() -> Iterator["subprocess.Popen[str]"]:
         process.stdin.close()
 
 
-def _ticked(nursery: "subprocess.Popen[str]", root: Path, last: float | None = None) -> tuple[int, Any]:
+def ticked(nursery: "subprocess.Popen[str]", root: Path, last: float | None = None) -> tuple[int, Any]:
     """How a tick ended; if it was not killed, how many steps it had, and which come after one that lasts."""
     assert nursery.stdin is not None
     assert nursery.stdout is not None
@@ -116,12 +116,12 @@ def test_killed_at_each_step(is_new: bool, paths: StorePaths, tmp_path: Path, nu
     kept.mkdir()
     fill_new(paths, kept)
     if not is_new:
-        assert _ticked(nursery, paths.root)[0] == 0
+        assert ticked(nursery, paths.root)[0] == 0
         make_all_due(paths, kept)
     expected = totals(kept.iterdir())
     template = paths.root.rename(tmp_path / "template")
     with copied(template, paths):
-        status, (steps, lasting) = _ticked(nursery, paths.root)
+        status, (steps, lasting) = ticked(nursery, paths.root)
         assert status == 0
         files = assert_recovered(paths, expected)
     moments = [half / 2 for half in range(2, 2 * steps + 2)]
@@ -129,7 +129,7 @@ def test_killed_at_each_step(is_new: bool, paths: StorePaths, tmp_path: Path, nu
     kills = 0
     for last in chosen:
         with copied(template, paths):
-            status, _ = _ticked(nursery, paths.root, last)
+            status, _ = ticked(nursery, paths.root, last)
             kills += status == -signal.SIGKILL
             assert assert_recovered(paths, expected) == files, last
     print(f"{steps} steps, {kills} of {len(chosen)} ticks killed, {len(expected)} sums compared after each")
