@@ -131,11 +131,13 @@ class TotalsReader:
         if self._totals is None or unread.state != self._state:
             self._totals, self._added = decoded(unread.state), set()
             self._state = unread.state
+        totals, self._totals = self._totals, None  # whatever cuts this short, nothing is added a second time
         for name, digest in unread.digests.items():
             if name not in self._added:
-                self._totals.add(digest)
+                totals.add(digest)
                 self._added.add(name)
-        return self._totals, unread.dropped
+        self._totals = totals
+        return totals, unread.dropped
 
     def _local(self, now_us: int) -> dict[str, dict[Labels, float]]:
         """What this process sees of the store itself."""
