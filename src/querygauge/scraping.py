@@ -31,7 +31,7 @@ log = get_logger(__name__)
 _LOCK_TIMEOUT_S: Final = 5.0
 _NS_PER_MS: Final = 1e6
 _MESSAGES: Final = "messages"
-_FOLDER: Final = "prometheus"
+_FOLDER: Final = "prometheus"  # that of the subscription, whose module is not loaded for nothing
 _FOLDS: Final = ("busy", "failed")
 
 

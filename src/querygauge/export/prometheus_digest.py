@@ -6,16 +6,16 @@ totals, and who is among the patterns that have series of their own.
 """
 
 from bisect import bisect_left
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from operator import add
 from typing import Final, NamedTuple, TypeVar
 
 from querygauge.clock import microseconds_of
 from querygauge.export.prometheus_families import BOUNDS, places_of
+from querygauge.export.prometheus_reached import reached
 from querygauge.histogram import Histogram
-from querygauge.values import OUTCOMES, PhaseTimes, PoolWindow, QueryErrors, QueryStats, Snapshot
+from querygauge.values import OUTCOMES, PhaseTimes, PoolWindow, QueryStats, Snapshot
 
 __all__ = [
     "DURATIONS",
@@ -38,13 +38,6 @@ _Key = tuple[str, Labels]
 _NS_PER_S: Final = 1e9
 _NS_PER_MS: Final = 1e6
 _NS_PER_US: Final = 1e3
-# An attempt that fails like this did not reach the server. The codes are SQLSTATE's and MySQL's.
-_UNREACHED_CLASSES: Final = ("08",)
-_UNREACHED_CODES: Final = frozenset({"57P01", "57P02", "57P03", "2002", "2003", "2006", "2013"})
-_UNREACHED_TYPES: Final = frozenset(
-    {"CannotConnectNowError", "ConnectionDoesNotExistError", "ConnectionRefusedError", "ConnectionResetError"}
-)
-
 # Which of the common buckets holds one of a `Histogram`: those from a nanosecond to a day.
 _ENDS: Final = places_of(BOUNDS)
 _PLACES: Final = {bucket: bisect_left(_ENDS, bucket) for bucket in range(-960, 530)}
@@ -172,7 +165,7 @@ def digest_of(snapshot: Snapshot) -> Digest:
     for window in snapshot.pools:
         _add_pool(digest, window)
     digest.running.update((state.target, (state.count, state.oldest_ms)) for state in snapshot.running)
-    digest.reached.update(_reached(snapshot))
+    digest.reached.update(reached(snapshot))
     _add_process(digest, snapshot)
     return digest
 
@@ -287,40 +280,3 @@ def _add_process(digest: Digest, snapshot: Snapshot) -> None:
     }
     if usage.cpu_s is not None:
         digest.since["cpu"] = round(usage.cpu_s * _NS_PER_S)
-
-
-def _reached(snapshot: Snapshot) -> Mapping[str, tuple[int, bool]]:
-    """By target the last evidence of the span."""
-    latest: dict[str, tuple[datetime, bool]] = {}
-    for target, at, is_reached in (*_of_statements(snapshot.queries, snapshot.errors), *_of_pools(snapshot)):
-        before = latest.get(target)
-        # At the same moment the failure is the surer news: it is of the last execution of those.
-        if before is None or (at, not is_reached) >= (before[0], not before[1]):
-            latest[target] = (at, is_reached)
-    return {target: (microseconds_of(at), is_reached) for target, (at, is_reached) in latest.items()}
-
-
-def _of_statements(
-    queries: Iterable[QueryStats], failed: Iterable[QueryErrors]
-) -> Iterator[tuple[str, datetime, bool]]:
-    lost = [errors for errors in failed if _has_not_reached(errors)]
-    only_lost = {(errors.target, errors.pattern.id) for errors in lost}
-    for stats in queries:
-        if stats.outcomes.ok or (stats.target, stats.pattern.id) not in only_lost:
-            yield stats.target, stats.last_seen, True
-    for errors in lost:
-        yield errors.target, errors.last_seen, False
-
-
-def _has_not_reached(errors: QueryErrors) -> bool:
-    code = errors.sqlstate or ""
-    return code.startswith(_UNREACHED_CLASSES) or code in _UNREACHED_CODES or errors.error_type in _UNREACHED_TYPES
-
-
-def _of_pools(snapshot: Snapshot) -> Iterator[tuple[str, datetime, bool]]:
-    for window in snapshot.pools:
-        metrics = window.metrics
-        for check in window.health_checks[-1:]:
-            yield window.pool, check.timestamp, check.is_healthy
-        if metrics.total_errors and not metrics.total_checkouts:
-            yield window.pool, snapshot.ended, False
