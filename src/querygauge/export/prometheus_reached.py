@@ -23,7 +23,7 @@ _UNREACHED_TYPES: Final = frozenset(
 
 
 def reached(snapshot: Snapshot) -> Mapping[str, tuple[int, bool]]:
-    """By target when it was last known whether its server was reached, in microseconds since 1970, and whether it was."""
+    """By target when it was last known whether its server is reached, in microseconds since 1970, and whether it is."""
     latest: dict[str, tuple[datetime, bool]] = {}
     for target, at, is_reached in (*_of_statements(snapshot.queries, snapshot.errors), *_of_pools(snapshot)):
         before = latest.get(target)
