@@ -1,9 +1,12 @@
 """The values of alerts."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
-from querygauge.values.alerts import Alert, AlertMessage, Finding
+import pytest
+
+from querygauge.values.alerts import Alert, AlertMessage, Finding, Silence
+from querygauge.values.choosing import is_chosen
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
 FOUND = Finding("error_rate", "warning", "12 % failed", "look at the errors", service="shop", value=12.0, unit="%")
@@ -39,3 +42,25 @@ def test_a_message_is_json() -> None:
     told = AlertMessage("k", NOON, (ALERT,), is_test=True).to_dict()
     assert told["alerts"][0]["finding"]["value"] == 12.0
     assert (told["made_at"], told["status"], told["severity"]) == (NOON.isoformat(), "firing", "warning")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "name", "is_wanted"),
+    [
+        ("shop", "shop", True),
+        ("shop*", "shop-admin", True),
+        ("*", "", True),
+        ("shop", "Shop", False),
+        ("GET /orders/[id]", "GET /orders/[id]", True),
+        ("GET /orders/[id]", "GET /orders/i", False),
+        ("GET /[!a]*", "GET /[!a]/b", True),
+        ("GET /export?as=csv", "GET /export?as=csv", True),
+        ("GET /export?as=csv", "GET /export/as=csv", False),
+        ("a\\b", "a\\b", True),
+    ],
+)
+def test_a_star_is_all_that_stands_for_anything_else(wanted: str, name: str, is_wanted: bool) -> None:
+    """Names of scopes and tags are full of what a shell would read something into."""
+    assert is_chosen(name, wanted) is is_wanted
+    silence = Silence("a", NOON, NOON + timedelta(hours=1), subject=wanted)
+    assert silence.covers(replace(FOUND, objective=name), NOON) is is_wanted

@@ -77,6 +77,11 @@ def test_what_has_no_tags_goes_everywhere() -> None:
         ({"type": "pagerduty", "reports": ["daily"]}, "reports must go to a channel of type email, .*; got pagerduty"),
         ({"type": "alertmanager", "reports": ["daily"]}, "reports must go to .* got alertmanager, which takes alerts"),
         ({**LOG, "rules": []}, r"rules must be a list of names; got \[\]"),
+        (
+            {**LOG, "rules": ["pool_*", "slow_quer"]},
+            "rules must name rules; got 'slow_quer', known are burn",
+        ),
+        ({**LOG, "rules": ["pools_*"]}, r"rules must name rules; got 'pools_\*', known are "),
     ],
 )
 def test_an_impossible_route_is_named(table: dict[str, Any], told: str) -> None:

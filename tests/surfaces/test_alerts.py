@@ -98,6 +98,9 @@ def test_silences(run: Command, alerts: Path) -> None:
     again = run("alerts", "unsilence", listed["silence_id"], "--store", alerts)
     assert again.returncode == 2
     assert "there is no silence " in again.stderr
+    nothing = run("alerts", "silence", "--store", alerts, "--until", "2h", "--rule", "slow_quer")
+    assert nothing.returncode == 2
+    assert "rule must name rules; got 'slow_quer', known are burn_rate, " in nothing.stderr
     wrong = run("alerts", "silence", "--store", alerts, "--until", "soon")
     assert (wrong.returncode, "--until must be a day, a moment or a length" in wrong.stderr) == (2, True)
 

@@ -7,10 +7,10 @@ Deliberately not here: what is compared with them, which the rules do.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from querygauge.errors import SettingsError
+from querygauge.values.choosing import is_chosen
 
 __all__ = ["Override", "override_of"]
 
@@ -39,14 +39,12 @@ class Override:
     def is_about(self, service: str, target: str, pattern_id: str) -> bool:
         """Whether a pattern is one of them, in some scope."""
         return (
-            pattern_id.startswith(self.pattern)
-            and fnmatchcase(service, self.service)
-            and fnmatchcase(target, self.target)
+            pattern_id.startswith(self.pattern) and is_chosen(service, self.service) and is_chosen(target, self.target)
         )
 
     def is_within(self, scope: str | None) -> bool:
         """Whether an execution in a scope is one of them, if its pattern is."""
-        return self.scope is None or (scope is not None and fnmatchcase(scope, self.scope))
+        return self.scope is None or (scope is not None and is_chosen(scope, self.scope))
 
 
 _NAMES: Final = tuple(field.name for field in fields(Override))

@@ -8,16 +8,17 @@ Deliberately not here: sending, and what each channel needs, which are the field
 import types
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
-from fnmatch import fnmatchcase
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
+from querygauge.alerts.rules import check_is_rule
 from querygauge.alerts.secret import Secret
 from querygauge.errors import SettingsError
 from querygauge.protocols import AlertChannel
 from querygauge.values.alerts import ALERT_SEVERITIES, Alert, AlertMessage, AlertSeverity
 from querygauge.values.answers.performance_report import REPORT_PERIODS, ReportPeriod
+from querygauge.values.choosing import is_chosen
 
 __all__ = ["KINDS", "Route", "check_takes_reports", "route_of"]
 
@@ -78,9 +79,9 @@ class Route:
         finding = alert.finding
         return (
             ALERT_SEVERITIES.index(finding.severity) >= ALERT_SEVERITIES.index(self.severity)
-            and any(fnmatchcase(finding.rule, wanted) for wanted in self.rules)
-            and (not finding.service or any(fnmatchcase(finding.service, wanted) for wanted in self.services))
-            and (not finding.tags or any(fnmatchcase(tag, wanted) for wanted in self.tags for tag in finding.tags))
+            and any(is_chosen(finding.rule, wanted) for wanted in self.rules)
+            and (not finding.service or any(is_chosen(finding.service, wanted) for wanted in self.services))
+            and (not finding.tags or any(is_chosen(tag, wanted) for wanted in self.tags for tag in finding.tags))
         )
 
     def part_of(self, message: AlertMessage) -> AlertMessage | None:
@@ -92,7 +93,7 @@ class Route:
         """What it gets a report about: everything together, as None, or each of the services that go there."""
         if "*" in self.services:
             return (None,)
-        return tuple(name for name in known if any(fnmatchcase(name, wanted) for wanted in self.services))
+        return tuple(name for name in known if any(is_chosen(name, wanted) for wanted in self.services))
 
     def channel(self) -> AlertChannel:
         """
@@ -137,7 +138,7 @@ def route_of(name: str, table: Mapping[str, Any]) -> Route:
         kind=kind,
         fields={given: value for given, value in table.items() if given not in _OWN},
         severity=severity,
-        rules=_names("rules", table, may_be_empty=bool(reports)),
+        rules=_rules(table, may_be_empty=bool(reports)),
         services=_names("services", table),
         tags=_names("tags", table),
         max_messages=most,
@@ -164,6 +165,13 @@ def _names(setting: str, table: Mapping[str, Any], *, may_be_empty: bool = False
     if not is_list or not (names or may_be_empty):
         raise SettingsError(f"{setting} must be a list of names; got {names!r}")
     return tuple(names)
+
+
+def _rules(table: Mapping[str, Any], *, may_be_empty: bool) -> tuple[str, ...]:
+    names = _names("rules", table, may_be_empty=may_be_empty)
+    for wanted in names:
+        check_is_rule("rules", wanted)
+    return names
 
 
 def _reports(kind: str, table: Mapping[str, Any]) -> tuple[ReportPeriod, ...]:

@@ -57,14 +57,18 @@ def silence(
     ] = None,
     service: Annotated[str | None, typer.Option(help="Name of a service, likewise.", show_default=False)] = None,
     subject: Annotated[
-        str | None, typer.Option(help="Id of a pattern or name of a pool, likewise.", show_default=False)
+        str | None,
+        typer.Option(help="Id of a pattern, name of a pool or objective, likewise.", show_default=False),
     ] = None,
     note: Annotated[str | None, typer.Option(help="Why, for those who look for it.", show_default=False)] = None,
     store: Store = None,
 ) -> None:
     """Have nobody told for a while; what lasts longer is told then. Without a choice it is everything."""
+    from querygauge.alerts.rules import check_is_rule
     from querygauge.storage.opening import open_store
 
+    if rule is not None:
+        check_is_rule("rule", rule)
     moment = moment_of(until, datetime.now(UTC))
     made = open_store(store_paths(store)).silence(moment, rule=rule, service=service, subject=subject, note=note)
     typer.echo(f"silenced until {made.until:%Y-%m-%d %H:%M} UTC; querygauge alerts unsilence {made.id} takes it back")

@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from fnmatch import fnmatchcase
 from typing import ClassVar, Final, Literal
 
 from querygauge.values.answers.performance_report import PerformanceReport
 from querygauge.values.base import Value
+from querygauge.values.choosing import is_chosen
 
 __all__ = [
     "ALERT_SEVERITIES",
@@ -146,7 +146,7 @@ class Silence(Value):
     def covers(self, finding: Finding, now: datetime) -> bool:
         """Whether nobody is to be told of it now."""
         pairs = ((self.rule, finding.rule), (self.service, finding.service), (self.subject, finding.subject))
-        return now < self.until and all(wanted is None or fnmatchcase(name, wanted) for wanted, name in pairs)
+        return now < self.until and all(wanted is None or is_chosen(name, wanted) for wanted, name in pairs)
 
 
 @dataclass(frozen=True, slots=True)

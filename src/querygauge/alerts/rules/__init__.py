@@ -14,10 +14,12 @@ from typing import Final
 from querygauge.alerts.lifecycle import Patience
 from querygauge.alerts.rules import failing, machine, objectives, pools, slow
 from querygauge.alerts.thresholds import Thresholds
+from querygauge.errors import SettingsError
 from querygauge.values.alerts import Finding
+from querygauge.values.choosing import is_chosen
 from querygauge.values.observed import Observation, ObservedService, ObservedStore
 
-__all__ = ["PATIENCE", "RULES", "findings"]
+__all__ = ["PATIENCE", "RULES", "check_is_rule", "findings"]
 
 ServiceRule = Callable[[ObservedService, Thresholds], Iterator[Finding]]
 StoreRule = Callable[[ObservedStore, Thresholds], Iterator[Finding]]
@@ -73,3 +75,14 @@ def findings(observation: Observation, limits: Thresholds) -> Iterator[Finding]:
             yield from rule(service, limits)
     for store_rule in _OF_STORES:
         yield from store_rule(observation.store, limits)
+
+
+def check_is_rule(setting: str, wanted: str) -> None:
+    """
+    Checks that a name, or one with `*` for any part of it, is of at least one rule.
+
+    Raises:
+        SettingsError: If nobody would ever be told of it; it begins with the setting's name.
+    """
+    if not any(is_chosen(rule, wanted) for rule in RULES):
+        raise SettingsError(f"{setting} must name rules; got {wanted!r}, known are {', '.join(RULES)}")
