@@ -286,4 +286,5 @@ def test_a_provider_that_fails_costs_no_execution(
     with capture_logs() as logs, _watch(engine) as gauge:
         _send(engine, "SELECT 1 AS n", "SELECT 1 AS n")
         assert gauge.queries.get_query_stats()[0].execution_count == 2
-    assert [(said["event"], said["error"]) for said in logs] == [("duration_not_recorded", "ZeroDivisionError")]
+    failed = [said["error"] for said in logs if said["event"] == "duration_not_recorded"]
+    assert failed == ["ZeroDivisionError"]
