@@ -70,6 +70,7 @@ class KeptReceiver:
         self.bodies: list[bytes] = []
         self.status = 200
         self.headers: dict[str, str] = {}
+        self.came = threading.Semaphore(0)
         self.hangs_until = threading.Event()
         self.hangs_until.set()
         self.url = ""
@@ -83,6 +84,7 @@ class KeptReceiver:
             def do_POST(self) -> None:
                 receiver.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
                 receiver.keys.append(self.headers["Idempotency-Key"])
+                receiver.came.release()
                 receiver.hangs_until.wait(20)
                 self.send_response(receiver.status)
                 for name, value in receiver.headers.items():

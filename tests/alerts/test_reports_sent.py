@@ -31,6 +31,7 @@ DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
 Pass = Callable[[timedelta], datetime]
 SECRET = "hunter2-hunter2"
+COLLECT = [sys.executable, "-m", "querygauge", "collect", "--once", "--store"]
 
 
 @pytest.fixture
@@ -170,6 +171,24 @@ def test_killed_between_sending_and_noting(
     assert _status(paths) == [("sent", 2)]
 
 
+def test_killed_while_it_is_sent(paths: StorePaths, receiver: KeptReceiver, later: Pass) -> None:
+    """A collector that is gone for good leaves a message that the next one sends, with the same key."""
+    _set(receiver, first='report_daily_at = "00:00"')
+    keep_reports(paths, {("web", "daily"): datetime.now(UTC) - 3 * DAY}, [])
+    receiver.hangs_until.clear()
+    collector = subprocess.Popen([*COLLECT, str(paths.root)], stdout=subprocess.DEVNULL)
+    assert receiver.came.acquire(timeout=60)
+    collector.kill()
+    collector.wait(30)
+    receiver.hangs_until.set()
+    assert _status(paths) == [("waiting", 1)]
+    later(timedelta(minutes=3))
+    tick(paths.root)
+    assert receiver.keys[0] == receiver.keys[1]
+    assert receiver.bodies[0] == receiver.bodies[1]
+    assert _status(paths) == [("sent", 2)]
+
+
 def test_killed_between_making_and_keeping(
     paths: StorePaths, receiver: KeptReceiver, later: Pass, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -193,8 +212,7 @@ def test_two_ticks_at_once(paths: StorePaths, receiver: KeptReceiver) -> None:
     """Of several processes one makes the report, and it is sent once."""
     _set(receiver, first='report_daily_at = "00:00"')
     keep_reports(paths, {("web", "daily"): datetime.now(UTC) - 3 * DAY}, [])
-    command = [sys.executable, "-m", "querygauge", "collect", "--once", "--store", str(paths.root)]
-    ticks = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for _ in range(4)]
+    ticks = [subprocess.Popen([*COLLECT, str(paths.root)], stdout=subprocess.DEVNULL) for _ in range(4)]
     assert [each.wait(60) for each in ticks] == [0] * 4
     tick(paths.root)
     assert len(receiver.keys) == 1
