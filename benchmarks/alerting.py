@@ -1,12 +1,14 @@
 """
-Whether a storm of slow statements takes longer where somebody is told of it: latency of each statement, arm by arm.
+Whether a storm of slow statements takes longer where somebody is told of it: its latency and CPU time, arm by arm.
 
 100,000 statements a minute of 50 patterns, each of them slow, come at a fixed rate over SQLite in memory, in a process
 with its store and collector: without alerts; with the collector's, which look at every tick and send to a web server
 that takes a fifth of a second to answer; and with a handler in the process besides. `no alerts` stands twice, so that
 what its second differs by is how far two equal things differ here. Ticks come every three seconds, not every sixty, and
-each turn has a store of its own and so a message of its own. Arms are in turn, each round from another first one; a
-ratio is that to `no alerts` of the same round, and the figure the median of the rounds, with the lowest and highest.
+each turn has a store of its own and so a message of its own. Beside the latency, which also has what ticks and others
+take of the processor, the CPU time of the thread that sends is told, by statement. Arms are in turn, each round from
+another first one; a ratio is that to `no alerts` of the same round, and the figure the median of the rounds, with the
+lowest and highest.
 
 Run with `make bench SCRIPT=alerting.py`; `--json` prints the figures for machines. It asserts nothing: a machine at
 work tells little of single microseconds.
@@ -51,11 +53,13 @@ class Figure:
     """Microseconds of a statement, medians of the rounds; ratios to `no alerts`, their median, lowest and highest."""
 
     arm: str
+    messages: int
     median_us: float
     p99_us: float
-    messages: int
+    cpu_us: float
     median_ratio: tuple[float, float, float]
     p99_ratio: tuple[float, float, float]
+    cpu_ratio: tuple[float, float, float]
 
 
 def _latencies(engine: Engine, seconds: float) -> list[int]:
@@ -73,8 +77,8 @@ def _latencies(engine: Engine, seconds: float) -> list[int]:
     return taken
 
 
-def work(arm: str, seconds: float) -> tuple[float, float]:
-    """Median and 99th percentile of one turn in microseconds, in the directory whose settings are those of the arm."""
+def work(arm: str, seconds: float) -> tuple[float, float, float]:
+    """Median, 99th percentile and CPU time of a statement in microseconds, under the settings of this directory."""
     engine = create_engine("sqlite://", poolclass=StaticPool)
     gauge = querygauge.instrument(
         engine,
@@ -89,12 +93,14 @@ def work(arm: str, seconds: float) -> tuple[float, float]:
     if arm == "alerts and a handler":
         gauge.queries.add_alert_handler(querygauge.RateLimitedAlertHandler(told.append, max_per_minute=10))
     _latencies(engine, _WARM_UP_S)
+    before = time.thread_time()
     taken = _latencies(engine, seconds)
+    cpu_us = 1e6 * (time.thread_time() - before) / len(taken)
     gauge.close()
     with suppress(ChildProcessError):
         while True:
             os.wait()
-    return statistics.median(taken) / 1e3, statistics.quantiles(taken, n=100)[-1] / 1e3
+    return statistics.median(taken) / 1e3, statistics.quantiles(taken, n=100)[-1] / 1e3, cpu_us
 
 
 @contextmanager
@@ -123,8 +129,8 @@ def _receiver() -> Iterator[tuple[str, list[int]]]:
         server.server_close()
 
 
-def _turn(arm: str, seconds: float, url: str, sizes: list[int]) -> tuple[float, float, int]:
-    """A process of its own, in a directory of its own."""
+def _turn(arm: str, seconds: float, url: str, sizes: list[int]) -> tuple[list[float], int]:
+    """What a process of its own takes, in a directory of its own, and how many messages came of it."""
     before = len(sizes)
     is_told = str(arm.startswith("alerts")).lower()
     with tempfile.TemporaryDirectory() as folder:
@@ -135,13 +141,12 @@ def _turn(arm: str, seconds: float, url: str, sizes: list[int]) -> tuple[float, 
         )
         command = [sys.executable, os.path.realpath(__file__), "--arm", arm, "--seconds", str(seconds)]
         answer = subprocess.run(command, cwd=folder, check=True, stdout=subprocess.PIPE, text=True).stdout
-    median_us, p99_us = json.loads(answer)
-    return median_us, p99_us, len(sizes) - before
+    return json.loads(answer), len(sizes) - before
 
 
 def measure(rounds: int, seconds: float) -> list[Figure]:
     """Every arm in every round."""
-    taken: dict[str, list[tuple[float, float, int]]] = {arm: [] for arm in _ARMS}
+    taken: dict[str, list[tuple[list[float], int]]] = {arm: [] for arm in _ARMS}
     with _receiver() as (url, sizes):
         for number in track(range(rounds * len(_ARMS)), "turns", console=Console(stderr=True), transient=True):
             place = (number + number // len(_ARMS)) % len(_ARMS)
@@ -149,15 +154,16 @@ def measure(rounds: int, seconds: float) -> list[Figure]:
     return [_figure(arm, turns, taken[_ARMS[0]]) for arm, turns in taken.items()]
 
 
-def _figure(arm: str, turns: list[tuple[float, float, int]], base: list[tuple[float, float, int]]) -> Figure:
-    ratios = [sorted(mine[of] / other[of] for mine, other in zip(turns, base, strict=True)) for of in (0, 1)]
-    told = [(statistics.median(each), each[0], each[-1]) for each in ratios]
-    medians, p99s, messages = zip(*turns, strict=True)
-    return Figure(arm, statistics.median(medians), statistics.median(p99s), sum(messages), told[0], told[1])
+def _figure(arm: str, turns: list[tuple[list[float], int]], base: list[tuple[list[float], int]]) -> Figure:
+    mine, theirs = ([took for took, _ in some] for some in (turns, base))
+    ratios = [sorted(one[of] / other[of] for one, other in zip(mine, theirs, strict=True)) for of in range(3)]
+    told = ((statistics.median(each), each[0], each[-1]) for each in ratios)
+    median_us, p99_us, cpu_us = (statistics.median(took[of] for took in mine) for of in range(3))
+    return Figure(arm, sum(messages for _, messages in turns), median_us, p99_us, cpu_us, *told)
 
 
 def _shown(ratio: tuple[float, float, float]) -> str:
-    return f"{ratio[0]:.3f} ({ratio[1]:.3f} to {ratio[2]:.3f})"
+    return f"{ratio[0]:.2f} ({ratio[1]:.2f} … {ratio[2]:.2f})"
 
 
 def main() -> None:
@@ -176,12 +182,13 @@ def main() -> None:
         print(json.dumps([asdict(figure) for figure in figures], indent=1))
         return
     table = Table("arm", title="a statement in a storm", title_justify="left")
-    for heading in ("median", "p99", "messages", "median / no alerts", "p99 / no alerts"):
+    for heading in ("messages", "median", "p99", "CPU", "median / no alerts", "p99", "CPU"):
         table.add_column(heading, justify="right")
     for figure in figures:
-        numbers = (f"{figure.median_us:.1f} µs", f"{figure.p99_us:.1f} µs", str(figure.messages))
-        table.add_row(figure.arm, *numbers, _shown(figure.median_ratio), _shown(figure.p99_ratio))
-    Console(width=120).print(table)
+        numbers = (f"{number:.1f} µs" for number in (figure.median_us, figure.p99_us, figure.cpu_us))
+        ratios = map(_shown, (figure.median_ratio, figure.p99_ratio, figure.cpu_ratio))
+        table.add_row(figure.arm, str(figure.messages), *numbers, *ratios)
+    Console(width=150).print(table)
 
 
 if __name__ == "__main__":
