@@ -11,14 +11,18 @@ from pathlib import Path
 from typing import Final
 
 from querygauge.alerts.schedule import Schedule, span_back
+from querygauge.alerts.trends import STEP
 from querygauge.patterns.cache import pattern_of
+from querygauge.storage.series import read_series
 from querygauge.storage.store import Store
 from querygauge.values import Pattern
+from querygauge.values.series import SeriesSubject
 
 __all__ = ["PATTERN", "answers", "labelled", "missed_percent", "questions"]
 
 PATTERN: Final = f"{7:016x}"
 """The one that is asked about."""
+_TOLD: Final = [SeriesSubject(pattern_id=f"{number:016x}") for number in range(50)]
 _LABELLED: Final = Path(__file__).parents[2] / "tests" / "storage" / "answers" / "labelled.sql"
 
 
@@ -59,6 +63,7 @@ def answers(store: Store, now: datetime) -> dict[str, Callable[[], object]]:
         "errors, 24 hours": store.errors,
         "pattern, 30 days": lambda: store.pattern(PATTERN, now - timedelta(days=30)),
         "similar, of 10,000 patterns": lambda: store.similar(PATTERN),
+        "trends of 50 alerts, 2 hours": lambda: read_series(store.paths, STEP, _TOLD, now - timedelta(hours=2), now),
         "performance report, a day": lambda: store.performance_report(span_back(Schedule(), "daily", now)),
         "performance report, a week": lambda: store.performance_report(span_back(Schedule(), "weekly", now)),
     }
