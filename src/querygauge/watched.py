@@ -59,6 +59,7 @@ class Watched:
         self._attached: dict[int, Attachment] = {}
         self._by_name: dict[str, Attachment] = {}
         self._patterns: dict[str, PatternCache] = {}
+        self._looked_up_before: dict[str, int] = {}  # by a parent process
         self._guards: dict[Guard, int] = {}  # of more than one target, with what they had caught before
         self._by_hook_before: Counter[str] = Counter()  # the same by hook
         self._failures_of_gone = self._alerts_dropped_of_gone = 0
@@ -72,6 +73,7 @@ class Watched:
         self._by_hook_of_gone.clear()
         self._guards = dict.fromkeys(self._guards, 0)
         self._by_hook_before.clear()
+        self._looked_up_before = self._looked_up()
 
     def attached(self) -> tuple[Attachment, ...]:
         """Everybody who is measured, in the order they joined."""
@@ -204,6 +206,10 @@ class Watched:
     @property
     def pattern_cache(self) -> dict[str, int]:
         """Statements whose text the caches of patterns did not remember, and texts that others pushed out of them."""
+        before = self._looked_up_before
+        return {name: max(0, number - before.get(name, 0)) for name, number in self._looked_up().items()}
+
+    def _looked_up(self) -> dict[str, int]:
         own = (attached.patterns for attached in self.attached())
         caches = {id(cache): cache for cache in (*tuple(self._patterns.values()), *own)}.values()
         return {

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import URL, create_engine
+from sqlalchemy import URL, create_engine, text
 
 from processes.programs import executions, run
 from querygauge.flush import flush_thread
@@ -259,6 +259,26 @@ def test_a_child_does_not_report_failures_of_its_parent() -> None:
         snapshot = gauge.snapshot()
         assert (snapshot.self_metrics.hook_errors, snapshot.hook_errors) == (1, {"statement": 1})
         assert snapshot.instance == instance
+    finally:
+        gauge.close()
+
+
+def test_a_child_does_not_report_what_its_parent_read() -> None:
+    """What is remembered is as true in the child; that it had to be read was counted by the parent."""
+    engine = create_engine("sqlite://")
+    gauge = instrument(engine, store=None)
+    with engine.connect() as connection:
+        connection.execute(text("SELECT 1"))
+
+    def work() -> None:
+        assert gauge.snapshot().pattern_cache == {"miss": 0, "evicted": 0}
+        with engine.connect() as connection:
+            connection.execute(text("SELECT 1 AS other"))
+        assert gauge.snapshot().pattern_cache == {"miss": 1, "evicted": 0}
+
+    try:
+        assert _fork(work) == 0
+        assert gauge.snapshot().pattern_cache == {"miss": 1, "evicted": 0}
     finally:
         gauge.close()
 
