@@ -133,7 +133,9 @@ def test_a_test_run_starts_nothing(tmp_path: Path) -> None:
 _TELL_WARNINGS = """
 import structlog
 structlog.configure(
-    processors=[structlog.processors.JSONRenderer()], logger_factory=structlog.PrintLoggerFactory(sys.stderr)
+    processors=[structlog.processors.JSONRenderer()],
+    logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    wrapper_class=structlog.make_filtering_bound_logger(30),
 )
 """
 
