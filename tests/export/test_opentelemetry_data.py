@@ -8,7 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, get_value
 from opentelemetry.proto.metrics.v1 import metrics_pb2
+from opentelemetry.sdk.metrics.export import ConsoleMetricExporter, MetricExportResult
 
 from export.making import MS, busy, errors, of, pool, stats
 from export.receivers import Receiver, grpc_receiver, http_receiver, series_of
@@ -303,6 +305,20 @@ def test_headers_are_sent(receiver: Receiver) -> None:
     sent(busy(stats([MS])))
     (headers,) = receiver.headers
     assert {name.lower(): value for name, value in headers.items()}["authorization"] == "Bearer s3cret"
+
+
+def test_any_exporter_will_do_and_nobody_observes_it() -> None:
+    """Instrumentations of HTTP in the collector's process look at the context, and make nothing of it."""
+    seen = []
+
+    class Exporter(ConsoleMetricExporter):
+        def export(self, *_arguments: Any, **_keywords: Any) -> MetricExportResult:
+            seen.append(get_value(_SUPPRESS_INSTRUMENTATION_KEY))
+            return MetricExportResult.SUCCESS
+
+    _, batch = Backlog(is_delta=False).with_snapshots([busy(stats([MS]))], 100).ready()
+    Sender(Exporter()).send(batch, is_explicit=False)
+    assert (seen, get_value(_SUPPRESS_INSTRUMENTATION_KEY)) == ([True], None)
 
 
 def _only_of(request: Any, name: str) -> Any:

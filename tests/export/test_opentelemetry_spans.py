@@ -4,6 +4,7 @@ import asyncio
 import sys
 import threading
 from collections.abc import Iterator, MutableMapping
+from types import ModuleType
 from typing import Any
 
 import asyncpg  # type: ignore[import-untyped]  # it has no stubs
@@ -29,6 +30,7 @@ from querygauge import MissingExtraError, instrument
 from querygauge.capture import other_tracing
 from querygauge.capture.other_tracing import OtherTracing
 from querygauge.export.opentelemetry_spans import Spans
+from querygauge.export.trace_ids import current_trace_id
 from querygauge.gauge import Instrumentation
 
 Logs = list[MutableMapping[str, Any]]
@@ -315,6 +317,14 @@ async def test_slow_queries_of_a_task_know_its_trace(async_engine: AsyncEngine) 
                 await connection.execute(text("SELECT 7 AS n"))
         traces = {slow.trace_id for slow in gauge.queries.get_slow_queries() if slow.query == "SELECT ? AS n"}
     assert traces == {f"{request.get_span_context().trace_id:032x}"}
+
+
+def test_a_library_that_is_being_loaded_knows_no_trace_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor does one that is not there; and neither is an error."""
+    monkeypatch.setitem(sys.modules, "opentelemetry.trace", ModuleType("opentelemetry.trace"))
+    assert current_trace_id() is None
+    monkeypatch.delitem(sys.modules, "opentelemetry.trace")
+    assert current_trace_id() is None
 
 
 def test_examples_of_failures_know_their_trace(new_engine: NewEngine) -> None:

@@ -19,6 +19,7 @@ from querygauge.export.accumulation import Accumulation
 from querygauge.export.endpoint import PROTOCOLS, protocol
 
 try:
+    from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, detach, set_value
     from opentelemetry.sdk.metrics import Counter
     from opentelemetry.sdk.metrics.export import (
         AggregationTemporality,
@@ -95,7 +96,7 @@ class Sender:
         """Sends all of it, or up to what is not taken, and lets go of the exporter; does not raise."""
         form = Form(self.is_delta, is_explicit)
         deadline = time.monotonic() + _LONGEST_S
-        with _heard() as said:
+        with _heard() as said, _unobserved():
             try:
                 for together in _requests(accumulations):
                     if time.monotonic() > deadline:
@@ -123,6 +124,16 @@ def _requests(accumulations: Sequence[Accumulation]) -> Iterator[list[Accumulati
         points += more
     if together:
         yield together
+
+
+@contextmanager
+def _unobserved() -> Iterator[None]:
+    """Keeps instrumentations of this process, as of HTTP, from making telemetry of sending telemetry."""
+    token = attach(set_value(_SUPPRESS_INSTRUMENTATION_KEY, True))
+    try:
+        yield
+    finally:
+        detach(token)
 
 
 class _Heard(logging.Handler):

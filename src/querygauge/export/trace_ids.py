@@ -12,8 +12,9 @@ __all__ = ["current_trace_id"]
 
 def current_trace_id(*_execution: Any) -> str | None:
     """Id of the trace under way, 32 hex digits; None if there is none, or nobody keeps it. Fits `protocols.Trace`."""
-    tracing = sys.modules.get("opentelemetry.trace")
-    if tracing is None:
+    # Somebody may be about to load it in another thread.
+    current_span = getattr(sys.modules.get("opentelemetry.trace"), "get_current_span", None)
+    if current_span is None:
         return None
-    context = tracing.get_current_span().get_span_context()
+    context = current_span().get_span_context()
     return f"{context.trace_id:032x}" if context.is_valid and context.trace_flags.sampled else None
