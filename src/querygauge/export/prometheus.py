@@ -64,6 +64,7 @@ class QueryGaugeCollector:
         self._paths = _store_paths(store)
         self._reader = TotalsReader(self._paths)
         self._has_failed = False
+        self._build_info = _build_info()  # looking for versions takes milliseconds
         survive_forks(self)
 
     def after_fork_in_child(self) -> None:
@@ -84,7 +85,7 @@ class QueryGaugeCollector:
                 self._has_failed = True
                 log.exception("metrics_not_served", store=self._paths.name, error=type(error).__name__)
             served = []
-        return [*served, _build_info()]
+        return [*served, self._build_info]
 
     def refresh(self) -> None:
         """Reads what is new ahead of the next scrape; raises nothing."""
