@@ -198,6 +198,6 @@ def test_the_longest_report_is_within_the_limits(text: str) -> None:
     assert len(sent["blocks"]) <= 50
     assert characters(sent["blocks"][0]["text"]["text"]) <= 150
     assert all(1 <= characters(section) <= 3_000 for section in sections)
-    assert sum(map(characters, sections)) <= 13_000
+    assert sum(map(characters, sections)) <= 11_500
     assert not any(re.search(r"[<>]|&(?!amp;|lt;|gt;)", section) for section in sections)
     assert sum("and 4" in section.splitlines()[-1] for section in sections) == 7

@@ -10,7 +10,6 @@ Deliberately not here: what was sent already, which whoever asks tells.
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from typing import Final, NamedTuple
-from zoneinfo import ZoneInfo
 
 from querygauge.errors import SettingsError
 from querygauge.values.answers.performance_report import ReportPeriod, ReportSpan
@@ -61,9 +60,11 @@ def zone_of(name: str) -> tzinfo:
     Raises:
         SettingsError: If there is none of that name, or no database of time zones.
     """
-    # It needs no database.
+    # It needs no database, and no tick has to load what reads one.
     if name == "UTC":
         return UTC
+    from zoneinfo import ZoneInfo
+
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):

@@ -29,10 +29,12 @@ from querygauge.values.answers.performance_report import PerformanceReport
 __all__ = ["report_texts"]
 
 _SECTION: Final = 3_000
-_FIRST: Final = 2_500
+_FIRST: Final = 1_500
 # Slack refuses a message whose blocks have about 13,000 characters together.
-_LISTS: Final = 8_000
+_LISTS: Final = 7_000
 _ENTRY: Final = 900
+_LAST_LINE: Final = 50  # that says how many more there are
+_BESIDE: Final = 200 + _LAST_LINE  # an entry: the title, and that line
 _NAME: Final = 150
 _DETAIL: Final = 300
 _MOST: Final = 5  # entries of a list
@@ -41,9 +43,12 @@ _MOST: Final = 5  # entries of a list
 def report_texts(report: PerformanceReport) -> Iterator[str]:
     """What there is to say, one text for each section."""
     yield from _beginning(report)
-    found = sections(report)
-    for section in found:
-        yield _section(section, min(_SECTION, _LISTS // len(found)))
+    found, left = sections(report), _LISTS
+    for place, section in enumerate(found):
+        # What one leaves is room for the others.
+        text = _section(section, min(_SECTION, left // (len(found) - place)))
+        left -= size_of([text])
+        yield text
     yield "\n".join(["*Look further*", *(code(command, _DETAIL) for command in commands(report))])
 
 
@@ -61,21 +66,20 @@ def _section(section: Section, most: int) -> str:
     told = [f"*{escaped(section.title, _NAME)}*"]
     left = len(section.entries) + section.left
     for entry in section.entries[:_MOST]:
-        text = _entry(section, entry)
-        # Room for the last line is kept.
-        if size_of([*told, text]) > most - 50:
+        text = _entry(section, entry, min(_ENTRY, most - _BESIDE))
+        if size_of([*told, text]) > most - _LAST_LINE:
             break
         told.append(text)
         left -= 1
     return "\n".join([*told, *([f"and {number(left)} more"] if left > 0 else [])])
 
 
-def _entry(section: Section, entry: Entry) -> str:
+def _entry(section: Section, entry: Entry, most: int) -> str:
     numbers = [f"{title.lower()} {cell}" for title, cell in zip(section.columns, entry.cells, strict=True) if cell]
     told = [f"• *{escaped(entry.name.replace('*', chr(39)), _NAME)}*: {escaped(', '.join(numbers), _DETAIL)}"]
     for detail in entry.details:
         line = f"     {_detail(detail)}"
-        if size_of([*told, line]) <= _ENTRY:
+        if size_of([*told, line]) <= most:
             told.append(line)
     return "\n".join(told)
 
