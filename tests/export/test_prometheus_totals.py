@@ -1,5 +1,6 @@
 """What snapshots add to the totals, and what is served of them."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from querygauge.clock import microseconds_of
+from querygauge.errors import StoreError
 from querygauge.export.prometheus_digest import Labels, digest_of
 from querygauge.export.prometheus_families import BOUNDS, FAMILIES, PATTERN_BOUNDS, family
 from querygauge.export.prometheus_samples import served
@@ -234,6 +236,27 @@ def test_totals_survive_the_state(found: list[Snapshot]) -> None:
     again = decoded(encoded(totals))
     assert _served(again) == _served(totals)
     assert encoded(again) == encoded(totals)
+
+
+def test_what_another_version_kept_differently_begins_anew() -> None:
+    """Rather than being added to numbers that mean something else."""
+    totals = _totals(_full())
+    kept = json.loads(encoded(totals))
+    kept["counters"]["queries_total"].append([["shop", "ok"], 7])
+    kept["counters"]["invented_total"] = [[["shop"], 7]]
+    kept["histograms"]["pool_wait_seconds"] = [[["shop", "main"], [1, 2, 3]]]
+    kept["patterns"]["other"] = {"shop": [1, 2, 3]}
+    found = _served(decoded(json.dumps(kept).encode()))
+    assert found["queries_total"] == _EXPECTED["queries_total"]
+    assert "pool_wait_seconds" not in found
+    assert "other" not in {labels[1] for labels in found["pattern_queries_total"]}
+
+
+@pytest.mark.parametrize("state", [b"", b"nonsense", b"[]", b'{"format":2}', b'{"format":1}'])
+def test_what_is_no_state_is_said(state: bytes) -> None:
+    """As is that of a newer version."""
+    with pytest.raises(StoreError, match="exported totals must be"):
+        decoded(state)
 
 
 def test_a_process_that_is_silent_has_no_gauges() -> None:

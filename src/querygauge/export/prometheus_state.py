@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from querygauge.errors import StoreError
-from querygauge.export.prometheus_digest import PoolGauges
-from querygauge.export.prometheus_families import FAMILIES
+from querygauge.export.prometheus_digest import DURATIONS, PoolGauges
+from querygauge.export.prometheus_families import BOUNDS, FAMILIES, Family
 from querygauge.export.prometheus_patterns import Generation, PatternTotals
 from querygauge.export.prometheus_totals import MOST_PATTERNS, Instance, Process, Totals
 from querygauge.histogram import Histogram
@@ -19,7 +19,8 @@ __all__ = ["decoded", "encoded"]
 
 _FORMAT: Final = 1
 _ID_LENGTH: Final = 16
-_NAMES: Final = frozenset(each.name.removeprefix("querygauge_") for each in FAMILIES)
+_FAMILIES: Final = {each.name.removeprefix("querygauge_"): each for each in FAMILIES}
+_NUMBERS: Final = DURATIONS.start + len(BOUNDS) + 2  # of a pattern
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -119,12 +120,17 @@ def _totals(value: dict[str, Any]) -> Totals:
 
 
 def _series(families: dict[str, list[Any]], kind: Callable[[Any], Any]) -> dict[str, dict[tuple[str, ...], Any]]:
-    """What a family holds that this version does not know is left out."""
+    """What another version kept in another way is left out, and counted from zero."""
     return {
-        name: {tuple(labels): kind(value) for labels, value in values}
+        name: {tuple(labels): kind(value) for labels, value in values if _fits(_FAMILIES[name], labels, value)}
         for name, values in families.items()
-        if name in _NAMES
+        if name in _FAMILIES
     }
+
+
+def _fits(family: Family, labels: list[str], value: Any) -> bool:
+    parts = len(family.bounds) + 2 if family.kind == "histogram" else None
+    return len(labels) == len(family.labels) and (len(value) if isinstance(value, list) else None) == parts
 
 
 def _instances_of(told: dict[str, list[Any]]) -> dict[str, Instance]:
@@ -145,9 +151,9 @@ def _patterns_of(value: dict[str, Any]) -> PatternTotals:
     keys = [(service, pattern_id) for service, pattern_id in value["keys"]]
     return PatternTotals(
         [Generation(since_us, most, {keys[at] for at in places}) for since_us, most, places in value["generations"]],
-        {keys[int(place)]: numbers for place, numbers in value["numbers"].items()},
+        {keys[int(place)]: numbers for place, numbers in value["numbers"].items() if len(numbers) == _NUMBERS},
         {keys[int(place)]: (names[0], names[1], names[2]) for place, names in value["names"].items()},
-        value["other"],
+        {service: numbers for service, numbers in value["other"].items() if len(numbers) == _NUMBERS},
         {keys[int(place)]: float(score) for place, score in value["scores"].items()},
         value["scored_us"],
         {
