@@ -211,6 +211,53 @@ def test_a_tick_that_is_killed_before_it_notes_what_was_taken_has_it_sent_again(
     assert _told(receiver, temporality) == {"web:1": Histogram.of([MS, 2 * MS])}
 
 
+_KILLED = """
+import os, sys, threading
+from pathlib import Path
+from querygauge.collector import tick
+from querygauge.storage.limits import Limits
+
+left = int(sys.argv[2])
+calls = 0
+def count(frame, event, argument):
+    global calls
+    if event in ("call", "return") and frame.f_code.co_filename.endswith(_FILES):
+        calls += 1
+        if calls == left:
+            os._exit(9)
+
+_FILES = ("telemetry.py", "subscriptions.py", "subscribers.py", "backlog.py", "election.py")
+threading.setprofile(count)
+sys.setprofile(count)
+tick(Path(sys.argv[1]), Limits(opentelemetry="otlp", backups=0, publishes=False))
+sys.setprofile(None)
+print(calls)
+"""
+
+
+def test_ticks_that_are_killed_at_their_steps_lose_nothing(
+    tmp_path: Path, receiver: Receiver, temporality: str
+) -> None:
+    """Wherever that is; of what arrived twice a receiver knows by its times that it has it."""
+    store = tmp_path / "store"
+    _flush(store, busy(stats([MS])))
+    steps = int(_killed_at(store, 0).stdout)
+    moments = range(1, steps, steps // 12)
+    for minutes, moment in enumerate(moments, 1):
+        _flush(store, busy(stats([MS]), minutes=minutes))
+        assert _killed_at(store, moment).returncode == 9
+    for _ in range(3):
+        tick(store, _LIMITS)
+    told = _told(receiver, temporality)["web:1"]
+    assert told == Histogram.of([MS] * (1 + len(moments)))
+    assert open_store(store).status().executions.total == told.count
+
+
+def _killed_at(store: Path, moment: int) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-c", _KILLED, str(store), str(moment)]
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+
+
 def test_a_database_that_is_held_open_keeps_nothing_from_being_sent(
     tmp_path: Path, receiver: Receiver, temporality: str
 ) -> None:
