@@ -53,7 +53,7 @@ def watching(paths: StorePaths, *, sends: bool) -> Iterator["tuple[Alert, ...]"]
     told = _looked(paths, settings)
     if sends:  # a report is a second of work, which whoever sends it may do as well
         make_reports(paths, settings, datetime.now(UTC))
-    sending = _begun(paths, {route.name: route for route in settings.routes}) if sends else None
+    sending = _begun(paths, settings) if sends else None
     try:
         yield told
     finally:
@@ -132,7 +132,7 @@ def _with_trends(paths: StorePaths, told: "tuple[Alert, ...]", now: datetime) ->
         return told
 
 
-def _begun(paths: StorePaths, routes: "Mapping[str, Route]") -> "_Sending | None":
+def _begun(paths: StorePaths, settings: AlertSettings) -> "_Sending | None":
     """Sends what is due; None if nothing is."""
     from querygauge.storage.outbox import claim_messages, has_messages
 
@@ -141,12 +141,19 @@ def _begun(paths: StorePaths, routes: "Mapping[str, Route]") -> "_Sending | None
         if not has_messages(paths, now):
             return None
         with elected(paths, 0.0) as is_elected:
-            most = {name: route.max_messages for name, route in routes.items()}
-            claimed = claim_messages(paths, now, most) if is_elected else []
+            if not is_elected:
+                return None
+            claimed = claim_messages(
+                paths,
+                now,
+                {route.name: route.max_messages for route in settings.routes},
+                keep_open=[route.name for route in settings.routes if route.keeps_open],
+                are_all=settings.is_whole,
+            )
     except StoreError as error:
         log.warning("alerts_not_sent", store=paths.name, error=str(error))
         return None
-    return _Sending(claimed, routes) if claimed else None
+    return _Sending(claimed, {route.name: route for route in settings.routes}) if claimed else None
 
 
 class _Sending:

@@ -5,8 +5,9 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from structlog.testing import capture_logs
 
-from querygauge.alerts.configuration import AlertSettings, load_alert_settings
+from querygauge.alerts.configuration import AlertSettings, alert_settings_in_force, load_alert_settings
 from querygauge.alerts.overrides import Override
 from querygauge.alerts.schedule import Schedule
 from querygauge.alerts.thresholds import Thresholds
@@ -218,3 +219,34 @@ def test_what_is_wrong_is_named_with_its_line(tmp_path: Path, text: str, told: s
     with pytest.raises(SettingsError) as raised:
         load_alert_settings(tmp_path)
     assert str(raised.value).startswith(told.format(path=path))
+
+
+def test_what_is_wrong_takes_nothing_else_along(tmp_path: Path) -> None:
+    """Whoever goes on uses the rest: a slip in one number must not send what is urgent to the log."""
+    path = tmp_path / "querygauge.toml"
+    path.write_text(
+        "[alerts]\nenable = true\nrepeat_hours = 0\nenabled = 'no'\nreport_daily_at = 9\n"
+        "[alerts.thresholds]\np95_ms = '3'\np99_ms = 500\nnone = 3\n"
+        "[[alerts.overrides]]\np95_ms = 0\n[[alerts.overrides]]\nservice = 'shop'\np95_ms = 2\n"
+        + 2 * "[[alerts.objectives]]\nname = 'a'\nservice = 'b'\np95_ms = 1\n"
+        + "[alerts.channels.pager]\ntype = 'pigeon'\n[alerts.channels.team]\ntype = 'log'\nseverity = 'info'\n"
+    )
+    with capture_logs() as logs:
+        settings = alert_settings_in_force(tmp_path)
+    assert {log["event"] for log in logs} == {"alert_settings_not_used"}
+    assert len(logs) == 9
+    assert not settings.is_whole
+    assert (settings.enabled, settings.repeat_hours, settings.path) == (True, 12.0, path)
+    assert settings.thresholds == Thresholds(p99_ms=500.0, overrides=(Override(service="shop", p95_ms=2.0),))
+    assert [objective.name for objective in settings.objectives] == ["a"]
+    assert [(route.name, route.severity) for route in settings.routes] == [("team", "info")]
+
+
+@pytest.mark.parametrize("text", ["[alerts\n", "alerts = 3\n", "[alerts]\nchannels = 3\n"])
+def test_where_nothing_can_be_read_there_may_be_channels(tmp_path: Path, text: str) -> None:
+    """Until it can, the log is told."""
+    (tmp_path / "querygauge.toml").write_text(text)
+    settings = alert_settings_in_force(tmp_path)
+    assert [(route.name, settings.is_whole) for route in settings.routes] == [("log", False)]
+    (tmp_path / "querygauge.toml").write_text("[alerts]\n")
+    assert alert_settings_in_force(tmp_path).is_whole

@@ -292,3 +292,97 @@ def test_a_clock_set_back_sends_all_the_same(
     later(timedelta(days=-365))
     tick(paths.root)
     assert [row[0] for row in _rows(paths)] == ["sent"]
+
+
+def test_settings_that_are_wrong_for_a_while_lose_no_message(
+    paths: StorePaths, receiver: KeptReceiver, later: Callable[[timedelta], datetime]
+) -> None:
+    """Nobody knows which channels there are; what waits for one goes on waiting, and so does what was held back."""
+    _set(receiver, "max_messages = 1\n")
+    first, second = _put(paths, 2)
+    tick(paths.root)
+    (third,) = _put(paths, severity="critical")
+    for wrong in ("[alerts", '[alerts.channels.web]\ntype = "webhok"\n'):
+        Path("querygauge.toml").write_text(wrong)
+        later(11 * MINUTE)
+        tick(paths.root)
+    assert receiver.keys == [first]
+    _set(receiver)
+    tick(paths.root)
+    assert third in receiver.keys
+    assert second not in receiver.keys
+    assert b'"a_rule": 1' in b"".join(receiver.bodies)
+
+
+def test_a_slip_in_a_number_leaves_the_channels(paths: StorePaths, receiver: KeptReceiver) -> None:
+    """What is right is used."""
+    (key,) = _put(paths)
+    _set(receiver)
+    settings = Path("querygauge.toml")
+    settings.write_text(settings.read_text().replace("= 0\n", "= -1\n", 1))
+    tick(paths.root)
+    assert receiver.keys == [key]
+
+
+def test_what_was_sent_under_a_clock_that_was_ahead_takes_no_room(
+    paths: StorePaths, receiver: KeptReceiver, later: Callable[[timedelta], datetime]
+) -> None:
+    """Or nothing would be sent until that moment comes."""
+    _set(receiver, "max_messages = 1\n")
+    later(timedelta(days=1))
+    _put(paths)
+    tick(paths.root)
+    later(timedelta(days=-1))
+    (key,) = _put(paths, rule="another")
+    tick(paths.root)
+    assert receiver.keys[1:] == [key]
+
+
+def test_what_waits_for_its_next_attempt_lets_the_critical_pass(
+    paths: StorePaths, receiver: KeptReceiver, later: Callable[[timedelta], datetime]
+) -> None:
+    """A receiver that is back after an outage is told of it at once, and of the rest as there is room."""
+    _set(receiver, "max_messages = 2\n")
+    old = _put(paths, 2)
+    receiver.status, receiver.headers = 503, {"Retry-After": "3000"}
+    tick(paths.root)
+    receiver.status, receiver.headers = 200, {}
+    receiver.keys.clear()
+    later(30 * MINUTE)
+    new = _put(paths, 3, severity="critical", rule="pool_timeout")
+    tick(paths.root)
+    assert sorted(receiver.keys) == new[:2]
+    later(21 * MINUTE)
+    tick(paths.root)
+    assert new[2] in receiver.keys
+    later(11 * MINUTE)
+    tick(paths.root)
+    assert sorted(receiver.keys) == sorted([*old, *new])
+    assert {row[0] for row in _rows(paths)} == {"sent"}
+
+
+@pytest.mark.parametrize(("kind", "ends"), [("pagerduty", 2), ("webhook", 1)])
+def test_no_end_is_a_number_where_alerts_stay_open(
+    paths: StorePaths,
+    receiver: KeptReceiver,
+    later: Callable[[timedelta], datetime],
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    ends: int,
+) -> None:
+    """It waits for room, or they would be open for ever."""
+    monkeypatch.setenv("THE_KEY", "0123456789abcdef0123456789abcdef")
+    key = 'routing_key = { environment = "THE_KEY" }\n' if kind == "pagerduty" else ""
+    Path("querygauge.toml").write_text(
+        f'[alerts.channels.web]\ntype = "{kind}"\nurl = "{receiver.url}"\nmax_messages = 1\n{key}'
+    )
+    now = datetime.now(UTC)
+    finding = replace(ALERT.finding, severity="warning")
+    over = replace(ALERT, finding=finding, status="resolved", ended_at=now)
+    messages = [AlertMessage(f"{number:016}", now, (replace(over, id=f"{number:016x}"),)) for number in range(2)]
+    keep_alerts(paths, [], (), [("web", message) for message in messages])
+    for _ in range(3):
+        tick(paths.root)
+        later(11 * MINUTE)
+    bodies = b"".join(receiver.bodies)
+    assert bodies.count(b'"resolve"' if kind == "pagerduty" else b'"type": "alert"') == ends

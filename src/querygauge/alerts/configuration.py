@@ -10,10 +10,10 @@ Deliberately not here: what the numbers mean, which `Thresholds` says.
 import math
 import re
 import tomllib
-from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar, get_type_hints
 
@@ -47,6 +47,7 @@ _SETTINGS: Final = (
     "objectives",
     "channels",
 )
+_NOTHING: Final[Mapping[str, Any]] = {}
 _LOG_ONLY: Final = (Route(name="log", kind="log"),)
 
 
@@ -63,6 +64,7 @@ class AlertSettings:
         routes: Who is told of what; the log of the collector alone if nobody is named.
         schedule: When reports come, for those channels that get any.
         path: The file that says so; None if nothing is set.
+        is_whole: Whether all that is set could be used. If not there may be other channels.
     """
 
     enabled: bool = True
@@ -72,6 +74,7 @@ class AlertSettings:
     routes: tuple[Route, ...] = _LOG_ONLY
     schedule: Schedule = field(default_factory=Schedule)
     path: Path | None = None
+    is_whole: bool = True
 
     @property
     def repeat(self) -> timedelta:
@@ -86,21 +89,33 @@ def load_alert_settings(directory: Path) -> AlertSettings:
     Raises:
         SettingsError: If a file cannot be read, or a setting in it is unknown or impossible.
     """
+    return _read(directory, _refuse)
+
+
+def alert_settings_in_force(directory: Path) -> AlertSettings:
+    """The same for whoever goes on where some of them are wrong: with the defaults for those, which is logged."""
+    wrong: list[SettingsError] = []
+    try:
+        found = _read(directory, wrong.append)
+    except (SettingsError, OSError) as error:
+        found = AlertSettings(is_whole=False)
+        log.warning("alert_settings_not_used", error=str(error), remedy="querygauge alerts check")
+    for each in wrong:
+        log.warning("alert_settings_not_used", error=str(each), remedy="querygauge alerts check")
+    return replace(found, is_whole=False) if wrong else found
+
+
+def _read(directory: Path, refuse: Callable[[SettingsError], None]) -> AlertSettings:
     for folder in (directory, *directory.parents):
         for name, place in _FILES:
             path = folder / name
             if (table := _table(path, place)) is not None:
-                return _Reading(path, ".".join(place)).settings(table)
+                return _Reading(path, ".".join(place), refuse).settings(table)
     return AlertSettings()
 
 
-def alert_settings_in_force(directory: Path) -> AlertSettings:
-    """The same for whoever goes on where they are wrong: with the defaults, which is logged."""
-    try:
-        return load_alert_settings(directory)
-    except (SettingsError, OSError) as error:
-        log.warning("alert_settings_not_used", error=str(error), remedy="querygauge alerts check")
-        return AlertSettings()
+def _refuse(error: SettingsError) -> None:
+    raise error from None
 
 
 def checked_channel(settings: AlertSettings, route: Route) -> AlertChannel:
@@ -143,50 +158,81 @@ def _table(path: Path, place: tuple[str, ...]) -> Any:
 
 
 class _Reading:
-    """One table of one file."""
+    """
+    One table of one file.
 
-    def __init__(self, path: Path, table: str) -> None:
+    What is wrong is told to `refuse`. If that raises nothing, the rest is read, and the default holds in its place.
+    """
+
+    def __init__(self, path: Path, table: str, refuse: Callable[[SettingsError], None]) -> None:
         self._path = path
         self._table = table
+        self._refuse = refuse
 
     def settings(self, table: Any) -> AlertSettings:
         if not isinstance(table, dict):
             raise SettingsError(f"[{self._table}] of {self._path} must be a table; got {table!r}")
-        self._check_names(table, _SETTINGS, self._table)
-        thresholds = table.get("thresholds", {})
-        if not isinstance(thresholds, dict):
-            raise SettingsError(f"{self._where('thresholds')} must be a table; got {thresholds!r}")
-        self._check_names(thresholds, NUMBERS, f"{self._table}.thresholds")
-        enabled = table.get("enabled", True)
-        if not isinstance(enabled, bool):
-            raise SettingsError(f"{self._where('enabled')} must be true or false; got {enabled!r}")
-        repeat_hours = self._number("repeat_hours", table.get("repeat_hours", AlertSettings().repeat_hours))
-        if not 0 < repeat_hours <= _LONGEST_HOURS:
-            raise SettingsError(
-                f"{self._where('repeat_hours')} must be > 0 and at most ten years; got {repeat_hours!r}"
-            )
-        channels = table.get("channels", {})
-        if not isinstance(channels, dict):
-            raise SettingsError(f"{self._where('channels')} must be a table; got {channels!r}")
-        numbers = {name: self._threshold(name, value) for name, value in thresholds.items()}
+        usual = AlertSettings()
+        self._or(lambda: self._check_names(table, _SETTINGS, self._table), None)
+        enabled = self._or(lambda: self._enabled(table), usual.enabled)
+        repeat_hours = self._or(lambda: self._repeat_hours(table), usual.repeat_hours)
+        thresholds = self._thresholds(table)
         return AlertSettings(
             enabled=enabled,
             repeat_hours=repeat_hours,
-            thresholds=Thresholds(**numbers, overrides=tuple(self._each("overrides", table, override_of))),
-            objectives=self._objectives(table),
+            thresholds=thresholds,
+            objectives=self._or(lambda: self._objectives(table), usual.objectives),
             path=self._path,
-            routes=tuple(self._route(name, channel) for name, channel in channels.items()) or _LOG_ONLY,
-            schedule=self._schedule(table),
+            routes=tuple(self._routes(table)) or _LOG_ONLY,
+            schedule=self._or(lambda: self._schedule(table), usual.schedule),
         )
 
-    def _objectives(self, table: dict[str, Any]) -> tuple[Objective, ...]:
-        found = tuple(self._each("objectives", table, objective_of))
-        for name, times in Counter(each.name for each in found).items():
-            if times > 1:
-                raise SettingsError(
-                    f"name of [[{self._table}.objectives]] of {self._path} must be unique; got {name!r}"
-                )
+    def _or(self, read: Callable[[], _Made], default: _Made) -> _Made:
+        try:
+            return read()
+        except SettingsError as error:
+            self._refuse(error)
+            return default
+
+    def _enabled(self, table: dict[str, Any]) -> bool:
+        enabled = table.get("enabled", True)
+        if not isinstance(enabled, bool):
+            raise SettingsError(f"{self._where('enabled')} must be true or false; got {enabled!r}")
+        return enabled
+
+    def _repeat_hours(self, table: dict[str, Any]) -> float:
+        hours = self._number("repeat_hours", table.get("repeat_hours", AlertSettings().repeat_hours))
+        if not 0 < hours <= _LONGEST_HOURS:
+            raise SettingsError(f"{self._where('repeat_hours')} must be > 0 and at most ten years; got {hours!r}")
+        return hours
+
+    def _thresholds(self, table: dict[str, Any]) -> Thresholds:
+        given = self._or(lambda: self._table_in(table, "thresholds"), _NOTHING)
+        self._or(lambda: self._check_names(given, NUMBERS, f"{self._table}.thresholds"), None)
+        known = {name: value for name, value in given.items() if name in NUMBERS}
+        numbers = {name: self._or(partial(self._threshold, name, value), None) for name, value in known.items()}
+        overrides = self._or(lambda: tuple(self._each("overrides", table, override_of)), Thresholds().overrides)
+        return Thresholds(**{name: value for name, value in numbers.items() if value is not None}, overrides=overrides)
+
+    def _routes(self, table: dict[str, Any]) -> Iterator[Route]:
+        for name, channel in self._or(lambda: self._table_in(table, "channels"), _NOTHING).items():
+            if (route := self._or(partial(self._route, name, channel), None)) is not None:
+                yield route
+
+    def _table_in(self, table: dict[str, Any], name: str) -> Mapping[str, Any]:
+        found = table.get(name, {})
+        if not isinstance(found, dict):
+            raise SettingsError(f"{self._where(name)} must be a table; got {found!r}")
         return found
+
+    def _objectives(self, table: dict[str, Any]) -> tuple[Objective, ...]:
+        found: dict[str, Objective] = {}
+        for each in self._each("objectives", table, objective_of):
+            if each.name in found:
+                named = f"[[{self._table}.objectives]] of {self._path}"
+                self._refuse(SettingsError(f"name of {named} must be unique; got {each.name!r}"))
+            found.setdefault(each.name, each)
+        return tuple(found.values())
 
     def _schedule(self, table: dict[str, Any]) -> Schedule:
         try:
@@ -205,7 +251,7 @@ class _Reading:
                 yield made(each)
             except SettingsError as error:
                 place = self._place(f"{self._table}.{name}", error, number)
-                raise SettingsError(f"[[{self._table}.{name}]] number {number} of {place}: {error}") from None
+                self._refuse(SettingsError(f"[[{self._table}.{name}]] number {number} of {place}: {error}"))
 
     def _route(self, name: str, table: Any) -> Route:
         where = f"[{self._table}.channels.{name}] of {self._path}"
@@ -220,7 +266,7 @@ class _Reading:
     def _place(self, table: str, error: SettingsError, number: int = 1) -> str:
         return _place(self._path, table, error, number)
 
-    def _check_names(self, table: dict[str, Any], known: tuple[str, ...], where: str) -> None:
+    def _check_names(self, table: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
         for name in table:
             if name not in known:
                 raise SettingsError(f"{self._where(name)} is no setting of [{where}]; known are {', '.join(known)}")

@@ -8,7 +8,7 @@ whoever comes later sends with the same key. Deliberately not here: sending, and
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
@@ -50,9 +50,19 @@ WHERE {_DUE}
 ORDER BY severity <> 'critical', made_at, message_key
 """  # noqa: S608  # built of constants
 _HELD: Final = "SELECT message_key, channel, message FROM store.alert_messages WHERE status = 'held'"
+# What is due within the lease may be on its way; what was sent later than now was sent under a clock that was ahead.
 _TAKEN: Final = """
-SELECT channel, count(*) AS messages FROM store.alert_messages
-WHERE (status = 'sent' AND sent_at > make_timestamp($since)) OR (status = 'waiting' AND attempts > 0)
+SELECT
+    channel, count(*) FILTER (status = 'sent' OR is_on_its_way) AS sent,
+    count(*) FILTER (status = 'waiting' AND NOT is_on_its_way AND severity = 'critical') AS critical,
+    count(*) FILTER (status = 'waiting' AND NOT is_on_its_way AND severity <> 'critical') AS others
+FROM (
+    SELECT
+        *, status = 'waiting' AND due_at > make_timestamp($now) AND due_at <= make_timestamp($until) AS is_on_its_way
+    FROM store.alert_messages
+    WHERE (status = 'sent' AND sent_at > make_timestamp($since) AND sent_at <= make_timestamp($now))
+        OR (status = 'waiting' AND attempts > 0)
+)
 GROUP BY channel
 """
 _CLAIM: Final = """
@@ -120,34 +130,78 @@ def has_messages(paths: StorePaths, now: datetime) -> bool:
         raise StoreError(f"store {paths.database_name!r} could not be read: {first_line(error)}") from None
 
 
-def claim_messages(paths: StorePaths, now: datetime, most: Mapping[str, int]) -> list[Claimed]:
+def claim_messages(
+    paths: StorePaths,
+    now: datetime,
+    most: Mapping[str, int],
+    *,
+    keep_open: Collection[str] = (),
+    are_all: bool = True,
+) -> list[Claimed]:
     """
     What the caller is to send now; the caller holds the election lock.
 
     Of what is too much for its channel, the critical waits, and the rest is held back; once there is room again, a
-    digest tells how much that was.
+    digest tells how much that was. What did not arrive and is tried again gives way to what is new and critical.
 
     Args:
         paths: The store.
         now: UTC.
-        most: Messages in ten minutes, by the name of each channel; what waits for another one fails.
+        most: Messages in ten minutes, by the name of each channel.
+        keep_open: Channels where an alert stays open until its end is told, so that no end is only a number there.
+        are_all: Whether there are no other channels, so that what waits for one fails; else it goes on waiting.
 
     Raises:
         StoreError: If the store cannot be written; nothing is claimed.
     """
     with written(paths) as connection:
-        return _Claiming(connection, now, most).run()
+        return _Claiming(connection, now, most, frozenset(keep_open), are_all=are_all).run()
+
+
+class _Room:
+    """How much more a channel takes."""
+
+    def __init__(self, limit: int, sent: int = 0, critical: int = 0, others: int = 0) -> None:
+        self._limit = limit
+        self._sent = sent  # or on its way
+        self._tried = {True: critical, False: others}  # and to be tried again
+
+    @property
+    def is_there(self) -> bool:
+        """Whether something new may go there."""
+        return self._sent + sum(self._tried.values()) < self._limit
+
+    def take(self, *, is_critical: bool, was_tried: bool) -> bool:
+        """Whether there is room for a message, which then has it."""
+        # What waits for its next attempt, an hour maybe, must not keep from its channel what cannot wait.
+        waits = 0 if was_tried else self._tried[True] + (0 if is_critical else self._tried[False])
+        if self._sent + waits >= self._limit:
+            return False
+        self._sent += 1
+        self._tried[is_critical] -= was_tried
+        return True
 
 
 class _Claiming:
     """One look at what waits, inside a transaction."""
 
-    def __init__(self, connection: Connection, now: datetime, most: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        now: datetime,
+        most: Mapping[str, int],
+        keep_open: frozenset[str],
+        *,
+        are_all: bool,
+    ) -> None:
         self._connection = connection
         self._now = now
-        since = {"since": microseconds_of(now - _WINDOW)}
-        taken = {row["channel"]: row["messages"] for row in asked(connection, _TAKEN, since)}
-        self._room = {channel: max(0, limit - taken.get(channel, 0)) for channel, limit in most.items()}
+        self._keep_open = keep_open
+        self._are_all = are_all
+        moments = {"since": now - _WINDOW, "now": now, "until": now + _LEASE}
+        bounds = {name: microseconds_of(moment) for name, moment in moments.items()}
+        taken = {row.pop("channel"): row for row in asked(connection, _TAKEN, bounds)}
+        self._room = {channel: _Room(limit, **taken.get(channel, {})) for channel, limit in most.items()}
 
     def run(self) -> list[Claimed]:
         self._digest()
@@ -160,19 +214,22 @@ class _Claiming:
         if channel not in self._room:
             self._give_up(place)
             return None
-        # What was tried already has its room.
         message = _message_of(json.loads(row["message"]))
-        if not row["attempts"] and not self._room[channel]:
-            # What is critical is never only a number, and of a report nothing would be left in one.
-            if row["severity"] != "critical" and message.report is None:
+        is_critical, was_tried = row["severity"] == "critical", row["attempts"] > 0
+        if not self._room[channel].take(is_critical=is_critical, was_tried=was_tried):
+            if not is_critical and not was_tried and not self._must_wait(channel, message):
                 self._connection.execute(_HOLD, {**place, "status": "held", "error": None})
             return None
-        if not row["attempts"]:
-            self._room[channel] -= 1
         self._connection.execute(_CLAIM, {**place, "until": microseconds_of(self._now + _LEASE)})
         return Claimed(channel, row["attempts"] + 1, message)
 
+    def _must_wait(self, channel: str, message: AlertMessage) -> bool:
+        """Whether nothing would be left of a message as a number, as of a report, or of the end of what is open."""
+        return message.report is not None or (message.status == "resolved" and channel in self._keep_open)
+
     def _give_up(self, place: dict[str, Any]) -> None:
+        if not self._are_all:
+            return
         told = f"there is no channel {place['channel']!r} in the settings any more"
         self._connection.execute(_HOLD, {**place, "status": "failed", "error": told})
 
@@ -183,7 +240,7 @@ class _Claiming:
             channel, place = row["channel"], {"key": row["message_key"], "channel": row["channel"]}
             if channel not in self._room:
                 self._give_up(place)
-            elif self._room[channel]:
+            elif self._room[channel].is_there:
                 counts.setdefault(channel, Counter()).update(_message_of(json.loads(row["message"])).by_rule())
                 self._connection.execute(_HOLD, {**place, "status": "told", "error": None})
         for channel, held_back in counts.items():
