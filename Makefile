@@ -10,7 +10,7 @@ INSTALL := $(PIP) install --quiet --constraint constraints.txt
 ARGS ?=
 SCRIPT ?= overhead.py
 ON_OLDER := $(addprefix tests/,lake storage/test_folding.py storage/test_rollups.py storage/test_backup.py \
-	storage/answers/test_execution.py)
+	storage/answers/test_execution.py storage/test_series.py)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

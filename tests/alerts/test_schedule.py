@@ -46,6 +46,9 @@ NIGHT = _zone("Europe/Berlin", daily_at=time(2, 30))
         (USUAL, "weekly", "2026-03-08T09:59", "2026-02-22", "2026-03-01"),
         (USUAL, "weekly", "2026-03-14T23:59", "2026-03-01", "2026-03-08"),
         (USUAL, "weekly", "2028-03-05T10:00", "2028-02-27", "2028-03-05"),
+        # Not before what was flushed before midnight is folded.
+        (Schedule(daily_at=time(0)), "daily", "2026-03-04T00:04", "2026-03-02", "2026-03-03"),
+        (Schedule(daily_at=time(0)), "daily", "2026-03-04T00:05", "2026-03-03", "2026-03-04"),
         # By the calendar of the zone.
         (BERLIN, "daily", "2026-01-05T07:59", "2026-01-03T00:00+01:00", "2026-01-04T00:00+01:00"),
         (BERLIN, "daily", "2026-01-05T08:00", "2026-01-04T00:00+01:00", "2026-01-05T00:00+01:00"),

@@ -17,6 +17,7 @@ from querygauge.values.answers.performance_report import ReportPeriod, ReportSpa
 __all__ = ["Due", "Schedule", "due", "newest", "span_back", "weekday_of", "zone_of"]
 
 _DAY: Final = timedelta(days=1)
+_EARLIEST: Final = time(0, 5)  # what was flushed before midnight is folded by then
 _DAYS: Final = {"daily": 1, "weekly": 7}
 _WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _SUNDAY: Final = 6
@@ -109,7 +110,7 @@ def due(schedule: Schedule, period: ReportPeriod, told_until: datetime | None, n
 def newest(schedule: Schedule, period: ReportPeriod, now: datetime) -> ReportSpan:
     """What the last report of a schedule was to be about, whether it was sent or not."""
     day = now.astimezone(schedule.zone).date()
-    at = schedule.weekly_at if period == "weekly" else schedule.daily_at
+    at = max(_EARLIEST, schedule.weekly_at if period == "weekly" else schedule.daily_at)
     # Around midnight, a change of clocks may put a moment of tomorrow before one of today.
     candidates = (day + back * _DAY for back in range(1, -_DAYS["weekly"] - 2, -1))
     on = next(
