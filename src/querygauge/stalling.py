@@ -7,7 +7,7 @@ and sent at once. When the store can be written again, `watching` takes it over,
 Deliberately not here: any other rule; what they look at cannot be read, or is old.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -19,9 +19,11 @@ from querygauge.errors import StoreError
 from querygauge.logs import get_logger
 from querygauge.storage.locking import FileLock
 from querygauge.storage.paths import StorePaths
-from querygauge.storage.stalled import keep_stalled, spool_state, stalled_alerts
+from querygauge.storage.stalled import Stall, keep_stall, kept_stall, spool_state
+from querygauge.values.alerts import AlertMessage
 
 if TYPE_CHECKING:
+    from querygauge.alerts.routes import Route
     from querygauge.values.alerts import Alert, Finding
 
 __all__ = ["look_at_stall"]
@@ -65,32 +67,40 @@ def _tell(paths: StorePaths, found: "Sequence[Finding]", settings: AlertSettings
     from querygauge.alerts.lifecycle import look
     from querygauge.alerts.rules import PATIENCE
 
-    known = stalled_alerts(paths)
-    seen = look(known, found, now, patience=PATIENCE, repeat=settings.repeat)
-    before = {alert.id: alert for alert in known}
-    untold = {alert.id: _untold(alert, before.get(alert.id)) for alert in seen.alerts}
-    # A disk that does not take it would have somebody told by every tick, each time of something new.
-    keep_stalled(paths, list(untold.values()))
-    sent = {alert.id: alert for alert in seen.told if _is_sent(alert, before.get(alert.id), settings, now)}
-    if sent:
-        keep_stalled(paths, list((untold | sent).values()))
-
-
-def _is_sent(alert: "Alert", before: "Alert | None", settings: AlertSettings, now: datetime) -> bool:
-    """Whether a message about it arrived anywhere."""
-    from querygauge.alerts.delivery import send_all
-    from querygauge.values.alerts import AlertMessage
-
-    # The same in every attempt; told of again after hours, it is another message.
-    told_before = None if before is None else before.told_at
-    message = AlertMessage(alert.id if told_before is None else f"{alert.id}-{told_before:%m%dT%H%M%S}", now, (alert,))
+    known = kept_stall(paths)
+    before = {alert.id: alert for alert in known.alerts}
+    seen = look(known.alerts, found, now, patience=PATIENCE, repeat=settings.repeat)
+    untold = Stall(tuple(_untold(alert, before.get(alert.id)) for alert in seen.alerts), known.key, known.missed)
     routes = {route.name: route for route in settings.routes}
+    if seen.told:
+        key, asked = _key_of(seen.told[0], before), routes
+    else:
+        key, asked = known.key, {name: route for name, route in routes.items() if name in known.missed}
+    # A disk that does not take it would have somebody told by every tick, each time of something new.
+    keep_stall(paths, untold)
+    missed = _missed(AlertMessage(key, now, seen.told or seen.alerts), asked) if asked else ()
+    is_told = len(missed) < len(asked) or not asked
+    keep_stall(paths, Stall(seen.alerts if is_told else untold.alerts, key, missed))
+
+
+def _key_of(alert: "Alert", before: "Mapping[str, Alert]") -> str:
+    """The same in every attempt; told of again after hours, it is another message."""
+    told_before = before[alert.id].told_at if alert.id in before else None
+    return alert.id if told_before is None else f"{alert.id}-{told_before:%m%dT%H%M%S}"
+
+
+def _missed(message: "AlertMessage", routes: "Mapping[str, Route]") -> tuple[str, ...]:
+    """The channels at which a message did not arrive, and where it may yet."""
+    from querygauge.alerts.delivery import send_all
+
     parts = [(name, part) for name, route in routes.items() if (part := route.part_of(message)) is not None]
-    outcomes = send_all(parts, routes)
-    for (name, _), outcome in zip(parts, outcomes, strict=True):
+    missed = []
+    for (name, _), outcome in zip(parts, send_all(parts, routes), strict=True):
         if outcome.error is not None:
-            log.warning("alert_not_sent", channel=name, error=outcome.error, is_given_up=False)
-    return not parts or any(outcome.error is None for outcome in outcomes)
+            log.warning("alert_not_sent", channel=name, error=outcome.error, is_given_up=outcome.is_final)
+            if not outcome.is_final:
+                missed.append(name)
+    return tuple(missed)
 
 
 def _untold(alert: "Alert", before: "Alert | None") -> "Alert":

@@ -10,6 +10,7 @@ Deliberately not here: what is wrong, who is told, and how.
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -21,12 +22,14 @@ from querygauge.logs import get_logger
 from querygauge.reporting import make_reports
 from querygauge.storage.election import elected
 from querygauge.storage.paths import StorePaths
+from querygauge.values.alerts import AlertMessage
 
 if TYPE_CHECKING:
     from querygauge.alerts.delivery import Outcome
     from querygauge.alerts.routes import Route
     from querygauge.storage.outbox import Claimed
-    from querygauge.values.alerts import Alert, AlertMessage
+    from querygauge.storage.stalled import Stall
+    from querygauge.values.alerts import Alert
 
 __all__ = ["watching"]
 
@@ -65,7 +68,7 @@ def _looked(paths: StorePaths, settings: AlertSettings) -> "tuple[Alert, ...]":
     from querygauge.alerts.lifecycle import look, messages
     from querygauge.alerts.rules import PATIENCE, findings
     from querygauge.storage.alerting import keep_alerts, watched
-    from querygauge.storage.stalled import forget_stalled, stalled_alerts
+    from querygauge.storage.stalled import forget_stall, kept_stall
 
     now = datetime.now(UTC)
     try:
@@ -76,18 +79,21 @@ def _looked(paths: StorePaths, settings: AlertSettings) -> "tuple[Alert, ...]":
             observation, known, silences = watched(paths, now, slow_ms=slow_ms, objectives=settings.objectives)
             found = findings(observation, settings.thresholds)
             ids = {alert.id for alert in known}
-            stalled = [alert for alert in stalled_alerts(paths) if alert.id not in ids]
+            stall = kept_stall(paths)
+            stalled = [_begun_by(now, alert, stall) for alert in stall.alerts if alert.id not in ids]
             seen = look([*known, *stalled], found, now, patience=PATIENCE, silences=silences, repeat=settings.repeat)
             tagged = _with_tags(paths, seen.told, settings, now)
             told = _with_trends(paths, tagged, now)
+            missed = [route for route in settings.routes if route.name in stall.missed]
             parts = [
+                *(_parts([AlertMessage(stall.key, now, tuple(stalled))], missed) if stalled else ()),
                 *_parts(messages(told, now), settings.routes),
                 *_parts(messages(seen.closed, now), [route for route in settings.routes if route.keeps_open]),
             ]
             # Who is told of an end is found by the tags of the beginning; a trend is of one message alone.
             latest = {alert.id: alert for alert in (*stalled, *seen.alerts, *tagged)}
             keep_alerts(paths, list(latest.values()), seen.dropped, parts)
-            forget_stalled(paths)
+            forget_stall(paths)
     except StoreError as error:
         log.warning("alerts_not_looked_at", store=paths.name, error=str(error))
         return ()
@@ -95,6 +101,13 @@ def _looked(paths: StorePaths, settings: AlertSettings) -> "tuple[Alert, ...]":
         log.exception("alerts_not_looked_at", store=paths.name)
         return ()
     return told
+
+
+def _begun_by(now: datetime, alert: "Alert", stall: "Stall") -> "Alert":
+    """What was found while nothing could be written, and is told now if nobody was reached then."""
+    if alert.told_at is not None or not stall.missed:
+        return alert
+    return replace(alert, told_at=now, told_severity=alert.finding.severity)
 
 
 def _parts(messages: "Iterable[AlertMessage]", routes: "Sequence[Route]") -> "Iterator[tuple[str, AlertMessage]]":

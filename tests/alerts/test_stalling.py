@@ -170,12 +170,60 @@ async def test_what_did_not_arrive_is_sent_again_with_the_same_key(
     assert keys[0] == keys[1] == keys[2] != keys[3]
 
 
+async def test_each_channel_is_tried_until_it_takes_it(paths: StorePaths, later: Pass, tmp_path: Path) -> None:
+    """One that does is not told again; one that never did is told when all is well, of the beginning and of the end."""
+    async with web_receiver(status=503) as slow, web_receiver(status=503) as never, web_receiver(status=404) as gone:
+        (tmp_path / "querygauge.toml").write_text(
+            "[alerts.channels.log]\ntype = 'log'\n"
+            + "".join(
+                f"[alerts.channels.{name}]\ntype = 'webhook'\nurl = '{receiver.url}/'\n"
+                for name, receiver in (("slow", slow), ("never", never), ("gone", gone))
+            )
+        )
+        _write(paths)
+        later(6 * MINUTE)
+        with _held(paths), capture_logs() as logs:
+            await _tick_beside(paths)
+            later(MINUTE)
+            await _tick_beside(paths)
+            slow.status = 200
+            for _ in range(3):
+                later(MINUTE)
+                await _tick_beside(paths)
+        assert [log["status"] for log in logs if log["event"] == "alert"] == ["firing"]
+        assert [len(receiver.received) for receiver in (slow, never, gone)] == [3, 5, 1]
+        never.status = 200
+        await _tick_beside(paths)
+        later(6 * MINUTE)
+        await _tick_beside(paths)
+    told = [json.loads(received.body) for received in (*never.received[4:], *slow.received[2:])]
+    assert [each["status"] for each in told] == ["firing", "firing", "resolved", "firing", "resolved"]
+    assert len({each["key"] for each in told[:2]}) == 1
+
+
+async def test_whom_nobody_reached_is_told_when_all_is_well(paths: StorePaths, later: Pass, tmp_path: Path) -> None:
+    """That nothing was seen for an hour is worth knowing afterwards."""
+    async with web_receiver(status=503) as receiver:
+        (tmp_path / "querygauge.toml").write_text(f"[alerts.channels.web]\ntype = 'webhook'\nurl = '{receiver.url}/'\n")
+        _write(paths)
+        later(6 * MINUTE)
+        with _held(paths):
+            await _tick_beside(paths)
+        receiver.status = 200
+        await _tick_beside(paths)
+        await _tick_beside(paths)
+        later(6 * MINUTE)
+        await _tick_beside(paths)
+    statuses = [json.loads(received.body)["status"] for received in receiver.received]
+    assert statuses == ["firing", "firing", "resolved"]
+
+
 async def _tick_beside(paths: StorePaths) -> None:
     """A tick in a thread, so that the receiver can answer."""
     await asyncio.to_thread(tick, paths.root)
 
 
-@pytest.mark.parametrize("content", ["", "nonsense", "{}", "[3]", '[{"id": "a"}]'])
+@pytest.mark.parametrize("content", ["", "nonsense", "{}", "[3]", '{"alerts": [{"id": "a"}]}', '{"alerts": []}'])
 def test_a_memory_that_is_not_understood_is_none(paths: StorePaths, later: Pass, content: str) -> None:
     """Somebody is told once too often rather than never."""
     paths.stalled.write_text(content)

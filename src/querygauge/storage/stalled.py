@@ -6,9 +6,9 @@ Deliberately not here: what is an alert, and who is told.
 
 import json
 import shutil
-from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
+from typing import NamedTuple
 
 from querygauge.errors import StoreError
 from querygauge.storage.outbox import alert_of
@@ -18,33 +18,51 @@ from querygauge.storage.subscribers import replaced
 from querygauge.values.alerts import Alert
 from querygauge.values.observed import ObservedStore
 
-__all__ = ["forget_stalled", "keep_stalled", "spool_state", "stalled_alerts"]
+__all__ = ["Stall", "forget_stall", "keep_stall", "kept_stall", "spool_state"]
 
 
-def stalled_alerts(paths: StorePaths) -> list[Alert]:
+class Stall(NamedTuple):
+    """
+    What is remembered.
+
+    Attributes:
+        alerts: As they were at the last look.
+        key: Of the message about them; empty if there is none.
+        missed: The channels at which it did not arrive, and is to be tried again.
+    """
+
+    alerts: tuple[Alert, ...] = ()
+    key: str = ""
+    missed: tuple[str, ...] = ()
+
+
+def kept_stall(paths: StorePaths) -> Stall:
     """What is kept; nothing if there is no such file, or it is not to be understood."""
     try:
-        return [alert_of(told) for told in json.loads(paths.stalled.read_text(encoding="utf-8"))]
+        told = json.loads(paths.stalled.read_text(encoding="utf-8"))
+        alerts = tuple(alert_of(alert) for alert in told["alerts"])
+        return Stall(alerts, str(told["key"]), tuple(map(str, told["missed"])))
     except (OSError, ValueError, KeyError, TypeError):
-        return []
+        return Stall()
 
 
-def keep_stalled(paths: StorePaths, alerts: Sequence[Alert]) -> None:
+def keep_stall(paths: StorePaths, stall: Stall) -> None:
     """
-    Keeps alerts instead of what was kept.
+    Keeps this instead of what was kept.
 
     Raises:
         StoreError: If the file cannot be written.
     """
-    if not alerts:
+    if not stall.alerts:
         return
+    told = {**stall._asdict(), "alerts": [alert.to_dict() for alert in stall.alerts]}
     try:
-        replaced(paths.stalled, json.dumps([alert.to_dict() for alert in alerts]).encode())
+        replaced(paths.stalled, json.dumps(told).encode())
     except OSError as error:
         raise StoreError(f"{str(paths.stalled)!r} could not be written: {error.strerror or error}") from error
 
 
-def forget_stalled(paths: StorePaths) -> None:
+def forget_stall(paths: StorePaths) -> None:
     """Removes what was kept, which is in the store by now."""
     with suppress(OSError):
         paths.stalled.unlink(missing_ok=True)
