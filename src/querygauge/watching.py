@@ -8,7 +8,7 @@ Deliberately not here: what is wrong, who is told, and how.
 """
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -82,7 +82,8 @@ def _looked(paths: StorePaths, settings: AlertSettings) -> "tuple[Alert, ...]":
             stall = kept_stall(paths)
             stalled = [_begun_by(now, alert, stall) for alert in stall.alerts if alert.id not in ids]
             seen = look([*known, *stalled], found, now, patience=PATIENCE, silences=silences, repeat=settings.repeat)
-            tagged = _with_tags(paths, seen.told, settings, now)
+            told_before = {alert.id for alert in (*known, *stalled) if alert.told_at is not None}
+            tagged = _with_tags(paths, seen.told, settings, now, told_before)
             told = _with_trends(paths, tagged, now)
             missed = [route for route in settings.routes if route.name in stall.missed]
             parts = [
@@ -119,7 +120,11 @@ def _parts(messages: "Iterable[AlertMessage]", routes: "Sequence[Route]") -> "It
 
 
 def _with_tags(
-    paths: StorePaths, told: "tuple[Alert, ...]", settings: AlertSettings, now: datetime
+    paths: StorePaths,
+    told: "tuple[Alert, ...]",
+    settings: AlertSettings,
+    now: datetime,
+    told_before: "Container[str]",
 ) -> "tuple[Alert, ...]":
     """The same with their tags, if anybody is told by them."""
     from querygauge.alerts.tagging import with_tags
@@ -128,7 +133,9 @@ def _with_tags(
     if all(route.tags == ("*",) for route in settings.routes):
         return told
     try:
-        return with_tags(told, lambda pattern_ids: read_tags(paths, pattern_ids, now - _TAGGED))
+        return with_tags(
+            told, lambda pattern_ids: read_tags(paths, pattern_ids, now - _TAGGED), told_before=told_before
+        )
     except Exception as error:  # noqa: BLE001  # without tags everybody is told, which is better than nobody
         log.warning("tags_not_read", store=paths.name, error=f"{type(error).__name__}: {error}")
         return told

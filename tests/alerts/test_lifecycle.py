@@ -133,6 +133,18 @@ def test_critical_hides_a_warning_about_the_same_thing() -> None:
     ]
 
 
+def test_what_everybody_was_told_of_is_for_everybody_to_the_end() -> None:
+    """Tags that come later would keep its end from those who have no such tags."""
+    watch = Watch()
+    watch.look(LEAK)
+    watch.look(replace(LEAK, tags=("team=search",)))
+    assert {alert.finding.tags for alert in watch.known.values()} == {()}
+    others = Watch()
+    others.look(replace(LEAK, tags=("team=search",)))
+    others.look(replace(LEAK, tags=("team=payments",)))
+    assert {alert.finding.tags for alert in others.known.values()} == {("team=search", "team=payments")}
+
+
 def test_nobody_is_told_in_a_silence() -> None:
     """What still lasts when it ends is told then; the end of what was told before is told in any case."""
     silence = Silence("0" * 8, NOON, NOON + 30 * MINUTE, rule="error_*", service="shop")

@@ -128,6 +128,26 @@ def test_teams_are_told_of_their_own(paths: StorePaths, tmp_path: Path, later: P
     assert _alerts(paths)[0].finding.tags in {("team=payments",), ("team=search",)}
 
 
+def test_a_channel_by_tags_that_is_set_later_keeps_no_end_from_others(
+    paths: StorePaths, tmp_path: Path, later: Pass
+) -> None:
+    """Whoever was told of the beginning is told of the end."""
+    settings = tmp_path / "querygauge.toml"
+    pager = "[alerts.channels.pager]\ntype = 'log'\nrules = ['slow_pattern']\n"
+    settings.write_text(pager)
+    sent = []
+    for minute in range(16):
+        now = later(MINUTE)
+        if minute < 6:
+            _slow_for(paths, "payments", 1, now)
+        if minute == 6:
+            settings.write_text(f"{pager}tags = ['team=search']\n")
+        with capture_logs() as logs:
+            tick(paths.root)
+        sent += [each["status"] for each in logs if each["event"] == "alert"]
+    assert sent == ["firing", "resolved"]
+
+
 def test_what_was_no_alert_is_forgotten(paths: StorePaths, later: Pass) -> None:
     """A pending one is none; nobody reads of it."""
     _fail(paths)

@@ -148,16 +148,19 @@ def _after(before: Alert | None, finding: Finding | None, now: datetime, waits: 
     elif before.status == "pending" and abs(now - before.seen_at) > _LONGEST_GAP:
         alert = replace(before, finding=finding, began_at=now, seen_at=now)
     else:
-        alert = replace(before, finding=_together(before.finding, finding), seen_at=now)
+        alert = replace(before, finding=_together(before, finding), seen_at=now)
     if alert.status == "pending" and now - alert.began_at >= waits.lasting:
         return replace(alert, status="firing", fired_at=now)
     return alert
 
 
-def _together(known: Finding, finding: Finding) -> Finding:
+def _together(before: Alert, finding: Finding) -> Finding:
     """What was found last, as bad as it ever was, for everybody whose statements it is or was about."""
+    known = before.finding
     is_worse = _is_worse(finding.severity, known.severity)
-    tags = tuple(dict.fromkeys((*known.tags, *finding.tags)))[:MOST_TAGS]
+    # Of what had no tags everybody was told, and everybody is to hear of its end.
+    is_for_all = before.told_at is not None and not known.tags
+    tags = () if is_for_all else tuple(dict.fromkeys((*known.tags, *finding.tags)))[:MOST_TAGS]
     return replace(finding, severity=finding.severity if is_worse else known.severity, tags=tags)
 
 
