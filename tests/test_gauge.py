@@ -87,6 +87,17 @@ def test_texts_that_were_not_remembered_are_counted(engine: Engine, make: Make) 
     assert gauge.snapshot().pattern_cache == {"miss": 2, "evicted": 0}
 
 
+def test_what_sqlalchemy_compiled_is_counted(engine: Engine, make: Make) -> None:
+    """Once for a statement that it keeps, and each time for one that it may not keep."""
+    gauge = make()
+    for _ in range(3):
+        send(engine)
+    uncached = engine.execution_options(compiled_cache=None)
+    for _ in range(2):
+        send(uncached)
+    assert gauge.snapshot().compiled_cache == {"main": {"miss": 1, "uncached": 2}}
+
+
 def test_each_flush_takes_what_is_new(engine: Engine, make: Make, store: Path) -> None:
     """Every execution is in exactly one snapshot, and the gauge itself goes on knowing all of them."""
     gauge = make(store=store, collector="off")

@@ -18,6 +18,7 @@ from querygauge.capture.asyncpg_connection import ConnectionStatements
 from querygauge.capture.asyncpg_pool import AsyncpgPoolHooks
 from querygauge.capture.asyncpg_target import is_pool
 from querygauge.capture.call_site import CallSiteFinder
+from querygauge.capture.compiled_lookups import CompiledLookups
 from querygauge.capture.guard import Guard
 from querygauge.capture.health import ping_of
 from querygauge.capture.loop_lag import LoopLag, database_loops
@@ -67,6 +68,7 @@ class Attachment(Protocol):
         pool: The monitor of its pool; None for a single connection.
         running: What runs on it.
         patterns: What is remembered of its statements, maybe together with others.
+        compiled: Counts what SQLAlchemy compiled for it; None if it does not.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Attachment(Protocol):
     pool: ConnectionPoolMonitor | None
     running: Running
     patterns: PatternCache
+    compiled: CompiledLookups | None
 
     def is_of(self, target: Any) -> bool:
         """Whether it is `target` that is watched."""
@@ -147,6 +150,7 @@ class _EngineAttachment:
             always_find=settings.call_sites == "all",
             keep_literals=settings.keep_literals,
         )
+        self.compiled: CompiledLookups | None = self._statements.compiled
         loops = database_loops if engine.dialect.is_async else None
         self.running = _running(monitors, self.guard, pool.held, self._statements, loops)
         pool.set_reading(self._hooks.read, self._hooks.activity)
@@ -189,6 +193,8 @@ class _EngineAttachment:
 
 
 class _PoolAttachment:
+    compiled: CompiledLookups | None = None
+
     def __init__(self, watched: Any, pool: ConnectionPoolMonitor, monitors: Monitors) -> None:
         self.name = monitors.name
         self.guard = _guard(monitors, self.detach)
@@ -223,6 +229,8 @@ class _PoolAttachment:
 
 
 class _ConnectionAttachment:
+    compiled: CompiledLookups | None = None
+
     def __init__(self, connection: Any, monitors: Monitors) -> None:
         self.name = monitors.name
         self.guard = _guard(monitors, self.detach)

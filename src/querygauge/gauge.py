@@ -257,6 +257,7 @@ class Instrumentation:
             instance=self._instance,
             hook_errors=self._watched.failures_by_hook,
             pattern_cache=self._watched.pattern_cache,
+            compiled_cache=self._watched.compiled_cache,
         )
 
     def _running(self) -> tuple[RunningState, ...]:
@@ -427,6 +428,7 @@ class Instrumentation:
             instance=self._instance,
             hook_errors=self._watched.failures_by_hook,
             pattern_cache=self._watched.pattern_cache,
+            compiled_cache=self._watched.compiled_cache,
         )
 
     def _self_metrics(self) -> SelfMetrics:

@@ -64,6 +64,7 @@ class Watched:
         self._by_hook_before: Counter[str] = Counter()  # the same by hook
         self._failures_of_gone = self._alerts_dropped_of_gone = 0
         self._by_hook_of_gone: Counter[str] = Counter()
+        self._compiled_of_gone: dict[str, Counter[str]] = {}
         self._lock = threading.RLock()  # while somebody joins or leaves
 
     def after_fork_in_child(self) -> None:
@@ -71,6 +72,7 @@ class Watched:
         self._lock = threading.RLock()
         self._failures_of_gone = self._alerts_dropped_of_gone = 0
         self._by_hook_of_gone.clear()
+        self._compiled_of_gone.clear()
         self._guards = dict.fromkeys(self._guards, 0)
         self._by_hook_before.clear()
         self._looked_up_before = self._looked_up()
@@ -118,6 +120,7 @@ class Watched:
         if attached is not None:
             self._failures_of_gone += attached.guard.failures
             self._by_hook_of_gone.update(attached.guard.by_hook)
+            _add_compiled(self._compiled_of_gone, attached)
         return attached
 
     def leave(self, target: Any) -> None:
@@ -204,6 +207,14 @@ class Watched:
         return dict(+found)
 
     @property
+    def compiled_cache(self) -> dict[str, dict[str, int]]:
+        """Statements that SQLAlchemy had to compile, by target and by whether they were kept: `miss`, `uncached`."""
+        found = {name: Counter(counts) for name, counts in tuple(self._compiled_of_gone.items())}
+        for attached in self.attached():
+            _add_compiled(found, attached)
+        return {name: dict(counts) for name, counts in found.items()}
+
+    @property
     def pattern_cache(self) -> dict[str, int]:
         """Statements whose text the caches of patterns did not remember, and texts that others pushed out of them."""
         before = self._looked_up_before
@@ -221,6 +232,11 @@ class Watched:
     def alerts_dropped(self) -> int:
         """Alerts of pools that no handler saw."""
         return self._alerts_dropped_of_gone + sum(pool.alerts_dropped for pool in tuple(self.pools.values()))
+
+
+def _add_compiled(found: dict[str, Counter[str]], attached: Attachment) -> None:
+    if attached.compiled is not None:
+        found.setdefault(attached.name, Counter()).update(attached.compiled.counts())
 
 
 def _is_possible(window: PoolWindow) -> bool:

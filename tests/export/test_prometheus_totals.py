@@ -105,6 +105,7 @@ def _full() -> Snapshot:
         instance="a.1",
         hook_errors={"statement": 3},
         pattern_cache={"miss": 6, "evicted": 7},
+        compiled_cache={"main": {"miss": 8, "uncached": 9}, "a b": {"miss": 1, "uncached": 0}},
     )
 
 
@@ -132,6 +133,12 @@ _EXPECTED: Mapping[str, Mapping[Labels, Any]] = {
         ("shop", "main", "commit"): 0.007,
     },
     "event_loop_lag_seconds_total": {("shop", "web:1"): 0.008},
+    "compiled_cache_total": {
+        ("shop", "main", "miss"): 8,
+        ("shop", "main", "uncached"): 9,
+        ("shop", "a b", "miss"): 1,
+        ("shop", "a b", "uncached"): 0,
+    },
     "pool_connections": {("shop", "main", "web:1", "used"): 4, ("shop", "main", "web:1", "idle"): 1},
     "pool_connections_max": {("shop", "main", "web:1"): 6},
     "pool_connections_idle_max": {("shop", "main", "web:1"): 5},
@@ -283,6 +290,7 @@ def test_who_was_gone_for_an_hour_is_forgotten() -> None:
     found = _served(totals, _NOON_US + 3_601_000_000)
     assert [name for name in found if "process" in family(name).labels] == []
     assert found["snapshots_dropped_total"] == {("spool_full",): 5}
+    assert found["compiled_cache_total"] == _EXPECTED["compiled_cache_total"]
     assert found["queries_total"] == _EXPECTED["queries_total"]
 
 

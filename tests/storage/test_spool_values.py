@@ -38,6 +38,7 @@ def test_what_no_table_has_is_in_the_file(paths: StorePaths) -> None:
         instance="0a1b2c3d.7",
         hook_errors={"statement": 1},
         pattern_cache={"miss": 3, "evicted": 1},
+        compiled_cache={"main": {"miss": 2, "uncached": 0}},
     )
     SpoolSink(paths.root, 100).write(written)
     (path,) = waiting_files(paths)

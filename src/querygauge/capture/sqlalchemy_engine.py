@@ -16,6 +16,7 @@ from weakref import ref
 
 from sqlalchemy.engine.interfaces import Dialect, ExecuteStyle
 
+from querygauge.capture.compiled_lookups import CompiledLookups
 from querygauge.capture.guard import Guard
 from querygauge.capture.loop_lag import NOTICED_NS, LoopLag, with_lag
 from querygauge.capture.scope import CURRENT, IN_SHORT_FROM, PAUSE_NS, Streak, changed, continued, current_scope
@@ -62,6 +63,7 @@ class Statements:
 
     Attributes:
         guard: Counts what failed inside the hooks.
+        compiled: Counts what was compiled.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class Statements:
     ) -> None:
         # From `told_ns` on, at most `slow_ns`, an execution goes through `record`; the rest goes into the ledger.
         self.guard = guard
+        self.compiled = CompiledLookups()
         self._dialect = ref(dialect)
         self._target = target
         self._record = record
@@ -425,6 +428,7 @@ class Statements:
         if pattern is None:
             pattern = self._patterns.pattern_for(compiled.string)
             setattr(compiled, _KEY, pattern)
+            self.compiled.add(context)
         return pattern
 
     def _literals_of(self, statement: str, parameters: Any) -> tuple[str, Any] | None:

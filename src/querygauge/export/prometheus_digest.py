@@ -18,6 +18,7 @@ from querygauge.histogram import Histogram
 from querygauge.values import OUTCOMES, PhaseTimes, PoolWindow, QueryStats, Snapshot
 
 __all__ = [
+    "COMPILED",
     "DURATIONS",
     "EXECUTIONS",
     "HOOK",
@@ -44,6 +45,8 @@ _PLACES: Final = {bucket: bisect_left(_ENDS, bucket) for bucket in range(-960, 5
 _OUTSIDE: Final = len(BOUNDS)
 HOOK: Final = "hook "
 """Errors of a hook are counted under its name behind this."""
+COMPILED: Final = "compiled "
+"""What was compiled for a target is counted under the result and its name behind this."""
 _Any = TypeVar("_Any", bound=Hashable)
 
 # Where what is in the row of numbers of a pattern.
@@ -277,6 +280,11 @@ def _add_process(digest: Digest, snapshot: Snapshot) -> None:
         "miss": snapshot.pattern_cache.get("miss", 0),
         "evicted": snapshot.pattern_cache.get("evicted", 0),
         **{f"{HOOK}{hook}": number for hook, number in snapshot.hook_errors.items()},
+        **{
+            f"{COMPILED}{result} {target}": number
+            for target, counts in snapshot.compiled_cache.items()
+            for result, number in counts.items()
+        },
     }
     if usage.cpu_s is not None:
         digest.since["cpu"] = round(usage.cpu_s * _NS_PER_S)

@@ -101,6 +101,12 @@ FAMILIES: Final[tuple[Family, ...]] = (
         "service,process",
         "Part of measured query time during which the event loop was blocked.",
     ),
+    _family(
+        "compiled_cache_total",
+        "counter",
+        "service,target,result",
+        "Statements that SQLAlchemy had to compile; result is miss or uncached.",
+    ),
     _family("pool_connections", "gauge", "service,pool,process,state", "Open connections; state is used or idle."),
     _family(
         "pool_connections_max", "gauge", "service,pool,process", "Connections the pool may open, overflow included."

@@ -57,6 +57,7 @@ def served(totals: Totals, now_us: int, told: Mapping[str, Mapping[Labels, float
         **_of_patterns(totals, now_us),
         **told,
     }
+    found["compiled_cache_total"] = _compiled(totals)
     found["snapshots_dropped_total"] = {**_dropped(totals), **told.get("snapshots_dropped_total", {})}
     for family in FAMILIES:
         values = found.get(family.name.removeprefix("querygauge_"))
@@ -75,6 +76,15 @@ def _in_units(family: Family, values: Mapping[Labels, float | list[float]]) -> M
         labels: [*value[:-1], value[-1] / _NS_PER_S] if isinstance(value, list) else value / _NS_PER_S
         for labels, value in values.items()
     }
+
+
+def _compiled(totals: Totals) -> dict[Labels, float]:
+    compiled: dict[Labels, float] = {**totals.counters.get("compiled_cache_total", {})}
+    for (service, _), process in totals.processes.items():
+        for target, result, number in process.compiled():
+            labels = (service, target, result)
+            compiled[labels] = compiled.get(labels, 0) + number
+    return compiled
 
 
 def _dropped(totals: Totals) -> dict[Labels, float]:

@@ -4,12 +4,12 @@ The totals that are exported: digests are added, one by one and in any order, an
 Deliberately not here: how they are kept in a file (`prometheus_state`) and shown (`prometheus_samples`), and patterns.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from operator import add
 from typing import Final
 
-from querygauge.export.prometheus_digest import Digest, Labels, PoolGauges
+from querygauge.export.prometheus_digest import COMPILED, Digest, Labels, PoolGauges
 from querygauge.export.prometheus_families import FAMILIES, OTHER, family
 from querygauge.export.prometheus_patterns import PatternTotals
 
@@ -96,6 +96,12 @@ class Process:
             word = instance.partition(".")[0]
             most[word] = max(most.get(word, 0), number)
         return sum(most.values())
+
+    def compiled(self) -> Iterator[tuple[str, str, int]]:
+        """Target, result and number of what was compiled for it."""
+        for name in {name for counts in self.since.values() for name in counts if name.startswith(COMPILED)}:
+            result, _, target = name.removeprefix(COMPILED).partition(" ")
+            yield target, result, self.count(name) or 0
 
     def add(self, digest: Digest) -> None:
         """Takes in what one of its gauges told."""
@@ -197,7 +203,10 @@ class Totals:
             del self.reached[gone]
 
     def _forget(self, key: tuple[str, str]) -> None:
-        dropped = self.processes.pop(key).count(_SPOOL_FULL)
+        process = self.processes.pop(key)
+        for target, result, number in process.compiled():
+            self.count("compiled_cache_total", (key[0], target, result), number)
+        dropped = process.count(_SPOOL_FULL)
         if dropped:
             self.count("snapshots_dropped_total", (_SPOOL_FULL,), dropped)
         for name in _OF_PROCESSES & self.counters.keys():

@@ -140,5 +140,6 @@ def _file_content(snapshot: Snapshot) -> bytes:
         "instance": snapshot.instance,
         "hook_errors": dict(snapshot.hook_errors),
         "pattern_cache": dict(snapshot.pattern_cache),
+        "compiled_cache": {target: dict(counts) for target, counts in snapshot.compiled_cache.items()},
     }
     return line({"header": header}) + rest

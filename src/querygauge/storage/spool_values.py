@@ -94,6 +94,7 @@ def _snapshot(service: str, process: str, header: _Row, rows: dict[str, list[_Ro
         instance=header.get("instance", ""),
         hook_errors=header.get("hook_errors", {}),
         pattern_cache=header.get("pattern_cache", {}),
+        compiled_cache=header.get("compiled_cache", {}),
     )
 
 

@@ -87,6 +87,8 @@ class Snapshot(Value):
         hook_errors: Exceptions caught inside hooks by the name of the hook, since the process began.
         pattern_cache: Statements whose text was not remembered (`miss`), and texts that others pushed out of what is
             (`evicted`), likewise.
+        compiled_cache: By target, statements that SQLAlchemy had to compile: `miss` if it kept them, else `uncached`;
+            likewise.
     """
 
     service: str
@@ -107,6 +109,7 @@ class Snapshot(Value):
     instance: str = ""
     hook_errors: Mapping[str, int] = field(default_factory=dict)
     pattern_cache: Mapping[str, int] = field(default_factory=dict)
+    compiled_cache: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def urgent(self) -> frozenset[tuple[str, str]]:
         """What of it nobody should be told of a minute later: kinds of trouble, and the pool or pattern of each."""
