@@ -182,14 +182,14 @@ class _Sending:
     def __init__(self, claimed: "list[Claimed]", routes: "Mapping[str, Route]") -> None:
         self._claimed = claimed
         self._routes = routes
-        self._outcomes: list[Outcome] = []
+        self._outcomes: dict[int, Outcome] = {}
         self._thread = threading.Thread(target=self._send, name="querygauge-alerts", daemon=True)
         self._thread.start()
 
     def _send(self) -> None:
         from querygauge.alerts.delivery import send_all
 
-        self._outcomes = send_all([(each.channel, each.message) for each in self._claimed], self._routes)
+        send_all([(each.channel, each.message) for each in self._claimed], self._routes, self._outcomes.__setitem__)
 
     def end(self, paths: StorePaths) -> None:
         """Waits for the last answer, and writes down what became of each."""
@@ -197,10 +197,10 @@ class _Sending:
         from querygauge.storage.outbox import Sent, note_sent
 
         self._thread.join(_LONGEST_S)
-        outcomes = self._outcomes or [Outcome("nothing came of it in time")] * len(self._claimed)
         now = datetime.now(UTC)
         sent = []
-        for claimed, outcome in zip(self._claimed, outcomes, strict=True):
+        for number, claimed in enumerate(self._claimed):
+            outcome = self._outcomes.get(number, Outcome("nothing came of it in time"))
             pause = again_after(outcome, claimed.attempts)
             sent.append(Sent(claimed, outcome.error, None if pause is None else now + pause))
             if outcome.error is not None:

@@ -1,5 +1,7 @@
 """From a tick to a receiver: what arrives, how often, and what is written down."""
 
+import socket
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -236,6 +238,31 @@ def test_a_receiver_that_hangs_holds_up_nothing_but_its_message(
             ("waiting", 1, "channel 'web' did not answer within 0.5 s"),
             ("sent", 1, None),
         ]
+
+
+def test_a_name_that_nobody_resolves_has_nothing_sent_twice(
+    paths: StorePaths, receiver: KeptReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread that asks for it cannot be stopped; what arrived meanwhile did arrive."""
+    answered = threading.Event()
+    usual = socket.getaddrinfo
+
+    def unanswered(host: str, *about: Any, **more: Any) -> Any:
+        return answered.wait(20) if host == "nowhere.example" else usual(host, *about, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", unanswered)
+    monkeypatch.setattr("querygauge.alerts.delivery._LONGEST_S", 0.5)
+    monkeypatch.setattr("querygauge.watching._LONGEST_S", 3.0)
+    with Path("querygauge.toml").open("a") as settings:
+        settings.write('[alerts.channels.other]\ntype = "webhook"\nurl = "http://nowhere.example/"\n')
+    (key,) = _put(paths, rule="first")
+    _put(paths, channel="other", rule="second")
+    try:
+        tick(paths.root)
+        assert receiver.keys == [key]
+        assert [row[0] for row in _rows(paths)] == ["sent", "waiting"]
+    finally:
+        answered.set()
 
 
 def test_no_host_sends(paths: StorePaths, receiver: KeptReceiver) -> None:

@@ -8,7 +8,7 @@ Deliberately not here: what waits to be sent, and where that is written down.
 
 import asyncio
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Final, NamedTuple
 
@@ -35,18 +35,35 @@ class Outcome(NamedTuple):
     is_final: bool = False
 
 
-def send_all(waiting: Iterable[tuple[str, AlertMessage]], routes: Mapping[str, Route]) -> list[Outcome]:
+def send_all(
+    waiting: Iterable[tuple[str, AlertMessage]],
+    routes: Mapping[str, Route],
+    on_outcome: Callable[[int, Outcome], None] = lambda _number, _outcome: None,
+) -> list[Outcome]:
     """
     Sends messages, each to the channel that is named with it; takes half a minute at most.
+
+    Args:
+        waiting: The name of the channel, and the message.
+        routes: The channels by their names.
+        on_outcome: Is told the number of each message, from 0 on, and what became of it, as soon as that is known: a
+            name that nobody resolves may keep a thread, and this function, for longer.
 
     Returns:
         What became of each, in the same order.
     """
-    return asyncio.run(_send_all(list(waiting), routes))
+    return asyncio.run(_send_all(list(waiting), routes, on_outcome))
 
 
-async def _send_all(waiting: list[tuple[str, AlertMessage]], routes: Mapping[str, Route]) -> list[Outcome]:
-    return list(await asyncio.gather(*(_send(routes[name], message) for name, message in waiting)))
+async def _send_all(
+    waiting: list[tuple[str, AlertMessage]], routes: Mapping[str, Route], on_outcome: Callable[[int, Outcome], None]
+) -> list[Outcome]:
+    async def send(number: int, name: str, message: AlertMessage) -> Outcome:
+        outcome = await _send(routes[name], message)
+        on_outcome(number, outcome)
+        return outcome
+
+    return list(await asyncio.gather(*(send(number, *each) for number, each in enumerate(waiting))))
 
 
 async def _send(route: Route, message: AlertMessage) -> Outcome:
