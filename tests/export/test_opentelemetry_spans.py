@@ -418,9 +418,10 @@ def test_what_others_begin_later_is_noticed(new_engine: NewEngine, monkeypatch: 
     assert other() == "ddtrace.contrib.internal.sqlalchemy"
 
 
-def test_a_driver_that_datadog_has_patched_makes_spans(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its mark on the module tells."""
-    monkeypatch.setattr(asyncpg, "_datadog_patch", True, raising=False)
+@pytest.mark.parametrize("mark", ["_datadog_patch", "__datadog_patch"])
+def test_a_driver_that_datadog_has_patched_makes_spans(monkeypatch: pytest.MonkeyPatch, mark: str) -> None:
+    """Its mark on the module tells; there are two."""
+    monkeypatch.setattr(asyncpg, mark, True, raising=False)
     assert OtherTracing("asyncpg")() == "ddtrace.contrib.asyncpg"
     assert OtherTracing("psycopg")() is None
 

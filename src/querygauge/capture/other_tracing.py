@@ -19,13 +19,14 @@ __all__ = ["OtherTracing"]
 
 _AGAIN_NS: Final = 10_000_000_000  # somebody may begin while we are at it
 _TRACERS: Final = ("opentelemetry.instrumentation.", "ddtrace.")
+_MARKS: Final = ("_datadog_patch", "__datadog_patch")  # of Datadog's, on a module that it has changed
 _OPENTELEMETRY: Final = "opentelemetry.instrumentation."
 # By the name of the driver: what OpenTelemetry calls its instrumentation, and the driver's module.
 _DRIVERS: Final[Mapping[str, tuple[str, str]]] = {
     "aiomysql": ("pymysql", "aiomysql"),
     "aiosqlite": ("sqlite3", "sqlite3"),
     "asyncpg": ("asyncpg", "asyncpg"),
-    "mysqlconnector": ("mysql", "mysql.connector"),
+    "mysqlconnector": ("mysql", "mysql"),
     "mysqldb": ("mysqlclient", "MySQLdb"),
     "psycopg": ("psycopg", "psycopg"),
     "psycopg_async": ("psycopg", "psycopg"),
@@ -85,5 +86,5 @@ def _beneath(driver: str) -> Iterator[str]:
         if getattr(getattr(member, "_instance", None), "_is_instrumented_by_opentelemetry", False):
             yield _OPENTELEMETRY + name
     module = sys.modules.get(module_name)
-    if getattr(module, "_datadog_patch", False) is True:
+    if any(getattr(module, mark, False) is True for mark in _MARKS):
         yield f"ddtrace.contrib.{name}"
