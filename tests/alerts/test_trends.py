@@ -95,17 +95,24 @@ def test_pools(rule: str, value: float) -> None:
 def test_every_rule_was_thought_of() -> None:
     """Those without a trend are about single things, or about what no store has a history of."""
     alerts = [alert(rule, pool="main") for rule in RULES]
-    told = with_trends(alerts, NOON, Store(replace(SOME, pool=OF_POOL.pool)).read)
+    told = with_trends(alerts, NOON, Store(replace(SOME, pool=OF_POOL.pool, memory_percent=90.0)).read)
     assert {each.finding.rule for each in told if not each.finding.trend} == {
         "burn_rate",
         "disk_low",
         "health_check_failed",
-        "memory_high",
         "repetition",
         "spool_backlog",
         "store_stalled",
         "store_too_large",
     }
+
+
+def test_memory() -> None:
+    """What the process with most of its limit had."""
+    store = Store(NOTHING, SeriesPoint(seconds=300.0, memory_percent=91.5))
+    (told,) = with_trends([alert("memory_high")], NOON, store.read)
+    assert told.finding.trend == (None, 91.5)
+    assert store.asked[0][0] == [SeriesSubject(service="shop", is_of_memory=True)]
 
 
 def test_one_question_for_all_of_them() -> None:

@@ -12,7 +12,16 @@ from querygauge.storage.ranges import Span
 from querygauge.storage.rollups import roll_up
 from querygauge.storage.series import read_series, series
 from querygauge.storage.spool_sink import SpoolSink
-from querygauge.values import OutcomeCounts, PhaseTimes, PoolMetrics, PoolSnapshot, PoolWindow, QueryStats, Snapshot
+from querygauge.values import (
+    OutcomeCounts,
+    PhaseTimes,
+    PoolMetrics,
+    PoolSnapshot,
+    PoolWindow,
+    ProcessUsage,
+    QueryStats,
+    Snapshot,
+)
 from querygauge.values.series import SeriesPoint, SeriesSubject
 from storage.making import NOON as HALF_PAST
 from storage.making import pattern
@@ -125,6 +134,22 @@ def test_pools(paths: StorePaths) -> None:
     assert _counts(statements) == [0, 0, 0]
     assert [point.pool and point.pool.state.utilization_percent for point in points] == [60.0, None, 40.0]
     assert [point.pool and point.pool.metrics.total_checkouts for point in points] == [8, None, 4]
+
+
+def test_memory_of_processes(paths: StorePaths) -> None:
+    """The most of its limit that one had; of those without a limit nothing is known."""
+
+    def told(minutes: int, percent: int, process: str = "web:1", *, limit: int | None = 1_000) -> Snapshot:
+        ended = NOON + minutes * MINUTE
+        usage = ProcessUsage(memory_bytes=10 * percent, memory_limit_bytes=limit)
+        return Snapshot("shop", process, ended - MINUTE, ended, usage=usage)
+
+    _store(paths, told(1, 20), told(2, 60, "web:2"), told(7, 50, limit=None), told(12, 90), told(16, 99))
+    subject = SeriesSubject(service="shop", is_of_memory=True)
+    points, other = _series(paths, subject, replace(subject, service="blog"), span=Span(NOON, NOON + 15 * MINUTE))
+    assert [point.memory_percent for point in points] == [60.0, None, 90.0]
+    assert all(type(point.memory_percent) in {float, type(None)} for point in points)
+    assert [point.memory_percent for point in other] == [None] * 3
 
 
 def test_a_store_is_opened_for_it(paths: StorePaths) -> None:

@@ -56,6 +56,7 @@ _OF_POOLS: Final[Mapping[str, Callable[[PoolWindow], float | None]]] = MappingPr
     }
 )
 _OF_QUERIES: Final = frozenset({"p99_latency"})
+_OF_MEMORY: Final = frozenset({"memory_high"})
 
 
 def with_trends(alerts: Iterable[Alert], now: datetime, read: ReadSeries) -> tuple[Alert, ...]:
@@ -86,6 +87,8 @@ def _subject_of(finding: Finding) -> SeriesSubject | None:
             pattern_id=finding.pattern_id,
             is_of_queries=finding.rule in _OF_QUERIES,
         )
+    if finding.rule in _OF_MEMORY:
+        return SeriesSubject(service=finding.service, is_of_memory=True)
     if finding.rule in _OF_POOLS and finding.pool is not None:
         return SeriesSubject(service=finding.service, pool=finding.pool)
     return None
@@ -102,4 +105,6 @@ def _with_trend(alert: Alert, points: Sequence[SeriesPoint]) -> Alert:
 def _value(rule: str, point: SeriesPoint) -> float | None:
     if rule in _OF_STATEMENTS:
         return _OF_STATEMENTS[rule](point)
+    if rule in _OF_MEMORY:
+        return point.memory_percent
     return None if point.pool is None else _OF_POOLS[rule](point.pool)

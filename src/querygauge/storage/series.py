@@ -26,6 +26,15 @@ __all__ = ["read_series", "series"]
 _TIMEOUT_S: Final = 10.0
 _SECOND: Final = timedelta(seconds=1)
 _HOUR: Final = timedelta(hours=1)
+_MEMORY: Final = """
+SELECT
+    ((epoch_us("minute") - $since) // $step_us)::INTEGER AS part,
+    max(1e2 * memory_bytes / nullif(memory_limit_bytes, 0)) AS percent
+FROM store.process_stats
+WHERE "minute" >= make_timestamp($since) AND "minute" < make_timestamp($until)
+    AND ($service IS NULL OR service = $service)
+GROUP BY part
+"""
 
 
 def read_series(
@@ -59,7 +68,9 @@ def series(
     count = math.ceil(span.length / step)
     lengths = [(min(step, span.length - place * step)) / _SECOND for place in range(count)]
     points = [[SeriesPoint(seconds=seconds) for seconds in lengths] for _ in subjects]
-    statements_of = [place for place, subject in enumerate(subjects) if subject.pool is None]
+    statements_of = [
+        place for place, subject in enumerate(subjects) if subject.pool is None and not subject.is_of_memory
+    ]
     if statements_of:
         for row in _rows(connection, [subjects[place] for place in statements_of], span, step):
             part = min(row["part"], count - 1)
@@ -69,6 +80,9 @@ def series(
             for place, subject in enumerate(subjects):
                 if (subject.service, subject.pool) == (service, pool) and part < count:
                     points[place][part] = SeriesPoint(seconds=lengths[part], pool=window)
+    for place, subject in enumerate(subjects):
+        for part, percent in _memory(connection, subject.service, span, step) if subject.is_of_memory else ():
+            points[place][part] = SeriesPoint(seconds=lengths[part], memory_percent=percent)
     return [tuple(each) for each in points]
 
 
@@ -84,9 +98,7 @@ def _rows(
             "targets": [subject.target for subject in subjects],
             "pattern_ids": [subject.pattern_id for subject in subjects],
             "are_of_queries": [subject.is_of_queries for subject in subjects],
-            "since": microseconds_of(span.since),
-            "until": microseconds_of(span.until),
-            "step_us": step // timedelta(microseconds=1),
+            **_bounds(span, step),
             # A row of an hour would be in one part of several that it belongs to.
             "daily": None if step < _HOUR else False,
         },
@@ -102,6 +114,21 @@ def _point(row: dict[str, Any], seconds: float) -> SeriesPoint:
         durations=Histogram(row["executions"], row["total_ns"], row["min_ns"], row["max_ns"], buckets, row["coarsest"]),
         loop_lag_ms=row["loop_lag_ms"],
     )
+
+
+def _memory(
+    connection: Connection, service: str | None, span: Span, step: timedelta
+) -> Iterator[tuple[int, float | None]]:
+    chosen = {**_bounds(span, step), "service": service}
+    return ((row["part"], row["percent"]) for row in asked(connection, _MEMORY, chosen))
+
+
+def _bounds(span: Span, step: timedelta) -> dict[str, int]:
+    return {
+        "since": microseconds_of(span.since),
+        "until": microseconds_of(span.until),
+        "step_us": step // timedelta(microseconds=1),
+    }
 
 
 def _windows(connection: Connection, service: str | None, span: Span, step: timedelta) -> Iterator[tuple[Any, Any]]:

@@ -20,6 +20,7 @@ class SeriesSubject(Value):
         target: Name of a database.
         pattern_id: One pattern.
         pool: A pool of the service; the series is of what it did, and not of statements.
+        is_of_memory: Whether it is of the memory of the service's processes, and not of statements.
         is_of_queries: Whether transaction control, session settings and catalog reads are left out.
     """
 
@@ -27,6 +28,7 @@ class SeriesSubject(Value):
     target: str | None = None
     pattern_id: str | None = None
     pool: str | None = None
+    is_of_memory: bool = False
     is_of_queries: bool = False
 
 
@@ -42,6 +44,7 @@ class SeriesPoint(Value):
         durations: Of all of them.
         loop_lag_ms: For how long a blocked event loop held them up, together.
         pool: What the pool did, and its state at the end of the part; None if it did not report, or it is about none.
+        memory_percent: The most of its limit that a process had; None if none told, or it is not about memory.
     """
 
     seconds: float
@@ -50,6 +53,7 @@ class SeriesPoint(Value):
     durations: Histogram = EMPTY
     loop_lag_ms: float = 0.0
     pool: PoolWindow | None = None
+    memory_percent: float | None = None
 
     def quantile_ms(self, q: float) -> float | None:
         """A percentile of the durations in milliseconds, as `Histogram.quantile_ms` has it; None if there are none."""
