@@ -20,6 +20,7 @@ from querygauge.values.objectives import BURN_WINDOWS, Attained, Objective, Obje
 from storage.making import NOON, pattern, snapshot
 
 _FAST = Objective(name="fast", service="shop", p95_ms=100.0)
+_OTHERS = ("GET /i", "GET /xa=b", "100 x a-b", "ab")
 _GOOD = Objective(name="good", service="shop", success_percent=99.0)
 
 
@@ -79,6 +80,14 @@ def test_only_what_it_is_about_counts(paths: StorePaths) -> None:
     assert [state.period.count for state in found if state.period] == [7, 3, 7, 5, 7, 15, 0]
 
 
+@pytest.mark.parametrize("scope", ["GET /[id]", "GET /?a=b", "100 % a_b", "a\\b"])
+def test_a_star_is_all_that_stands_for_other_scopes(paths: StorePaths, scope: str) -> None:
+    """Names of scopes are full of what a database reads something into."""
+    _written(paths, _stats([200.0], NOON, scope=scope), *(_stats([200.0], NOON, scope=other) for other in _OTHERS))
+    found = _states(paths, replace(_FAST, scope=scope), replace(_FAST, scope=f"*{scope[1:]}"), _FAST)
+    assert [state.period for state in found] == [Attained(1, 1), Attained(1, 1), Attained(5, 5)]
+
+
 def test_a_window_is_of_whole_minutes(paths: StorePaths) -> None:
     """What was earlier belongs to longer ones."""
     for minutes in (3, 20, 45, 200, 400):
@@ -86,6 +95,26 @@ def test_a_window_is_of_whole_minutes(paths: StorePaths) -> None:
     (state,) = _states(paths, _FAST)
     assert {name: each.count for name, each in state.lately.items()} == {"5m": 1, "30m": 2, "1h": 3, "6h": 4}
     assert state.period == Attained(5, 5)
+
+
+def test_each_of_many_is_as_if_it_were_alone(paths: StorePaths) -> None:
+    """They are read together: neither the tightest of them nor what is wider counts for another."""
+    for minutes in (0, 10, 40, 300, 3_000):
+        at = NOON - timedelta(minutes=minutes)
+        _written(
+            paths,
+            _stats([1.0 + 20 * number for number in range(20)], at, scope="GET /a", failed=minutes % 7),
+            _stats([50.0, 150.0, 1_500.0], at, of=pattern(0x20), failed=1),
+            ended=at,
+        )
+    roll_up(paths, NOON)
+    scopes = (None, "GET /a", "GET *", "GET /b")
+    aims = [replace(_FAST, p95_ms=p95_ms, scope=scope) for p95_ms in (10.0, 100.0, 1_000.0) for scope in scopes]
+    aims += [replace(_GOOD, scope=scope, pattern=start) for scope in scopes for start in ("", pattern(0x20).id)]
+    aims += [replace(_FAST, service="blog"), _FAST]
+    together = _states(paths, *aims)
+    assert together == tuple(state for aim in aims for state in _states(paths, aim))
+    assert len({state.period for state in together}) > 8
 
 
 def test_nothing_executed_is_nothing_attained(paths: StorePaths) -> None:
