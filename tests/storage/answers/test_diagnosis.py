@@ -30,7 +30,8 @@ def _filled(paths: StorePaths, *given: Snapshot) -> None:
     for each in given or [snapshot(number + 1, ended=NOW - number * DAY, number=number % 3) for number in range(6)]:
         sink.write(each)
     open_store(paths)
-    roll_up(paths, NOW)
+    # Yesterday is rolled up some minutes after midnight, also for who tests just then.
+    roll_up(paths, max(NOW, NOW.replace(hour=0, minute=30)))
 
 
 def _change(paths: StorePaths, *statements: str) -> None:
