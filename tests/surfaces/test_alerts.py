@@ -179,3 +179,17 @@ def test_channels_are_checked_and_tried(run: Command, tmp_path: Path) -> None:
         True,
     )
     assert "colour is no setting of a channel of type webhook" in wrong.stderr
+
+
+def test_doctor_tells_of_wrong_settings(run: Command, alerts: Path, tmp_path: Path) -> None:
+    """With the line, or the channel that cannot be made; where they are right it is silent."""
+    assert "alert settings" not in run("doctor", "--store", alerts, "--format", "csv").stdout
+    for text, told in (
+        ("[alerts.thresholds]\np95_ms = -1\n", "line 2, must be >= 0; got -1"),
+        ("[alerts.channels.team]\ntype = 'webhook'\n", "line 1: url must be given for a channel of type webhook"),
+    ):
+        (tmp_path / "querygauge.toml").write_text(text)
+        made = run("doctor", "--store", alerts, "--format", "csv")
+        (row,) = (row for row in csv.DictReader(io.StringIO(made.stdout)) if row["check"] == "alert settings")
+        assert (row["severity"], told in row["message"]) == ("warning", True)
+        assert made.returncode == 1

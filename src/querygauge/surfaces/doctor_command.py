@@ -1,12 +1,16 @@
 """`querygauge doctor`: whether the numbers of a store are in order, and why there may be none."""
 
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
-from querygauge.errors import StoreError
+from querygauge.errors import QueryGaugeError, StoreError
 from querygauge.surfaces.answered import AnswerFormat, print_answer
 from querygauge.surfaces.options import Format, Store, store_paths
+from querygauge.values.answers.diagnosis import Finding
 
 __all__ = ["doctor"]
 
@@ -33,6 +37,20 @@ def doctor(
         elsewhere = ", ".join(repr(str(path)) for path in near)
         raise StoreError(f"{error}; there is one in {elsewhere}") if elsewhere else error from error
     answer = opened.doctor(warn_mb=warn_mb, limit_mb=limit_mb)
+    answer = replace(answer, findings=(*answer.findings, *_wrong_settings()))
     rows = [finding.to_dict() for finding in answer.findings]
     print_answer(answer, form, lambda width: render_diagnosis(answer, width=width), _COLUMNS, rows)
     raise typer.Exit(_EXIT[answer.status])
+
+
+def _wrong_settings() -> Iterator[Finding]:
+    """What is wrong in the settings of alerts, which the tick of an application has no log to say it in."""
+    from querygauge.alerts.configuration import checked_channel, load_alert_settings
+
+    try:
+        settings = load_alert_settings(Path.cwd())
+        for route in settings.routes:
+            checked_channel(settings, route)
+    except QueryGaugeError as error:
+        remedy = "set it right; until then the default is in force, and what is for a channel that is not read waits"
+        yield Finding("alert settings", "warning", str(error), remedy)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from querygauge.storage.alerting import keep_alerts
 from querygauge.storage.answers.diagnosis import other_stores
 from querygauge.storage.backup import back_up
 from querygauge.storage.database import open_database
@@ -18,6 +19,7 @@ from querygauge.storage.spool_sink import SpoolSink
 from querygauge.storage.subscribers import failing_path
 from querygauge.storage.subscriptions import Subscription
 from querygauge.values import SelfMetrics, Snapshot
+from querygauge.values.alerts import AlertMessage
 from querygauge.values.answers.diagnosis import Diagnosis, Finding
 from storage.making import snapshot
 
@@ -49,7 +51,7 @@ def test_a_sound_store_is_sound(paths: StorePaths) -> None:
     _filled(paths)
     diagnosis = open_store(paths).doctor()
     assert diagnosis.status == "OK"
-    assert len(diagnosis.findings) == 14
+    assert len(diagnosis.findings) == 15
     assert diagnosis.growth is not None
     assert diagnosis.growth.size_mb == pytest.approx(paths.database.stat().st_size / 1e6)
     assert diagnosis.growth.mb_per_day is not None
@@ -164,6 +166,35 @@ def test_exports_that_fail_or_that_nobody_comes_for(paths: StorePaths) -> None:
         ("ok", "to sums"),
         ("warning", "3 snapshots that nobody came for were dropped"),
         ("warning", "sums fails: http://db:1: answered 503"),
+    ]
+
+
+def test_messages_that_did_not_arrive(paths: StorePaths) -> None:
+    """Of the channel with most of them, as long as it is news; nobody else tells where a tick has no log."""
+    _filled(paths)
+    store = open_store(paths)
+    now = datetime.now(UTC)
+
+    def put(key: str, status: str, error: str, at: datetime) -> None:
+        keep_alerts(paths, [], (), [("team", AlertMessage(key, at, is_test=True))])
+        _change(paths, f"UPDATE alert_messages SET status = '{status}', error = '{error}' WHERE message_key = '{key}'")
+
+    told = []
+    for given in (
+        None,
+        ("a", "failed", "answers 404", now - 2 * DAY),
+        ("b", "failed", "answers 404", now - timedelta(hours=2)),
+        ("c", "waiting", "answers 503", now),
+    ):
+        if given is not None:
+            put(*given)
+        (found,) = (each for each in store.doctor().findings if each.check == "alerts")
+        told.append((found.severity, found.message))
+    assert told == [
+        ("ok", "every message of the last day arrived"),
+        ("ok", "every message of the last day arrived"),
+        ("warning", "1 message to team in the last day did not arrive: answers 404"),
+        ("warning", "1 message to team in the last day did not arrive, and 1 waits: answers 503"),
     ]
 
 

@@ -48,7 +48,7 @@ def diagnosed(
         limit_mb: And from so many on an error.
         held: Who holds the database, as DuckDB tells it, if nothing could be folded for that.
     """
-    sums, copies, tiers, gaps, pending, processes, sizes = (
+    sums, copies, tiers, gaps, pending, processes, sizes, unsent = (
         asked(connection, sql, {"now": now} if "$now" in sql else {})
         for sql in statements(_STATEMENTS).split(";\n")
         if sql.strip()
@@ -70,6 +70,7 @@ def diagnosed(
         _published(overdue_since(connection, paths, processes[0]["last_at"] if processes else None)),
         _backups(paths, now),
         _exports(paths),
+        _alerts(unsent),
     )
     return Diagnosis(paths.name, findings, growth)
 
@@ -293,6 +294,19 @@ def _exports(paths: StorePaths) -> Finding:
         told = f"{_counted(dropped, 'snapshot')} that nobody came for {_verb(dropped, 'was', 'were')} dropped"
         return Finding("exports", "warning", told, f"remove what is not used any more from {paths.exports}")
     return Finding("exports", "ok", f"to {', '.join(names)}" if names else "nothing is exported")
+
+
+def _alerts(unsent: Rows) -> Finding:
+    for row in unsent:
+        waits = f", and {row['waiting']:,} {_verb(row['waiting'], 'waits', 'wait')}" if row["waiting"] else ""
+        return Finding(
+            "alerts",
+            "warning",
+            f"{_counted(row['failed'], 'message')} to {row['channel']} in the last day did not arrive{waits}: "
+            f"{row['error']}",
+            f"querygauge alerts test --channel {row['channel']} tells whether it does now",
+        )
+    return Finding("alerts", "ok", "every message of the last day arrived")
 
 
 _RESTORE: Final = "restore a backup into another directory and compare: docs/operations/recovery.md"

@@ -71,3 +71,11 @@ SELECT
     + (SELECT count(*) FROM slow_queries WHERE started_at >= $now - INTERVAL 7 DAY)
     + (SELECT count(*) FROM process_stats WHERE "minute" >= $now - INTERVAL 7 DAY) AS recent,
     (SELECT epoch($now) - epoch(greatest(min(first_at), $now - INTERVAL 7 DAY)) FROM processes) / 86400 AS days;
+-- Messages about alerts that did not arrive, of the last day.
+SELECT
+    channel, count(*) FILTER (status = 'failed') AS failed, count(*) FILTER (status = 'waiting') AS waiting,
+    max_by(error, made_at) AS error
+FROM alert_messages
+WHERE error IS NOT NULL AND status IN ('failed', 'waiting') AND made_at >= $now - INTERVAL 1 DAY
+GROUP BY channel
+ORDER BY failed + waiting DESC, channel;
