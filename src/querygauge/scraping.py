@@ -75,14 +75,19 @@ def _publish(paths: StorePaths, folded: "FoldResult", most_patterns: int) -> Non
     from querygauge.storage.noticed import noticed
 
     subscription = DigestSubscription(paths)
-    unread = subscription.unread_digests()
+    unread, taken = subscription.unread_digests(), set[str]()
     totals = decoded(unread.state, most_patterns)
-    for digest in unread.digests.values():
-        totals.add(digest, decides=True)
+    while True:
+        for digest in unread.digests.values():
+            totals.add(digest, decides=True)
+        taken.update(unread.digests)
+        if not unread.has_more:
+            break
+        unread = subscription.unread_digests(taken, unread.state)
     _count_folds(paths, totals, folded)
     _tell(totals, noticed(paths, datetime.now(UTC), _since(totals)))
     totals.settle(time.time_ns() // 1_000, most_patterns)
-    subscription.keep(encoded(totals), unread.digests)
+    subscription.keep(encoded(totals), taken)
 
 
 def _count_folds(paths: StorePaths, totals: "Totals", folded: "FoldResult") -> None:

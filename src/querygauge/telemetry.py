@@ -124,12 +124,18 @@ class _Telemetry:
                 backlog = Backlog.of(unread.state, is_delta=is_delta)
             except ValueError as error:
                 raise StoreError(f"{error}; remove {str(self._paths.exports / SUBSCRIBER)!r} to begin anew") from error
-            backlog = backlog.with_snapshots(unread.snapshots.values(), self._limits.series)
+            taken = set[str]()
+            while True:
+                backlog = backlog.with_snapshots(unread.snapshots.values(), self._limits.series)
+                taken.update(unread.snapshots)
+                if not unread.has_more:
+                    break
+                unread = self._subscription.unread(taken, unread.state)
             before, backlog = backlog.dropped, backlog.without_gone(round(time.time() * _US_PER_S))
             if backlog.dropped > before:
                 log.warning("telemetry_dropped", store=self._paths.name, processes=backlog.dropped - before)
             backlog, batch = backlog.ready() if takes_out else (backlog, ())
-            self._subscription.keep(backlog.kept(), unread.snapshots)
+            self._subscription.keep(backlog.kept(), taken)
         return batch
 
     def note_sent(self, sender: "Sender") -> None:

@@ -1,6 +1,7 @@
 """The collector, and /metrics for ASGI and WSGI: the numbers of every process, whichever is asked."""
 
 import asyncio
+import gc
 import socket
 import subprocess
 import sys
@@ -22,7 +23,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from querygauge.collector import tick
 from querygauge.errors import SettingsError
 from querygauge.export.prometheus import MetricsServer, QueryGaugeCollector, asgi_app, wsgi_app
+from querygauge.export.prometheus_digest import Digest
 from querygauge.export.prometheus_families import FAMILIES
+from querygauge.storage import subscriptions
 from querygauge.storage.folding import fold
 from querygauge.storage.limits import Limits
 from querygauge.storage.paths import StorePaths
@@ -128,6 +131,21 @@ def test_scrapes_of_many_threads_agree(paths: StorePaths) -> None:
         thread.join()
     assert [seen == sorted(seen) for seen in found] == [True] * 4
     assert {seen[-1] for seen in found} == {36}
+
+
+def test_who_is_scraped_while_nobody_ticks_keeps_little(paths: StorePaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was added up is let go of, however many files wait; nothing is missed, and a late tick counts all of it."""
+    monkeypatch.setattr(subscriptions, "_MOST_AT_ONCE", 3)
+    registry = _registry(paths)
+    for _ in range(5):
+        _write(paths)
+        _write(paths)
+        scraped = _total(registry)
+    gc.collect()
+    assert scraped == 30
+    assert sum(isinstance(each, Digest) for each in gc.get_objects()) <= 3
+    tick(paths.root)
+    assert (_total(registry), len(list((paths.exports / "prometheus").glob("*.ndjson")))) == (30, 0)
 
 
 def test_only_so_many_patterns_have_series(paths: StorePaths) -> None:

@@ -116,6 +116,16 @@ def test_what_is_remembered_is_bounded() -> None:
     assert len(patterns.windows) <= 7
 
 
+def test_durations_are_bounded_where_no_tick_comes() -> None:
+    """Whoever is scraped meanwhile adds up and decides nothing."""
+    patterns = PatternTotals.empty(2)
+    patterns.add(_digest({"a": 1}, _NOON_US), decides=True)
+    for minute in range(100):
+        patterns.add(_digest({"a": 1}, _NOON_US + minute * _MINUTE_US))
+    assert len(patterns.windows) <= 10
+    assert patterns.lately(_NOON_US + 99 * _MINUTE_US)["shop", "a"].count == 5
+
+
 def test_quantiles_are_those_of_five_minutes() -> None:
     """From merged buckets; what is older counts no more."""
     patterns = PatternTotals.empty(2)

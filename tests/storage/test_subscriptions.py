@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from querygauge.errors import StoreError
-from querygauge.storage import subscribers
+from querygauge.storage import subscribers, subscriptions
 from querygauge.storage.election import elected
 from querygauge.storage.folding import fold
 from querygauge.storage.paths import StorePaths
 from querygauge.storage.spool import waiting_files
 from querygauge.storage.spool_sink import SpoolSink
-from querygauge.storage.subscriptions import Subscription
+from querygauge.storage.subscriptions import Subscription, Unread
 from storage.making import NOON, snapshot, total
 
 
@@ -30,15 +30,27 @@ def _begun(paths: StorePaths, name: str = "sums") -> Subscription:
 
 def _sum(subscription: Subscription) -> int:
     """What a subscriber that adds executions up knows."""
-    unread = subscription.unread()
-    return int(unread.state or 0) + sum(total(list(each.queries)) for each in unread.snapshots.values())
+    return _added_up(subscription)[0]
+
+
+def _added_up(subscription: Subscription) -> tuple[int, set[str]]:
+    """The same, and the names of the files that are not in its state."""
+    state, found, added = None, 0, set[str]()
+    while True:
+        unread = subscription.unread(added, state)
+        if unread.state != state:
+            state, found, added = unread.state, int(unread.state or 0), set()
+        found += sum(total(list(each.queries)) for each in unread.snapshots.values())
+        added.update(unread.snapshots)
+        if not unread.has_more:
+            return found, added
 
 
 def _take_in(paths: StorePaths, subscription: Subscription) -> None:
     with elected(paths, 10.0) as is_elected:
         assert is_elected
-        names = subscription.unread().snapshots
-        subscription.keep(str(_sum(subscription)).encode(), names)
+        found, names = _added_up(subscription)
+        subscription.keep(str(found).encode(), names)
 
 
 def _write(paths: StorePaths, executions: int = 3, *, minutes: int = 0) -> None:
@@ -158,6 +170,26 @@ def test_too_many_files_are_dropped_and_counted(paths: StorePaths, monkeypatch: 
     unread = subscription.unread()
     assert unread.dropped == 3
     assert [each.ended for each in unread.snapshots.values()] == [NOON + timedelta(minutes=m) for m in (3, 4)]
+
+
+def test_what_is_much_comes_in_parts(paths: StorePaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each file once, oldest first, also where some are of no use; a new state has it begin again."""
+    monkeypatch.setattr(subscriptions, "_MOST_AT_ONCE", 2)
+    subscription = _begun(paths)
+    for number in range(3):
+        (paths.spool / f"{number}-broken.ndjson").write_bytes(b"{}\n")
+    for minutes in range(5):
+        _write(paths, minutes=minutes)
+    parts: list[Unread] = []
+    added = set[str]()
+    while not parts or parts[-1].has_more:
+        parts.append(subscription.unread(added, None))
+        added.update(parts[-1].snapshots)
+    found = [each.ended for part in parts for each in part.snapshots.values()]
+    assert found == [NOON + timedelta(minutes=minutes) for minutes in range(5)]
+    with elected(paths, 10.0):
+        subscription.keep(b"3", sorted(added)[:1])
+    assert len(subscription.unread(added, None).snapshots) == 2
 
 
 def test_a_file_of_no_use_is_left_out(paths: StorePaths) -> None:

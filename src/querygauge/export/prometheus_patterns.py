@@ -27,6 +27,7 @@ SLOT_US: Final = 60_000_000
 """Durations of the last minutes are kept for so long together."""
 WINDOW_US: Final = 300_000_000
 """Quantiles are those of so long."""
+_MOST_WINDOWS: Final = 2 * WINDOW_US // SLOT_US
 # A new state is written within this time from when it was decided, so that no file was booked in another way before.
 _NOTICE_US: Final = 20_000_000
 _GENERATIONS: Final = 3
@@ -121,6 +122,8 @@ class PatternTotals:
         if part.durations.count:
             window = self.windows.setdefault(ended_us // SLOT_US, {})
             window[key] = window.get(key, EMPTY).merged(part.durations)
+            if len(self.windows) > _MOST_WINDOWS:  # where no tick comes that forgets them
+                del self.windows[min(self.windows)]
 
     def _generation(self, moment_us: int) -> Generation:
         for generation in reversed(self.generations):

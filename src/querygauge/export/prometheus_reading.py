@@ -8,7 +8,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from typing import Any, Final, NamedTuple, cast
 
@@ -44,11 +44,13 @@ class UnreadDigests(NamedTuple):
         state: The totals that were published last; None if none were.
         digests: What is not in it yet, by the name of the file, oldest first.
         dropped: Files that were dropped because they were too many.
+        has_more: Whether there are more, which come when it is asked again.
     """
 
     state: bytes | None
     digests: Mapping[str, Digest]
     dropped: int
+    has_more: bool
 
 
 class DigestSubscription(Subscription):
@@ -65,15 +67,19 @@ class DigestSubscription(Subscription):
             digest.patterns = {key: part._replace(durations=EMPTY) for key, part in digest.patterns.items()}
         return digest
 
-    def unread_digests(self) -> UnreadDigests:
+    def unread_digests(self, added: Collection[str] = (), state: bytes | None = None) -> UnreadDigests:
         """
         The published totals, and what is not in them yet.
+
+        Args:
+            added: As for `unread`.
+            state: Likewise.
 
         Raises:
             StoreError: As `unread`.
         """
-        state, digests, dropped = self.unread()
-        return UnreadDigests(state, cast("Mapping[str, Digest]", digests), dropped)
+        kept, digests, dropped, has_more = self.unread(added, state)
+        return UnreadDigests(kept, cast("Mapping[str, Digest]", digests), dropped, has_more)
 
 
 class TotalsReader:
@@ -127,17 +133,25 @@ class TotalsReader:
         """The totals as they are now, and the number of files that were dropped."""
         if not self._subscription.is_begun:
             self._subscription.begin()
-        unread = self._subscription.unread_digests()
-        if self._totals is None or unread.state != self._state:
-            self._totals, self._added = decoded(unread.state), set()
-            self._state = unread.state
-        totals, self._totals = self._totals, None  # whatever cuts this short, nothing is added a second time
-        for name, digest in unread.digests.items():
+        while True:
+            if self._totals is None:
+                self._added = set()
+            unread = self._subscription.unread_digests(self._added, self._state)
+            if self._totals is None or unread.state != self._state:
+                self._totals, self._added = decoded(unread.state), set()
+                self._state = unread.state
+            totals = self._with(self._totals, unread.digests)
+            if not unread.has_more:
+                return totals, unread.dropped
+
+    def _with(self, totals: Totals, digests: Mapping[str, Digest]) -> Totals:
+        self._totals = None  # whatever cuts this short, nothing is added a second time
+        for name, digest in digests.items():
             if name not in self._added:
                 totals.add(digest)
                 self._added.add(name)
         self._totals = totals
-        return totals, unread.dropped
+        return totals
 
     def _local(self, now_us: int) -> dict[str, dict[Labels, float]]:
         """What this process sees of the store itself."""

@@ -11,7 +11,7 @@ Deliberately not here: what is added up, and what the state holds.
 
 import json
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
@@ -30,6 +30,8 @@ log = get_logger(__name__)
 _STATE: Final = "state"
 _FORMAT: Final = 1
 _ATTEMPTS: Final = 20  # a state is written once in a tick; a reader that meets that twice running is a slow one
+# A tick may be long in coming; somebody who is scraped meanwhile must not have all that waits in memory.
+_MOST_AT_ONCE: Final = 100
 
 
 class Unread(NamedTuple):
@@ -40,11 +42,13 @@ class Unread(NamedTuple):
         state: What it kept last; None before it kept anything.
         snapshots: What is not in it yet, oldest first, by the name of the file.
         dropped: Files that were dropped because they were too many, since it subscribed.
+        has_more: Whether there are more, which come when it is asked again.
     """
 
     state: bytes | None
     snapshots: Mapping[str, Snapshot]
     dropped: int
+    has_more: bool
 
 
 class Subscription:
@@ -94,23 +98,28 @@ class Subscription:
         except OSError as error:
             raise StoreError(f"{str(self._folder)!r} could not be removed: {error.strerror or error}") from error
 
-    def unread(self) -> Unread:
+    def unread(self, added: Collection[str] = (), state: bytes | None = None) -> Unread:
         """
-        The state, and what is not in it yet. Needs no lock.
+        The state, and what is not in it yet, of which so much at a time that it takes little memory. Needs no lock.
 
-        A file is read once, however often this is asked. One that cannot be used is left out: the fold that comes to it
+        What was read lately is not read again. A file that cannot be used is left out: the fold that comes to it
         sets it aside.
+
+        Args:
+            added: Names of files that the caller has added up with a state, and does not need any more.
+            state: That one; where it was replaced meanwhile, he needs them all.
 
         Raises:
             StoreError: If the directories cannot be read, or the state is none.
         """
         for _ in range(_ATTEMPTS):
             before = self._version()
-            state, taken = self._kept()
+            kept, taken = self._kept()
             names = [name for name in self._names() if name not in taken]
-            snapshots = self._snapshots(names)
+            wanted = [name for name in names if kept != state or name not in added]
+            snapshots, has_more = self._snapshots(names, wanted)
             if self._version() == before:
-                return Unread(state, snapshots, dropped_count(self._folder))
+                return Unread(kept, snapshots, dropped_count(self._folder), has_more)
         raise StoreError(f"{str(self._folder)!r} is being changed all the time; try again in a moment")
 
     def keep(self, state: bytes, taken: Iterable[str]) -> None:
@@ -176,9 +185,17 @@ class Subscription:
         waiting = {path.name for path in waiting_files(self._paths)}
         return sorted(waiting.union(names_in(self._folder)))
 
-    def _snapshots(self, names: Sequence[str]) -> dict[str, Snapshot]:
-        self._read = {name: self._read[name] if name in self._read else self._snapshot(name) for name in names}
-        return {name: snapshot for name, snapshot in self._read.items() if snapshot is not None}
+    def _snapshots(self, names: Sequence[str], wanted: Sequence[str]) -> tuple[dict[str, Any], bool]:
+        """The first of those that are wanted and of use, and whether there are more."""
+        read = {name: self._read[name] for name in names if name in self._read}
+        new = [name for name in wanted if name not in read or read[name] is not None]
+        for name in new[:_MOST_AT_ONCE]:
+            if name not in read:
+                read[name] = self._snapshot(name)
+        found = {name: read[name] for name in new[:_MOST_AT_ONCE] if read[name] is not None}
+        lately = {*sorted(name for name, snapshot in read.items() if snapshot is not None)[-_MOST_AT_ONCE:]}
+        self._read = {name: each for name, each in read.items() if each is None or name in lately}
+        return found, len(new) > _MOST_AT_ONCE
 
     def _snapshot(self, name: str) -> Any:
         """What a file holds; None if it is of no use, or gone."""
