@@ -119,6 +119,7 @@ async def test_an_error_says_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> N
         ({"url": "http://a:hunter2@alertmanager"}, r"alertmanager\.url must have no user and no password"),
         ({"url": "http://alertmanager/?token=hunter2"}, r"alertmanager\.url must end before \? and #"),
         ({"bearer": Secret(environment="NO_SUCH_SECRET")}, r"alertmanager\.bearer: environment variable"),
+        ({"labels": {"tier": 1}}, r"alertmanager\.labels must have texts as values; tier has 1"),
         ({"labels": {"a-b": "c"}}, r"alertmanager\.labels must have names of letters, digits and _; got 'a-b'"),
         ({"labels": {"__name__": "c"}}, r"alertmanager\.labels must have names .*; got '__name__'"),
         ({"labels": {"severity": "page"}}, r"alertmanager\.labels must leave severity to the channel"),

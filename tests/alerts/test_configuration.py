@@ -124,6 +124,16 @@ def test_the_own_file_and_the_nearest_wins(tmp_path: Path) -> None:
             "[alerts.thresholds]\nmin_executions = 2.5\n",
             "min_executions in {path}, line 2, must be a whole number; got 2.5",
         ),
+        (f"[alerts.thresholds]\np95_ms = {10**400}\n", "p95_ms in {path}, line 2, must be a number; got 1000"),
+        (f"[alerts.thresholds]\np95_ms = {'9' * 5_000}\n", "{path} could not be read: "),
+        (
+            "[[alerts.overrides]]\np95_ms = 1e300\n",
+            "[[alerts.overrides]] number 1 of {path}, line 2: p95_ms must be",
+        ),
+        (
+            f"[[alerts.objectives]]\nname = 'a'\nservice = 'b'\np95_ms = {10**400}\n",
+            "[[alerts.objectives]] number 1 of {path}, line 4: p95_ms must be a number; got 1000",
+        ),
         ("[alerts]\nthresholds = { p95_ms = -3 }\n", "p95_ms in {path} must be >= 0; got -3"),
         ("[alerts\n", "{path} could not be read: "),
         (

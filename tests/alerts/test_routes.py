@@ -31,7 +31,7 @@ LOG = {"type": "log"}
         ({"services": ["blog", "b*"]}, "critical", False),
         ({"tags": ["team=pay*"]}, "critical", True),
         ({"tags": ["team=search", "tier=*"]}, "critical", True),
-        ({"tags": ["team=search", "tier"]}, "critical", False),
+        ({"tags": ["team=search", "tier=silver"]}, "critical", False),
     ],
 )
 def test_an_alert_goes_where_it_is_taken(table: dict[str, Any], severity: AlertSeverity, takes: bool) -> None:
@@ -69,6 +69,7 @@ def test_what_has_no_tags_goes_everywhere() -> None:
         ({**LOG, "severity": "bad"}, "severity must be one of info, warning, critical; got 'bad'"),
         ({**LOG, "rules": "all"}, "rules must be a list of names; got 'all'"),
         ({**LOG, "tags": "team=search"}, "tags must be a list of names; got 'team=search'"),
+        ({**LOG, "tags": ["payments"]}, "tags must be of the form key=value; got 'payments'"),
         ({**LOG, "services": []}, r"services must be a list of names; got \[\]"),
         ({**LOG, "max_messages": 0}, "max_messages must be a whole number >= 1; got 0"),
         ({**LOG, "max_messages": True}, "max_messages must be a whole number >= 1; got True"),

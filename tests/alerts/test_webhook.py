@@ -153,6 +153,7 @@ def test_a_channel_shows_no_secret(secret: Secret) -> None:
         ({"url": "https://user:hunter2@alerts.example/"}, r"webhook\.url must have no user and no password"),
         ({"url": Secret(environment="NO_SUCH_SECRET")}, r"webhook\.url: environment variable NO_SUCH_SECRET must"),
         ({"method": "GET"}, r"webhook\.method must be POST, PUT or PATCH; got 'GET'"),
+        ({"headers": {"X-Y": 3}}, r"webhook\.headers\.X-Y must be a text, or a table .*; got something of type int"),
         ({"headers": {"X Y": "z"}}, r"webhook\.headers must have names of headers; got 'X Y'"),
         ({"headers": {"X-Y": "z\r\nX-Evil: 1"}}, r"webhook\.headers\.X-Y must be of printable ASCII"),
         ({"headers": {"Authorization": "Bearer hunter2"}}, r"webhook\.headers\.Authorization must come from the env"),

@@ -7,7 +7,6 @@ names the file and the line.
 Deliberately not here: what the numbers mean, which `Thresholds` says.
 """
 
-import math
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
@@ -17,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar, get_type_hints
 
+from querygauge.alerts.numbers import is_number
 from querygauge.alerts.objectives import objective_of
 from querygauge.alerts.overrides import override_of
 from querygauge.alerts.places import line_of, setting_in
@@ -150,7 +150,7 @@ def _table(path: Path, place: tuple[str, ...]) -> Any:
         found: Any = tomllib.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # a number of 5,000 digits is a ValueError of its own
         raise SettingsError(f"{path} could not be read: {error}") from error
     for name in place:
         found = found.get(name) if isinstance(found, dict) else None
@@ -280,7 +280,7 @@ class _Reading:
         return value if _TYPES[name] is int else number
 
     def _number(self, name: str, value: Any) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        if not is_number(value):
             raise SettingsError(f"{self._where(name)} must be a number; got {value!r}")
         return float(value)
 

@@ -4,11 +4,11 @@ What is to be attained: in go the tables of the settings, out come objectives.
 Deliberately not here: whether they are attained.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, Final
 
+from querygauge.alerts.numbers import is_number
 from querygauge.errors import SettingsError
 from querygauge.values.objectives import Objective
 
@@ -46,7 +46,7 @@ def objective_of(table: Any) -> Objective:
 
 
 def _check_number(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if not is_number(value):
         raise SettingsError(f"{name} must be a number; got {value!r}")
     if name == "p95_ms" and value <= 0:
         raise SettingsError(f"p95_ms must be > 0; got {value!r}")

@@ -4,11 +4,11 @@ Other thresholds for some statements: in goes a table of the settings, out comes
 Deliberately not here: what is compared with them, which the rules do.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
+from querygauge.alerts.numbers import is_number
 from querygauge.errors import SettingsError
 from querygauge.values.choosing import is_chosen
 
@@ -79,5 +79,5 @@ def override_of(table: Any) -> Override:
 
 
 def _check_number(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
+    if not is_number(value) or value <= 0:
         raise SettingsError(f"{name} must be a number > 0; got {value!r}")

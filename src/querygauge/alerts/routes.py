@@ -140,7 +140,7 @@ def route_of(name: str, table: Mapping[str, Any]) -> Route:
         severity=severity,
         rules=_rules(table, may_be_empty=bool(reports)),
         services=_names("services", table),
-        tags=_names("tags", table),
+        tags=_tags(table),
         max_messages=most,
         reports=reports,
     )
@@ -165,6 +165,14 @@ def _names(setting: str, table: Mapping[str, Any], *, may_be_empty: bool = False
     if not is_list or not (names or may_be_empty):
         raise SettingsError(f"{setting} must be a list of names; got {names!r}")
     return tuple(names)
+
+
+def _tags(table: Mapping[str, Any]) -> tuple[str, ...]:
+    tags = _names("tags", table)
+    for wanted in tags:
+        if "=" not in wanted and "*" not in wanted:
+            raise SettingsError(f"tags must be of the form key=value; got {wanted!r}")
+    return tags
 
 
 def _rules(table: Mapping[str, Any], *, may_be_empty: bool) -> tuple[str, ...]:

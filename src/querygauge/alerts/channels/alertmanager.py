@@ -70,11 +70,13 @@ class AlertmanagerChannel:
         check_url("alertmanager.url", self.url, is_bare=True)
         if self.bearer is not None:
             check_headers("alertmanager", {"bearer": self.bearer})
-        for name in self.labels:
+        for name, value in self.labels.items():
             if not _LABEL.fullmatch(name) or name.startswith("__"):
                 raise SettingsError(f"alertmanager.labels must have names of letters, digits and _; got {name!r}")
             if name in _OURS:
                 raise SettingsError(f"alertmanager.labels must leave {name} to the channel, which knows it itself")
+            if not isinstance(value, str):
+                raise SettingsError(f"alertmanager.labels must have texts as values; {name} has {value!r}")
         if not 0 < self.lasts_hours <= _MOST_HOURS:
             raise SettingsError(
                 f"alertmanager.lasts_hours must be > 0 and <= {_MOST_HOURS:g}; got {self.lasts_hours!r}"

@@ -200,6 +200,11 @@ def check_headers(field: str, headers: Mapping[str, str | Secret], *, ours: froz
     check_header_names(field, headers, ours)
     for name, value in headers.items():
         where = f"{field}.{name}"
+        if not isinstance(value, str | Secret):
+            raise SettingsError(
+                f"{where} must be a text, or a table with environment or file; got something of type "
+                f"{type(value).__name__}"
+            )
         if isinstance(value, str) and _SECRET_NAMES.search(name):
             raise SettingsError(
                 f"{where} must come from the environment or a file, as it is a secret; it is written out"
