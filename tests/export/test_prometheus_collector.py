@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import socket
 import subprocess
 import sys
@@ -182,6 +183,14 @@ def test_a_name_may_hold_anything(paths: StorePaths) -> None:
         assert {each["service"] for each in labels if "service" in each} == {awkward}
         assert {each["error_type"] for each in labels if "error_type" in each} == {awkward}
         assert awkward in {each["tables"] for each in labels if "tables" in each}
+
+
+def test_a_store_may_lie_anywhere(tmp_path: Path) -> None:
+    """Also where the path is no UTF-8, for which a registry would serve nothing, of its application neither."""
+    paths = StorePaths(tmp_path / os.fsdecode(b"st\xffre"))
+    _write(paths)
+    text = generate_latest(_registry(paths)).decode()
+    assert f'path="{tmp_path}/st?re"' in text
 
 
 def test_a_service_without_a_name_has_an_empty_one(paths: StorePaths) -> None:

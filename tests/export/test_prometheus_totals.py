@@ -328,9 +328,44 @@ def test_processes_are_bounded() -> None:
     totals = Totals()
     for number in range(300):
         totals.add(digest_of(snapshot(process=f"web:{number}", ended=NOON + timedelta(milliseconds=number))))
-    totals.settle(_NOON_US)
+    totals.settle(_NOON_US + 200_000_000)
     assert len(totals.processes) == 200
     assert ("shop", "web:0") not in totals.processes
+
+
+def test_many_processes_that_live_are_counted_once() -> None:
+    """With each tick they tell what they have counted since they began."""
+    totals = Totals()
+    for flush in range(3):
+        ended = NOON + timedelta(seconds=10 * flush)
+        for number in range(250):
+            told = snapshot(1, process=f"web:{number}", ended=ended)
+            totals.add(digest_of(replace(told, instance=f"{number}", compiled_cache={"main": {"miss": 1}})))
+        totals.settle(microseconds_of(ended))
+    found = _served(totals, microseconds_of(ended))
+    assert found["compiled_cache_total"] == {("shop", "main", "miss"): 250}
+    assert found["hook_seconds_total"].keys() == {("shop", f"web:{number}") for number in range(250)}
+
+
+def test_gauges_of_many_pools_are_bounded() -> None:
+    """An application with an engine for each of its customers; what goes beyond is added up, its state told."""
+    window, running = _full().pools[0], RunningState("main", 1, 5.0)
+    totals = _totals(
+        replace(
+            _full(),
+            pools=tuple(replace(window, pool=f"db{number}") for number in range(3_000)),
+            running=tuple(replace(running, target=f"db{number}") for number in range(3_000)),
+            queries=tuple(stats(1, target=f"db{number}") for number in range(3_000)),
+            compiled_cache={f"db{number}": {"miss": 1} for number in range(3_000)},
+        )
+    )
+    found = _served(totals)
+    assert max(map(len, found.values())) <= 1_002
+    assert sum(found["compiled_cache_total"].values()) == 3_000  # type: ignore[arg-type]  # no histogram
+    connections = found["pool_connections"]
+    assert sum(each for labels, each in connections.items() if labels[3] == "used") == 12_000  # type: ignore[misc]
+    assert found["queries_running"]["shop", "other"] == 2_000
+    assert max(found["database_up"].values()) == 1
 
 
 def test_label_sets_are_bounded() -> None:

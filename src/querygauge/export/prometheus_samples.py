@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from querygauge.export.prometheus_digest import DURATIONS, EXECUTIONS, HOOK, ROWS, ROWS_KNOWN, SLOW, Labels, PoolGauges
 from querygauge.export.prometheus_families import BOUNDS, FAMILIES, OTHER, PATTERN_BOUNDS, PERCENTILES, Family
-from querygauge.export.prometheus_totals import Instance, Process, Totals
+from querygauge.export.prometheus_totals import Instance, Process, Totals, bounded
 from querygauge.values import OUTCOMES
 
 __all__ = ["Series", "served"]
@@ -82,7 +82,7 @@ def _compiled(totals: Totals) -> dict[Labels, float]:
     compiled: dict[Labels, float] = {**totals.counters.get("compiled_cache_total", {})}
     for (service, _), process in totals.processes.items():
         for target, result, number in process.compiled():
-            labels = (service, target, result)
+            labels = bounded("compiled_cache_total", (service, target, result), compiled)
             compiled[labels] = compiled.get(labels, 0) + number
     return compiled
 
@@ -102,21 +102,30 @@ def _of_processes(totals: Totals, now_us: int) -> _Found:
         if live:
             _add(found, "processes", (key[0],), 1)
             _show_process(found, key, live, now_us)
+    up: dict[Labels, float] = {}
     for (service, target), (_, is_reached) in totals.reached.items():
         if (service,) in found.get("processes", {}):
-            _add(found, "database_up", (service, target), float(is_reached))
-    return found
+            labels = bounded("database_up", (service, target), up)
+            up[labels] = min(up.get(labels, 1.0), float(is_reached))
+    return {**found, "database_up": {**up}} if up else found
 
 
 def _add(found: _Found, name: str, labels: Labels, value: float) -> None:
     series = found.setdefault(name, {})
+    labels = bounded(name, labels, series)
     before = series.get(labels, 0.0)
     series[labels] = value + (0.0 if isinstance(before, list) else before)
+
+
+def _put(found: _Found, name: str, labels: Labels, value: float) -> None:
+    """Tells a value of which there are only so many."""
+    found.setdefault(name, {})[labels] = value
 
 
 def _raise(found: _Found, name: str, labels: Labels, value: float) -> None:
     """Adds a value of which the highest counts."""
     series = found.setdefault(name, {})
+    labels = bounded(name, labels, series)
     before = series.get(labels, value)
     series[labels] = value if isinstance(before, list) else max(before, value)
 
@@ -176,7 +185,7 @@ def _of_patterns(totals: Totals, now_us: int) -> _Found:
     shown = sorted(patterns.shown(now_us))
     for key in shown:
         _show_pattern(found, key, patterns.numbers[key])
-        _add(found, "pattern_info", (*key, *patterns.names[key]), 1)
+        _put(found, "pattern_info", (*key, *patterns.names[key]), 1)
     for service, numbers in patterns.other.items():
         _show_pattern(found, (service, OTHER), numbers)
     lately = patterns.lately(now_us)
@@ -184,21 +193,21 @@ def _of_patterns(totals: Totals, now_us: int) -> _Found:
         if key in lately:
             for percentile in PERCENTILES:
                 seconds = lately[key].quantile_ms(float(percentile)) / _MS_PER_S
-                _add(found, "pattern_percentile_seconds", (*key, percentile), float(f"{seconds:.{_DIGITS}g}"))
+                _put(found, "pattern_percentile_seconds", (*key, percentile), float(f"{seconds:.{_DIGITS}g}"))
     for service, known in patterns.known.items():
-        _add(found, "patterns", (service,), len(known))
+        _put(found, "patterns", (service,), len(known))
     return found
 
 
 def _show_pattern(found: _Found, key: tuple[str, str], numbers: list[int]) -> None:
     for status, count in zip(OUTCOMES, numbers[EXECUTIONS], strict=True):
         if count:
-            _add(found, "pattern_queries_total", (*key, status), count)
+            _put(found, "pattern_queries_total", (*key, status), count)
     found.setdefault("pattern_duration_seconds", {})[key] = _shortened(numbers[DURATIONS])
     if numbers[ROWS_KNOWN]:
-        _add(found, "pattern_rows_total", key, numbers[ROWS])
+        _put(found, "pattern_rows_total", key, numbers[ROWS])
     if numbers[SLOW]:
-        _add(found, "pattern_slow_queries_total", key, numbers[SLOW])
+        _put(found, "pattern_slow_queries_total", key, numbers[SLOW])
 
 
 def _shortened(durations: list[int]) -> list[float]:

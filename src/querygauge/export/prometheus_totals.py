@@ -13,7 +13,7 @@ from querygauge.export.prometheus_digest import COMPILED, Digest, Labels, PoolGa
 from querygauge.export.prometheus_families import FAMILIES, OTHER, family
 from querygauge.export.prometheus_patterns import PatternTotals
 
-__all__ = ["MOST_PATTERNS", "Instance", "Process", "Totals"]
+__all__ = ["MOST_PATTERNS", "Instance", "Process", "Totals", "bounded"]
 
 MOST_PATTERNS: Final = 100
 """Patterns that have series of their own, unless the settings say otherwise."""
@@ -21,6 +21,8 @@ MOST_PATTERNS: Final = 100
 # Label sets of one family; whoever has more gives a value to something that has none.
 _MOST_SERIES: Final = 500
 _MOST_PROCESSES: Final = 200
+_MOST_LIVE: Final = 1_000  # those that tell of themselves are kept, or what they count would begin anew with each tick
+_LIVE_US: Final = 180_000_000  # a process tells once a minute that it lives
 _MOST_INSTANCES: Final = 16
 _MOST_TARGETS: Final = 500
 # Who was not heard of for so long is gone; its counters were scraped often enough by then.
@@ -32,6 +34,7 @@ _US_PER_S: Final = 1e6
 _CPU: Final = "cpu"
 _SPOOL_FULL: Final = "spool_full"
 _FREE_LABELS: Final = frozenset({"operation", "error_type", "sqlstate"})
+_KEPT_LABELS: Final = frozenset({"service", "status", "state", "result"})
 _OF_PROCESSES: Final = frozenset(each.name.removeprefix("querygauge_") for each in FAMILIES if "process" in each.labels)
 
 
@@ -173,13 +176,13 @@ class Totals:
     def count(self, name: str, labels: Labels, number: int) -> None:
         """Adds to a counter."""
         series = self.counters.setdefault(name, {})
-        labels = _bounded(name, labels, series)
+        labels = bounded(name, labels, series)
         series[labels] = series.get(labels, 0) + number
 
     def observe(self, name: str, labels: Labels, numbers: list[int]) -> None:
         """Adds to a histogram."""
         series = self.histograms.setdefault(name, {})
-        labels = _bounded(name, labels, series)
+        labels = bounded(name, labels, series)
         before = series.get(labels)
         series[labels] = [*numbers] if before is None else [*map(add, before, numbers)]
 
@@ -196,7 +199,9 @@ class Totals:
         for place, key in enumerate(newest):
             process = self.processes[key]
             process.settle()
-            if place >= _MOST_PROCESSES or now_us - process.ended_us > _FORGOTTEN_US:
+            silent_us = now_us - process.ended_us
+            most = _MOST_LIVE if silent_us <= _LIVE_US else _MOST_PROCESSES
+            if place >= most or silent_us > _FORGOTTEN_US:
                 self._forget(key)
         latest = sorted(self.reached, key=lambda key: -self.reached[key][0])
         for gone in latest[_MOST_TARGETS:]:
@@ -216,7 +221,7 @@ class Totals:
                 del series[labels]
 
 
-def _bounded(name: str, labels: Labels, series: Mapping[Labels, object]) -> Labels:
+def bounded(name: str, labels: Labels, series: Mapping[Labels, object]) -> Labels:
     """The labels that something is counted under: its own, unless there are many others already."""
     if labels in series or len(series) < _MOST_SERIES:
         return labels
@@ -224,5 +229,4 @@ def _bounded(name: str, labels: Labels, series: Mapping[Labels, object]) -> Labe
     free = tuple(OTHER if each in _FREE_LABELS else value for each, value in zip(names, labels, strict=True))
     if free in series or len(series) < 2 * _MOST_SERIES:
         return free
-    kept = {"service", "status"}
-    return tuple(value if each in kept else OTHER for each, value in zip(names, labels, strict=True))
+    return tuple(value if each in _KEPT_LABELS else OTHER for each, value in zip(names, labels, strict=True))
