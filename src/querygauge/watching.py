@@ -168,7 +168,8 @@ def _begun(paths: StorePaths, settings: AlertSettings) -> "_Sending | None":
                 now,
                 {route.name: route.max_messages for route in settings.routes},
                 keep_open=[route.name for route in settings.routes if route.keeps_open],
-                are_all=settings.is_whole,
+                # Of several applications with one store only some may run where channels are set.
+                are_all=settings.is_whole and settings.path is not None,
             )
     except StoreError as error:
         log.warning("alerts_not_sent", store=paths.name, error=str(error))

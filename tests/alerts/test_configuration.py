@@ -213,6 +213,14 @@ def test_the_own_file_and_the_nearest_wins(tmp_path: Path) -> None:
             "[[alerts.overrides]] number 1 of {path}, line 2: scope must be a text that is not empty; got ''",
         ),
         (
+            "[[alerts.overrides]]\npattern = 'SELECT orders'\np95_ms = 3\n",
+            "[[alerts.overrides]] number 1 of {path}, line 2: pattern must be an id of a pattern, 16 hex",
+        ),
+        (
+            "[[alerts.objectives]]\nname = 'a'\nservice = 'b'\np95_ms = 3\npattern = 'E106'\n",
+            "[[alerts.objectives]] number 1 of {path}, line 5: pattern must be an id of a pattern, 16 hex",
+        ),
+        (
             "[[alerts.overrides]]\nservice = 'shop'\n",
             "[[alerts.overrides]] number 1 of {path}, line 1: slow_query_ms or p95_ms must be given",
         ),

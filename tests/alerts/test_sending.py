@@ -341,6 +341,17 @@ def test_settings_that_are_wrong_for_a_while_lose_no_message(
     assert b'"a_rule": 1' in b"".join(receiver.bodies)
 
 
+def test_whoever_has_no_settings_leaves_messages_to_others(paths: StorePaths, receiver: KeptReceiver) -> None:
+    """Applications that share a store take turns, each where it runs."""
+    (key,) = _put(paths)
+    Path("querygauge.toml").unlink()
+    tick(paths.root)
+    assert _rows(paths) == [("waiting", 0, None)]
+    _set(receiver)
+    tick(paths.root)
+    assert receiver.keys == [key]
+
+
 def test_a_slip_in_a_number_leaves_the_channels(paths: StorePaths, receiver: KeptReceiver) -> None:
     """What is right is used."""
     (key,) = _put(paths)

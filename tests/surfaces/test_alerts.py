@@ -147,6 +147,16 @@ def test_settings_are_checked(run: Command, tmp_path: Path) -> None:
     assert "p95_ms                           250  by default 100\n" in told
     settings.write_text("[[alerts.overrides]]\npattern = 'e106'\nscope = 'GET /x'\nslow_query_ms = 1_500\n")
     assert run("alerts", "check").stdout.endswith("\noverride for pattern e106…, scope GET /x: slow_query_ms 1500\n")
+    about = "[[alerts.objectives]]\nname = '{}'\nservice = 'shop'\n"
+    settings.write_text(
+        about.format("fast")
+        + "scope = 'GET /x'\np95_ms = 250\n"
+        + about.format("good")
+        + "pattern = 'e106'\nsuccess_percent = 99.95\n"
+    )
+    assert run("alerts", "check").stdout.endswith(
+        "\nobjective fast: shop, scope GET /x: p95_ms 250\nobjective good: shop, pattern e106…: success_percent 99.95\n"
+    )
     settings.write_text("[alerts.thresholds]\np95_ms = -3\n")
     wrong = run("alerts", "check")
     assert (wrong.returncode, wrong.stdout) == (2, "")

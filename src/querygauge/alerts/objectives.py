@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, Final
 
-from querygauge.alerts.numbers import is_number
+from querygauge.alerts.numbers import check_pattern, is_number
 from querygauge.errors import SettingsError
 from querygauge.values.objectives import Objective
 
@@ -36,6 +36,8 @@ def objective_of(table: Any) -> Objective:
             _check_number(name, value)
         elif not isinstance(value, str) or not value:
             raise SettingsError(f"{name} must be a text that is not empty; got {value!r}")
+        elif name == "pattern":
+            check_pattern(value)
     for name in ("name", "service"):
         if name not in table:
             raise SettingsError(f"{name} must be given for an objective")

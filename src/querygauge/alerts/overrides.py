@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
-from querygauge.alerts.numbers import is_number
+from querygauge.alerts.numbers import check_pattern, is_number
 from querygauge.errors import SettingsError
 from querygauge.values.choosing import is_chosen
 
@@ -67,6 +67,8 @@ def override_of(table: Any) -> Override:
             _check_number(name, value)
         elif not isinstance(value, str) or not value:
             raise SettingsError(f"{name} must be a text that is not empty; got {value!r}")
+        elif name == "pattern":
+            check_pattern(value)
     values: dict[str, Any] = {name: float(value) if name in _NUMBERS else value for name, value in table.items()}
     found = Override(**values)
     if found.slow_query_ms is None and found.p95_ms is None:

@@ -17,6 +17,7 @@ from querygauge.surfaces.options import Format, Service, Store, store_paths
 if TYPE_CHECKING:
     from querygauge.alerts.overrides import Override
     from querygauge.alerts.routes import Route
+    from querygauge.values.objectives import Objective
 
 __all__ = ["alerts_app"]
 
@@ -118,6 +119,8 @@ def check() -> None:
         typer.echo(f"{name:<26}{value:>10g}" + (f"  by default {default:g}" if value != default else ""))
     for override in settings.thresholds.overrides:
         typer.echo(_overriding(override))
+    for objective in settings.objectives:
+        typer.echo(f"objective {objective.name}: {_attaining(objective)}")
 
 
 @alerts_app.command("test")
@@ -160,6 +163,14 @@ def _overriding(override: "Override") -> str:
     numbers = {"slow_query_ms": override.slow_query_ms, "p95_ms": override.p95_ms}
     told = ", ".join(f"{name} {value:g}" for name, value in numbers.items() if value is not None)
     return f"override for {about or 'everything'}: {told}"
+
+
+def _attaining(objective: "Objective") -> str:
+    """What it is about, and what is to be attained."""
+    pattern = f"pattern {objective.pattern}…" if objective.pattern else ""
+    about = [objective.service, f"scope {objective.scope}" if objective.scope else "", pattern]
+    aim = f"p95_ms {objective.p95_ms:g}" if objective.p95_ms else f"success_percent {objective.success_percent:.12g}"
+    return f"{', '.join(filter(None, about))}: {aim}"
 
 
 def _show(store: str | None, span: str | None, service: str | None, limit: int, form: Format, nothing: str) -> None:

@@ -58,7 +58,8 @@ class Attained(Value):
 
     Attributes:
         count: Statements that count.
-        missed: Those that took longer than they should, to within the width of a bucket (2.2 %), or that failed.
+        missed: Those that took longer than they should, to within the width of a bucket (2.2 %, and
+            4.4 % where whole days are added up), or that failed.
     """
 
     count: int = 0
