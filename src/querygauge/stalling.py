@@ -10,9 +10,9 @@ Deliberately not here: any other rule; what they look at cannot be read, or is o
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from querygauge.alerts.configuration import AlertSettings, alert_settings_in_force
 from querygauge.errors import StoreError
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 __all__ = ["look_at_stall"]
 
 log = get_logger(__name__)
+
+_REASON_KNOWN: Final = timedelta(0)
+# Whoever else folds may fold this very moment what has waited since the machine fell asleep.
+_NOBODY_KNOWS: Final = timedelta(minutes=2)
 
 
 def look_at_stall(paths: StorePaths, reason: str) -> None:
@@ -49,7 +53,7 @@ def look_at_stall(paths: StorePaths, reason: str) -> None:
             return
         with closing(_Lock(paths)) as lock:
             if lock.is_held:
-                _tell(paths, found, settings, now)
+                _tell(paths, found, settings, now, _REASON_KNOWN if reason else _NOBODY_KNOWS)
     except (OSError, StoreError):
         return  # a disk that cannot be read, or takes no lock, is what the tick itself complains of
     except Exception:  # why nothing was folded is the error to be told
@@ -63,13 +67,15 @@ def _found(paths: StorePaths, reason: str, settings: AlertSettings, now: datetim
     return machine.store_stalled(state, settings.thresholds)
 
 
-def _tell(paths: StorePaths, found: "Sequence[Finding]", settings: AlertSettings, now: datetime) -> None:
-    from querygauge.alerts.lifecycle import look
-    from querygauge.alerts.rules import PATIENCE
+def _tell(
+    paths: StorePaths, found: "Sequence[Finding]", settings: AlertSettings, now: datetime, lasting: timedelta
+) -> None:
+    from querygauge.alerts.lifecycle import Patience, look
 
     known = kept_stall(paths)
     before = {alert.id: alert for alert in known.alerts}
-    seen = look(known.alerts, found, now, patience=PATIENCE, repeat=settings.repeat)
+    patience = {finding.rule: Patience(lasting) for finding in found}
+    seen = look(known.alerts, found, now, patience=patience, repeat=settings.repeat)
     untold = Stall(tuple(_untold(alert, before.get(alert.id)) for alert in seen.alerts), known.key, known.missed)
     routes = {route.name: route for route in settings.routes}
     if seen.told:

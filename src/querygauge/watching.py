@@ -80,7 +80,7 @@ def _looked(paths: StorePaths, settings: AlertSettings) -> "tuple[Alert, ...]":
             found = findings(observation, settings.thresholds)
             ids = {alert.id for alert in known}
             stall = kept_stall(paths)
-            stalled = [_begun_by(now, alert, stall) for alert in stall.alerts if alert.id not in ids]
+            stalled = [_begun_by(now, alert, stall) for alert in stall.alerts if alert.fired_at and alert.id not in ids]
             seen = look([*known, *stalled], found, now, patience=PATIENCE, silences=silences, repeat=settings.repeat)
             told_before = {alert.id for alert in (*known, *stalled) if alert.told_at is not None}
             tagged = _with_tags(paths, seen.told, settings, now, told_before)

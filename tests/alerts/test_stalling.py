@@ -112,9 +112,12 @@ def test_any_reason_is_told(paths: StorePaths, later: Pass, monkeypatch: pytest.
     """Such as a disk that is full, or a tick that never ends; the error of the tick is what it was."""
     _write(paths)
     later(6 * MINUTE)
-    with elected(paths, 0.0), capture_logs() as logs:
-        tick(paths.root)
-    assert [log["rule"] for log in logs if log["event"] == "alert"] == ["store_stalled"]
+    with elected(paths, 0.0):
+        told = []
+        for _ in range(4):
+            told += _told(paths)
+            later(MINUTE)
+    assert told == [("store_stalled", "firing")]
     later(timedelta(hours=13))
 
     def fails(*_: object, **__: object) -> None:
@@ -125,6 +128,22 @@ def test_any_reason_is_told(paths: StorePaths, later: Pass, monkeypatch: pytest.
         tick(paths.root)
     (again,) = [log for log in logs if log["event"] == "alert"]
     assert again["sentence"].endswith("wait: store could not be written: no space left on device")
+
+
+def test_somebody_else_who_folds_is_no_stall(paths: StorePaths, later: Pass) -> None:
+    """A machine that wakes up has old files, and a report may fold them just when the tick would."""
+    _write(paths)
+    later(8 * 60 * MINUTE)
+    with elected(paths, 0.0):
+        assert _told(paths) == []
+    assert _told(paths) == []
+    assert not paths.stalled.exists()
+    later(MINUTE)
+    assert _told(paths) == []
+    assert (
+        open_store(paths).alerts((datetime.now(UTC) - timedelta(days=1), datetime.now(UTC) + timedelta(days=1))).alerts
+        == ()
+    )
 
 
 def test_nobody_is_told_where_nothing_is_sent(paths: StorePaths, later: Pass) -> None:
