@@ -24,6 +24,7 @@ from querygauge.storage.paths import StorePaths
 from querygauge.storage.spool import waiting_files
 from querygauge.storage.spool_rows import line
 from querygauge.storage.spool_sink import SpoolSink
+from querygauge.storage.spool_values import read_snapshot
 from querygauge.values import PoolMetrics, PoolSnapshot, PoolWindow, QueryErrors
 from storage.making import NOON, files_limited_to, pattern, snapshot, total
 
@@ -247,9 +248,14 @@ def _make_two_of_one(row: dict[str, Any]) -> None:
 def test_impossible_values_are_set_aside_and_named(
     paths: StorePaths, change: Callable[[dict[str, Any]], None], reason: str
 ) -> None:
-    """A file that arrived as it was written, but says what cannot be, does not reach the store."""
+    """
+    A file that arrived as it was written, but says what cannot be, does not reach the store, nor anybody who exports
+    it before: what he counted would fall.
+    """
     _write(paths, 7)
     _rewrite(waiting_files(paths)[0], change)
+    with pytest.raises(StoreError, match="every row must be one of a snapshot"):
+        read_snapshot(waiting_files(paths)[0])
     _write(paths, 3)
     with capture_logs() as logs:
         result = fold(paths)
@@ -271,6 +277,8 @@ def test_impossible_health_checks_are_set_aside(paths: StorePaths, check: dict[s
     window = PoolWindow("main", PoolSnapshot(NOON, 5, 1, 0, 0, 0, 15, 0.5), PoolMetrics())
     SpoolSink(paths.root, 10).write(replace(snapshot(7), pools=(window,)))
     _rewrite(waiting_files(paths)[0], _set("pool", checks=[check]))
+    with pytest.raises(StoreError, match="every row must be one of a snapshot"):
+        read_snapshot(waiting_files(paths)[0])
     with capture_logs() as logs:
         assert len(fold(paths).rejected) == 1
     assert reason in logs[0]["reason"]

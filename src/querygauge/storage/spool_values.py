@@ -14,6 +14,7 @@ from querygauge.clock import datetime_of
 from querygauge.errors import StoreError
 from querygauge.histogram import EMPTY, Histogram
 from querygauge.storage.spool import read_spool_file
+from querygauge.storage.spool_rules import check_numbers, check_rows
 from querygauge.values import (
     PHASES,
     Demand,
@@ -66,7 +67,9 @@ def read_snapshot(path: Path) -> Snapshot:
 def _by_kind(lines: bytes) -> dict[str, list[_Row]]:
     rows: dict[str, list[_Row]] = {}
     # No text in JSON holds a line break. All at once takes less time than line by line.
-    for each in json.loads(b"[" + lines.strip().replace(b"\n", b",") + b"]"):
+    found = json.loads(b"[" + lines.strip().replace(b"\n", b",") + b"]")
+    check_rows(found)
+    for each in found:
         for kind, row in each.items():
             rows.setdefault(kind, []).append(row)
     return rows
@@ -74,6 +77,10 @@ def _by_kind(lines: bytes) -> dict[str, list[_Row]]:
 
 def _snapshot(service: str, process: str, header: _Row, rows: dict[str, list[_Row]]) -> Snapshot:
     patterns = {row["id"]: _pattern(row) for row in rows.get("pattern", ())}
+    check_numbers(
+        {name: header.get(name) for name in ("self_metrics", "usage", "slow_threshold_ms", "flush_interval_s")}
+    )
+    check_numbers({name: header[name] for name in ("started_us", "ended_us")})
     own = {name: value for name, value in header.get("self_metrics", {}).items() if name in _SELF_METRICS}
     return Snapshot(
         service,
