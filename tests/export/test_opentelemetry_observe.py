@@ -79,6 +79,13 @@ def test_pools_are_told_as_they_are(new_engine: NewEngine, reading: Reading) -> 
         assert reading.told("db.client.connection.timeouts") == {("shop",): 1}
 
 
+def test_a_pool_may_be_called_anything(new_engine: NewEngine, reading: Reading) -> None:
+    """By bytes that are no UTF-8, too; an exporter drops an attribute that it cannot send."""
+    with instrument(new_engine("sqlite3"), store=None, name="caf\udce9") as gauge:
+        observe(gauge, reading.provider)
+        assert reading.told("db.client.connection.pending_requests") == {("caf?",): 0}
+
+
 def test_statements_are_told_as_of_the_last_flush(new_engine: NewEngine, reading: Reading) -> None:
     """Counts, time and failures; together they are what the gauge has."""
     engine = new_engine("sqlite3")

@@ -125,3 +125,13 @@ def test_a_line_is_told_by_its_parts() -> None:
         "code.function.name": "<lambda>",
     }
     assert semconv.code_attributes(None) == ()
+
+
+def test_names_are_told_as_utf_8() -> None:
+    """What is not cannot be sent: of a file whose name is in another encoding, as of a line in one."""
+    pattern = Pattern("1", "SELECT ?", "SELECT", "SELECT", (), "sqlite")
+    told = {
+        **dict(semconv.operation_attributes(pattern, "caf\udce9.db")),
+        **dict(semconv.code_attributes("\udce9.py:3 in f")),
+    }
+    assert (told["db.namespace"], told["code.file.path"]) == ("caf?.db", "?.py")

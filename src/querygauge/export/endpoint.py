@@ -10,6 +10,8 @@ __all__ = ["PROTOCOLS", "protocol", "shown_endpoint"]
 PROTOCOLS: Final[Mapping[str, str]] = {"http/protobuf": "http://localhost:4318", "grpc": "http://localhost:4317"}
 """Those that can be spoken, and where they are spoken if nobody says where."""
 
+_NO_ADDRESS: Final = "an address that is none"
+
 
 def protocol() -> str:
     """What is spoken; it may be none that can be."""
@@ -26,7 +28,9 @@ def shown_endpoint(kind: Literal["otlp", "console"]) -> str:
         port = "" if parts.port is None else f":{parts.port}"
         scheme = f"{parts.scheme}://" if parts.scheme else ""
     except ValueError:
-        return "an address that is none"
+        return _NO_ADDRESS
+    if "@" in parts.path:  # a password with a slash in it, whose first half would be taken for a port
+        return _NO_ADDRESS
     return f"{scheme}{parts.hostname or ''}{port}"
 
 

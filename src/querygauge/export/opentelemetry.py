@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary, WeakSet
 from querygauge.errors import MissingExtraError
 from querygauge.export import semconv
 from querygauge.export.accumulation import Accumulation, Operations, PoolState
+from querygauge.export.names import readable
 from querygauge.export.semconv import POOL_NAME, STATE, Attributes, MetricName
 from querygauge.forking import survive_forks
 from querygauge.protocols import SnapshotSink
@@ -131,7 +132,7 @@ class _Observed:
     def _pools(self) -> Iterator[tuple[str, _Pool]]:
         for gauge in list(self._gauges):
             if not gauge.is_closed:
-                yield from list(gauge.pools.items())
+                yield from [(readable(name), pool) for name, pool in list(gauge.pools.items())]
 
     def _of_pools(self, told: Callable[[PoolState], int | None]) -> _Values:
         for name, pool in self._pools():

@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Any, Final, NamedTuple, cast
 
 from querygauge.errors import StoreError
+from querygauge.export.names import readable
 from querygauge.export.prometheus_digest import Digest, Labels, digest_of
 from querygauge.export.prometheus_patterns import SLOT_US, WINDOW_US
 from querygauge.export.prometheus_samples import Series, served
@@ -155,7 +156,7 @@ class TotalsReader:
 
     def _local(self, now_us: int) -> dict[str, dict[Labels, float]]:
         """What this process sees of the store itself."""
-        host = _readable(socket.gethostname())
+        host = readable(socket.gethostname())
         ages = [_age_s(path.name, now_us) for path in waiting_files(self._paths)]
         told: dict[str, dict[Labels, float]] = {
             "spool_files": {(host,): float(len(ages))},
@@ -163,15 +164,10 @@ class TotalsReader:
         }
         with suppress(OSError):
             disk = os.statvfs(self._paths.root)
-            where = (host, _readable(str(self._paths.root)))
+            where = (host, readable(str(self._paths.root)))
             told["store_disk_free_bytes"] = {where: float(disk.f_bavail * disk.f_frsize)}
             told["store_disk_size_bytes"] = {where: float(disk.f_blocks * disk.f_frsize)}
         return told
-
-
-def _readable(name: str) -> str:
-    """A name with `?` for what is not UTF-8 in it, for which nothing at all could be served."""
-    return name.encode(errors="replace").decode()
 
 
 def _age_s(name: str, now_us: int) -> float:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
 
+from querygauge.export.names import readable
 from querygauge.values import Pattern
 
 __all__ = [
@@ -280,7 +281,7 @@ def operation_attributes(pattern: Pattern, target: str) -> Attributes:
         known[_DB_OPERATION_NAME] = pattern.operation
     if len(pattern.tables) == 1:
         known[_DB_COLLECTION_NAME] = pattern.tables[0]
-    known.update(_place(target, default_port))
+    known.update(_place(readable(target), default_port))
     return tuple(sorted((name, value) for name, value in known.items() if value != ""))
 
 
@@ -303,7 +304,7 @@ def error_attributes(error_type: str, code: str | None) -> Attributes:
 
 def code_attributes(call_site: str | None) -> Attributes:
     """What is told of the line `path:line in function` that sent a statement; nothing if it is not known."""
-    site = None if call_site is None else _CALL_SITE.fullmatch(call_site)
+    site = None if call_site is None else _CALL_SITE.fullmatch(readable(call_site))
     if site is None:
         return ()
     return (
