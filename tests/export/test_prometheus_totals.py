@@ -294,6 +294,21 @@ def test_who_was_gone_for_an_hour_is_forgotten() -> None:
     assert found["queries_total"] == _EXPECTED["queries_total"]
 
 
+def test_who_was_asleep_for_an_hour_is_counted_once() -> None:
+    """A machine that wakes up may tick before its processes flush, who tell what they counted since they began."""
+    totals = _totals(_full())
+    totals.settle(_NOON_US + 3_700_000_000)
+    totals = decoded(encoded(totals))
+    for minutes in (62, 63):
+        totals.add(digest_of(replace(_full(), ended=NOON + timedelta(minutes=minutes))))
+        totals.settle(_NOON_US + minutes * 60_000_000)
+        found = _served(totals, _NOON_US + minutes * 60_000_000)
+        assert found["snapshots_dropped_total"] == {("spool_full",): 5}
+        assert found["compiled_cache_total"] == _EXPECTED["compiled_cache_total"]
+    totals.settle(_NOON_US + 9_000_000_000)
+    assert _served(totals, _NOON_US + 9_000_000_000)["compiled_cache_total"] == _EXPECTED["compiled_cache_total"]
+
+
 def test_gauges_of_one_process_are_added_up_but_for_the_processor() -> None:
     """They count their own statements, and watch the same processor."""
     first, second = _full(), replace(_full(), instance="a.2", usage=ProcessUsage(1_000, 2_000, 0.5))

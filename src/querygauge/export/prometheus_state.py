@@ -34,6 +34,7 @@ def encoded(totals: Totals) -> bytes:
         "told": _by_family(totals.told),
         "marks": totals.marks,
         "processes": [[*key, process.since, _instances(process)] for key, process in totals.processes.items()],
+        "gone": [[*key, since] for key, since in totals.gone.items()],
         "reached": [[*key, *latest] for key, latest in totals.reached.items()],
         "patterns": _patterns(totals.patterns),
     }
@@ -116,6 +117,7 @@ def _totals(value: dict[str, Any]) -> Totals:
         {(row[0], row[1]): (row[2], row[3]) for row in value["reached"]},
         _series(value["told"], float),
         value["marks"],
+        {(row[0], row[1]): row[2] for row in value.get("gone", ())},  # one of an earlier version has none
     )
 
 

@@ -145,6 +145,7 @@ class Totals:
         reached: By service and target, when it was last known whether a server was reached, and whether it was.
         told: Gauges that only a tick knows, by family and labels.
         marks: What a tick must know of the one before.
+        gone: By service and name, what processes that were forgotten had counted and `counters` has now.
     """
 
     patterns: PatternTotals = field(default_factory=lambda: PatternTotals.empty(MOST_PATTERNS))
@@ -154,6 +155,7 @@ class Totals:
     reached: dict[tuple[str, str], tuple[int, bool]] = field(default_factory=dict)
     told: dict[str, dict[Labels, float]] = field(default_factory=dict)
     marks: dict[str, int] = field(default_factory=dict)
+    gone: dict[tuple[str, str], dict[str, dict[str, int]]] = field(default_factory=dict)
 
     def add(self, digest: Digest, *, decides: bool = False) -> None:
         """
@@ -167,7 +169,7 @@ class Totals:
             self.count(name, labels, number)
         for (name, labels), numbers in digest.histograms.items():
             self.observe(name, labels, numbers)
-        self.processes.setdefault((digest.service, digest.process), Process()).add(digest)
+        self._process((digest.service, digest.process)).add(digest)
         for target, latest in digest.reached.items():
             key = (digest.service, target)
             self.reached[key] = max(latest, self.reached.get(key, latest), key=lambda one: (one[0], not one[1]))
@@ -207,18 +209,41 @@ class Totals:
         for gone in latest[_MOST_TARGETS:]:
             del self.reached[gone]
 
-    def _forget(self, key: tuple[str, str]) -> None:
-        process = self.processes.pop(key)
+    def _process(self, key: tuple[str, str]) -> Process:
+        """A process; one that was asleep and not gone tells again what it had counted before."""
+        if key not in self.processes:
+            self.processes[key] = Process(self.gone.pop(key, {}))
+            self._keep_counts(key, -1)
+        return self.processes[key]
+
+    def _keep_counts(self, key: tuple[str, str], sign: int) -> None:
+        """Takes what a process has counted, and is not told by its name, into the counters, or out of them."""
+        process = self.processes[key]
         for target, result, number in process.compiled():
-            self.count("compiled_cache_total", (key[0], target, result), number)
+            self.count("compiled_cache_total", (key[0], target, result), sign * number)
         dropped = process.count(_SPOOL_FULL)
         if dropped:
-            self.count("snapshots_dropped_total", (_SPOOL_FULL,), dropped)
+            self.count("snapshots_dropped_total", (_SPOOL_FULL,), sign * dropped)
+
+    def _forget(self, key: tuple[str, str]) -> None:
+        self._keep_counts(key, 1)
+        kept = {
+            instance: {name: number for name, number in counts.items() if number and _is_kept(name)}
+            for instance, counts in self.processes.pop(key).since.items()
+        }
+        if any(kept.values()):
+            self.gone[key] = kept
+        for longest in list(self.gone)[:-_MOST_PROCESSES]:
+            del self.gone[longest]
         for name in _OF_PROCESSES & self.counters.keys():
             place = family(name).labels.index("process")
             series = self.counters[name]
             for labels in [labels for labels in series if (labels[0], labels[place]) == key]:
                 del series[labels]
+
+
+def _is_kept(name: str) -> bool:
+    return name == _SPOOL_FULL or name.startswith(COMPILED)
 
 
 def bounded(name: str, labels: Labels, series: Mapping[Labels, object]) -> Labels:
