@@ -1,6 +1,7 @@
 """What the rules of alerts see of a store."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from querygauge.alerts.rules import findings
@@ -13,7 +14,16 @@ from querygauge.storage.observing import observed
 from querygauge.storage.paths import StorePaths
 from querygauge.storage.rollups import roll_up
 from querygauge.storage.spool_sink import SpoolSink
-from querygauge.values import HealthCheck, OutcomeCounts, PoolMetrics, PoolSnapshot, PoolWindow, QueryStats, Snapshot
+from querygauge.values import (
+    HealthCheck,
+    OutcomeCounts,
+    PoolMetrics,
+    PoolSnapshot,
+    PoolWindow,
+    QueryStats,
+    SlowQuery,
+    Snapshot,
+)
 from querygauge.values.observed import FailedChecks, Observation, ObservedService
 from storage.making import NOON as HALF_PAST
 from storage.making import pattern
@@ -75,6 +85,31 @@ def test_five_minutes_and_an_hour(paths: StorePaths) -> None:
     assert service.recent_s == 300
     assert _service(paths, NOON + timedelta(seconds=59)).recent_s == 359
     assert service.slow_threshold_ms == 250.0
+
+
+def _slow(number: int, duration_ms: float, ended: datetime, scope: str | None = None) -> SlowQuery:
+    began = ended - timedelta(milliseconds=duration_ms)
+    return SlowQuery("SELECT ?", pattern(number).id, f"SELECT t{number}", "main", duration_ms, began, scope=scope)
+
+
+def test_the_slowest_of_each_pattern_is_seen_in_a_storm(paths: StorePaths) -> None:
+    """However many of another come after it."""
+    storm = [_slow(2, 300.0 + number / 100, NOON - timedelta(seconds=number / 100)) for number in range(2_000)]
+    given = [_slow(1, 60_000.0, NOON - 4 * MINUTE), *storm, _slow(2, 290.0, NOON, "GET /x"), _slow(3, 9e5, NOON - HOUR)]
+    service = _service(_store(paths, replace(_executed([1.0], NOON), slow_queries=tuple(given))))
+    assert [(each.pattern_id[-1], each.scope, each.duration_ms) for each in service.slow_queries] == [
+        ("1", None, 60_000.0),
+        ("2", None, 319.99),
+        ("2", "GET /x", 290.0),
+    ]
+
+
+def test_what_took_an_hour_is_of_when_it_ended(paths: StorePaths) -> None:
+    """The slowest of all began long ago."""
+    slow = _slow(1, 3_600_000.0, NOON - MINUTE)
+    service = _service(_store(paths, replace(_executed([3_600_000.0], NOON), slow_queries=(slow,))))
+    assert service.slow_queries == (slow,)
+    assert [each.severity for each in findings(_seen(paths), Thresholds()) if each.rule == "slow_query"] == ["critical"]
 
 
 def test_a_service_that_is_gone_is_forgotten(paths: StorePaths) -> None:

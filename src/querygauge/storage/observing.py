@@ -38,7 +38,7 @@ _RECENT: Final = timedelta(minutes=5)
 _HOUR: Final = timedelta(hours=1)
 _DAY: Final = timedelta(days=1)
 _WEEK: Final = timedelta(days=7)
-_SLOW_AT_MOST: Final = 1_000  # of one service in five minutes; the latest
+_SLOW_AT_MOST: Final = 1_000  # places of one service in five minutes; the slowest
 _SERVICES: Final = """
 SELECT service, min(first_at) AS first_at, max_by(slow_threshold_ms, last_at) AS slow_threshold_ms
 FROM processes
@@ -96,7 +96,7 @@ class _Lately:
         hour = _together((*recent, *(query_stats_of(each) for each in rows if not each["is_recent"])))
         chosen = {"since": microseconds(self._since), "service": name}
         narrowed = {**chosen, "pattern_id": None, "scope": None}
-        slow = asked(connection, queries.SLOW_QUERIES, {**narrowed, "limit": _SLOW_AT_MOST})
+        slow = asked(connection, queries.SLOW_LATELY, {**chosen, "limit": _SLOW_AT_MOST})
         pools = asked(connection, queries.POOLS, chosen)
         checks = asked(connection, queries.HEALTH_CHECKS, chosen) if pools else []
         return ObservedService(

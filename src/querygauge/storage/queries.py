@@ -22,6 +22,7 @@ __all__ = [
     "RUNNING_PATTERNS",
     "SCOPES",
     "SERVICES",
+    "SLOW_LATELY",
     "SLOW_QUERIES",
     "SPAN",
     "STATS_LATELY",
@@ -130,6 +131,16 @@ WHERE is_slow IS NOT false AND ($since IS NULL OR started_at >= make_timestamp($
     AND ($pattern_id IS NULL OR pattern_id = $pattern_id)
     AND ($scope IS NULL OR scope = $scope)
 ORDER BY started_at DESC, duration_ms DESC
+LIMIT $limit
+"""
+# The worst of each place, by when it ended: what took an hour began an hour ago. None takes a month, so older ones are
+# not read.
+SLOW_LATELY: Final = """
+SELECT * FROM store.slow_queries
+WHERE is_slow IS NOT false AND started_at >= make_timestamp($since) - INTERVAL 30 DAY
+    AND started_at + to_microseconds((1000 * duration_ms)::BIGINT) >= make_timestamp($since) AND service = $service
+QUALIFY row_number() OVER (PARTITION BY target, pattern_id, scope ORDER BY duration_ms DESC, started_at DESC) = 1
+ORDER BY duration_ms DESC, started_at DESC
 LIMIT $limit
 """
 QUERY_ERRORS: Final = """

@@ -40,7 +40,7 @@ class ObservedService(Value):
         new_ids: Patterns that were not seen before the last 24 hours, of a service that was.
         quiet_ids: Patterns that somebody marked, and that are no worse since.
         slow_threshold_ms: From here on an execution is slow; None if nobody said.
-        slow_queries: Executions that were slow, the latest first.
+        slow_queries: Executions that were slow, the slowest of each pattern, target and scope, and the slowest first.
         repetitions: What was repeated within a unit of work.
         pools: What the pools did, and their state.
         failed_checks: Where the last health check failed; of each pool the process in which most did.
