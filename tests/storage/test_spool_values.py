@@ -13,7 +13,7 @@ from querygauge.storage.paths import StorePaths
 from querygauge.storage.spool import checksum_of, waiting_files
 from querygauge.storage.spool_sink import SpoolSink
 from querygauge.storage.spool_values import read_snapshot
-from querygauge.values import PoolMetrics, PoolSnapshot, PoolWindow, Snapshot
+from querygauge.values import Holder, PoolMetrics, PoolSnapshot, PoolWindow, ProcessUsage, Snapshot
 from storage.making import NOON, snapshot, snapshots
 
 
@@ -72,6 +72,25 @@ def test_numbers_that_contradict_each_other_are_an_error(
     path.write_bytes(json.dumps(header).encode() + b"\n" + rest)
     with pytest.raises(StoreError, match="every row must be one of a snapshot"):
         read_snapshot(path)
+
+
+def test_what_a_later_version_adds_is_left_out(paths: StorePaths) -> None:
+    """As a fold does: an application may be newer than the collector beside it."""
+    state = PoolSnapshot(NOON, 5, 1, 0, 0, 0, 5, 0.0, (Holder(2.0),))
+    written = replace(
+        snapshot(), pools=(PoolWindow("main", state, PoolMetrics(), (), (Holder(3.0),)),), usage=ProcessUsage(1, 2, 0.5)
+    )
+    SpoolSink(paths.root, 100).write(written)
+    (path,) = waiting_files(paths)
+    header, *rows = (json.loads(line) for line in path.read_text().splitlines())
+    header["header"]["usage"]["invented_later"] = 1
+    for row in rows:
+        for name in ("holders", "timeout_holders") if "pool" in row else ():
+            row["pool"][name] = json.dumps([{**each, "invented_later": 1} for each in json.loads(row["pool"][name])])
+    rest = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    header["header"]["checksum"] = checksum_of(rest)
+    path.write_bytes(json.dumps(header).encode() + b"\n" + rest)
+    assert read_snapshot(path) == written
 
 
 def test_what_an_older_version_wrote_is_read(paths: StorePaths) -> None:

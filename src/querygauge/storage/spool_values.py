@@ -44,7 +44,10 @@ __all__ = ["read_snapshot"]
 _Row = dict[str, Any]
 _PHASES: Final = tuple(f"{phase}_ns" for phase in PHASES)
 _NO_PHASES: Final = PhaseTimes()
+# A later version may add members; a fold takes no notice of them either.
 _SELF_METRICS: Final = frozenset(field.name for field in fields(SelfMetrics))
+_USAGE: Final = frozenset(field.name for field in fields(ProcessUsage))
+_HOLDER: Final = frozenset(field.name for field in fields(Holder))
 
 
 def read_snapshot(path: Path) -> Snapshot:
@@ -81,7 +84,7 @@ def _snapshot(service: str, process: str, header: _Row, rows: dict[str, list[_Ro
         {name: header.get(name) for name in ("self_metrics", "usage", "slow_threshold_ms", "flush_interval_s")}
     )
     check_numbers({name: header[name] for name in ("started_us", "ended_us")})
-    own = {name: value for name, value in header.get("self_metrics", {}).items() if name in _SELF_METRICS}
+    own = _known(header.get("self_metrics", {}), _SELF_METRICS)
     return Snapshot(
         service,
         process,
@@ -94,7 +97,7 @@ def _snapshot(service: str, process: str, header: _Row, rows: dict[str, list[_Ro
         self_metrics=SelfMetrics(**own),
         slow_threshold_ms=header.get("slow_threshold_ms"),
         running=tuple(_running(row, patterns) for row in rows.get("running", ())),
-        usage=ProcessUsage(**(header.get("usage") or {})),
+        usage=ProcessUsage(**_known(header.get("usage") or {}, _USAGE)),
         flush_interval_s=header.get("flush_interval_s"),
         scopes=tuple(_scope(row) for row in rows.get("scope", ())),
         errors=tuple(_failed(row, patterns) for row in rows.get("failed", ())),
@@ -103,6 +106,10 @@ def _snapshot(service: str, process: str, header: _Row, rows: dict[str, list[_Ro
         pattern_cache=header.get("pattern_cache", {}),
         compiled_cache=header.get("compiled_cache", {}),
     )
+
+
+def _known(row: _Row, names: frozenset[str]) -> _Row:
+    return {name: value for name, value in row.items() if name in names}
 
 
 def _pattern(row: _Row) -> Pattern:
@@ -205,15 +212,19 @@ def _pool(row: _Row) -> PoolWindow:
         row["overflow"],
         row["max_connections"],
         row["oldest_checkout_s"],
-        tuple(Holder(**holder) for holder in json.loads(row["holders"])),
+        _holders(row["holders"]),
         row["idle_max"],
         row["idle_min"],
         row["pool_class"],
         row["driver"],
     )
     # A file of an older version has none.
-    at_timeout = tuple(Holder(**holder) for holder in json.loads(row.get("timeout_holders", "[]")))
+    at_timeout = _holders(row.get("timeout_holders", "[]"))
     return PoolWindow(row["pool"], state, _metrics(row), tuple(_checks(row["checks"])), at_timeout)
+
+
+def _holders(text: str) -> tuple[Holder, ...]:
+    return tuple(Holder(**_known(holder, _HOLDER)) for holder in json.loads(text))
 
 
 def _metrics(row: _Row) -> PoolMetrics:
