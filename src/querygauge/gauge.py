@@ -150,10 +150,7 @@ class Instrumentation:
             pool_name: Of its pool; by default the same.
         """
         joined = self._watched.join(target, name, pool_name or name)
-        if joined is None or joined.pool is None:
-            return  # single connections come and go by the thousand, and nobody is told of each
-        log.info("instrumented", target=name, pool=pool_name or name, service=self.settings.service)
-        if self._thread is not None:
+        if joined is not None and joined.pool is not None and self._thread is not None:
             joined.pool.start_delivery()
 
     def detach(self, target: Any) -> None:
